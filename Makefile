@@ -1,0 +1,103 @@
+## metamemory: a reproducible study of meta-learning with memory
+##
+##   make study                 data, the headline runs and the book, on a laptop's CPU (about 40 minutes the first time)
+##   make study ALL=1           the same with every run (overnight)
+##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
+##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
+##
+##   make data                  fetch and prepare the data sets; METAMEMORY_MIRROR=<folder or URL> is tried first
+##   make book                  build the book from results/, if anything it shows has changed
+##   make test                  lint, then all tests
+##   make lint                  style of the code and the notebooks
+##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
+##
+## Every target first sets up .venv when it is missing or out of date (about 5.5 GB, a few minutes);
+## PYTHON=<interpreter> chooses the Python it is made with. An interrupted study goes on where it stopped.
+
+SCALE ?= laptop
+ALL ?=
+PYTHON ?=
+
+ifneq ($(words $(SCALE)) $(filter-out smoke laptop paper,$(SCALE)),1 )
+$(error SCALE must be smoke, laptop or paper, not '$(SCALE)')
+endif
+
+READY := .venv/.ready
+CODE := $(wildcard src tests notebooks benchmarks)
+NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+SHOWN = $(wildcard book src results notebooks params.yaml requirements.lock)
+PAGE := book/_build/html/index.html
+
+# `dvc repro` and the notebooks call plain `python`.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help study data test lint book clean
+
+help:
+	@sed -n 's/^## \{0,1\}//p' Makefile
+
+# The interpreter is looked up by running it, since a version manager's shim can exist and fail. Its base executable is
+# used, so that an activated .venv does not rebuild itself. .venv/.partial marks an installation that was interrupted:
+# pip would take its half-written packages for installed ones, so the next attempt starts from an empty folder.
+$(READY): requirements.lock pyproject.toml
+	@if [ -e .venv/.partial ] || ! .venv/bin/python -m pip --version > /dev/null 2>&1; then \
+	  base=; \
+	  for candidate in $(PYTHON) $(if $(PYTHON),,python3 python3.13 python3.12 python3.11); do \
+	    base=$$("$$candidate" -c 'import ensurepip, sys, venv; (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2> /dev/null) && break; \
+	    base=; \
+	  done; \
+	  if [ -z "$$base" ]; then \
+	    echo "make: no Python from 3.11 to 3.13 with its venv module found$(if $(PYTHON), as '$(PYTHON)'); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
+	  fi; \
+	  rm -rf .venv && mkdir .venv && touch .venv/.partial && "$$base" -m venv .venv; \
+	fi
+	@echo "Setting up .venv with $$(.venv/bin/python --version): about 5.5 GB and 2 to 5 minutes the first time"
+	@started=$$(date +%s) && touch .venv/.partial \
+	  && .venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock \
+	  && .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . \
+	  && mkdir -p .venv/etc/ipython && echo 'c.IPKernelApp.log_level = 40' > .venv/etc/ipython/ipython_kernel_config.py \
+	  && rm .venv/.partial && touch $@ \
+	  && echo "Ready after $$(( $$(date +%s) - started )) s"
+
+data: $(READY)
+	@python -m metamemory data
+	@[ -f data.dvc ] || dvc add --quiet data
+
+study: data
+	@grep -q '^scale: *[a-z]' params.yaml || { echo "make: params.yaml has no line 'scale: ...'" >&2; exit 1; }
+	@if ! grep -q '^scale: *$(SCALE) *\(#.*\)\{0,1\}$$' params.yaml; then \
+	  sed 's/^scale: *[a-z]*/scale: $(SCALE)/' params.yaml > params.yaml.new && mv params.yaml.new params.yaml \
+	  && echo "params.yaml: scale is now $(SCALE)"; \
+	fi
+	@targets= && if [ -z "$(ALL)" ]; then \
+	  targets=$$(python -m metamemory list --headline) || exit 1; \
+	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \
+	fi && echo "Runs at scale $(SCALE): $${targets:-all}" && dvc repro $$targets
+	@$(MAKE) --no-print-directory book
+
+# A page may read any result, so anything newer than the start of the last good build rebuilds the book.
+book: $(READY)
+	@if [ -f $(PAGE) ] && [ -f book/_build/.built ] && [ -z "$$(find $(SHOWN) \( -name _build -o -name __pycache__ \
+	    -o -name .ipynb_checkpoints -o -name '*.egg-info' \) -prune -o -type f -newer book/_build/.built -print)" ]; then \
+	  echo "The book is up to date."; \
+	else \
+	  echo "Building the book (its pages are executed: a minute or two)" \
+	  && mkdir -p book/_build && rm -f book/_build/.built && touch book/_build/.started \
+	  && jupyter-book build -W -n --keep-going -q book > /dev/null \
+	  && mv book/_build/.started book/_build/.built; \
+	fi
+	@echo "Open $(CURDIR)/$(PAGE)"
+
+lint: $(READY)
+	@ruff check $(CODE)
+	@ruff format --check $(CODE)
+	@$(if $(NOTEBOOKS),nbstripout --verify $(NOTEBOOKS),true)
+
+test: lint
+	@pytest
+
+clean:
+	@rm -rf book/_build dvc_plots .pytest_cache .ruff_cache .hypothesis
+	@find $(CODE) book -name __pycache__ -prune -exec rm -rf {} +

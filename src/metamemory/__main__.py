@@ -1,0 +1,137 @@
+"""The command line: `python -m metamemory run | data | report | list`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from metamemory.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 after a one-line error, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m metamemory",
+        description="A reproducible study of meta-learning with memory.",
+        epilog="Run it from the top of the project. `COMMAND --help` says more.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="train and evaluate one method",
+        description="Train and evaluate one method of an experiment, or go on where an earlier call stopped. "
+        "A finished run is used again if its configuration, code and data are unchanged.",
+        epilog="example: python -m metamemory run online_few_shot --method cl_lstm --scale laptop --minutes 5",
+    )
+    run.add_argument("experiment", help="as `list` shows them")
+    run.add_argument("--method", required=True, help="a learner: a file in src/metamemory/models")
+    run.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
+    run.add_argument("--setting", help="what the experiment varies (default: its first)")
+    run.add_argument("--seed", type=int, default=0, help="of weights and episodes (default: 0)")
+    run.add_argument("--minutes", type=float, default=float("inf"), help="stop at a checkpoint after so long")
+    run.add_argument("--again", action="store_true", help="train afresh, even if finished")
+    run.add_argument("--notebook", action="store_true", help="through the experiment's notebook, as DVC does")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change the configuration, as in training.episodes=1000; kept apart from the plain run",
+    )
+    run.set_defaults(command=_run)
+
+    prepare = commands.add_parser(
+        "data",
+        help="fill data/",
+        description="Fill data/ from METAMEMORY_MIRROR, the original hosts, or the embedded stand-ins, "
+        "the first that works.",
+    )
+    prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
+    prepare.set_defaults(command=_data)
+
+    report = commands.add_parser(
+        "report",
+        help="print the tables: papers beside this study",
+        description="Print the tables: papers beside this study, at every scale that has results.",
+    )
+    report.set_defaults(command=_report)
+
+    listing = commands.add_parser(
+        "list",
+        help="what there is to run, and what has run",
+        description="All runs of params.yaml, and which have results.",
+    )
+    listing.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
+    listing.add_argument("--headline", action="store_true", help="only the names of the headline's experiments")
+    listing.set_defaults(command=_list)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metamemory.study.parameters import Parameters, parse_overrides
+    from metamemory.study.runs import Run, execute
+
+    parameters = Parameters()
+    settings = parameters.experiment(options.experiment)["settings"]
+    run = Run(
+        scale=options.scale or parameters.scale,
+        experiment=options.experiment,
+        method=options.method,
+        setting=options.setting or next(iter(settings)),
+        seed=options.seed,
+        overrides=parse_overrides(options.overrides),
+    )
+    if options.notebook:
+        from metamemory.study.notebooks import execute_notebook
+
+        execute_notebook(run)
+    else:
+        execute(run, options.minutes, options.again)
+
+
+def _data(options: argparse.Namespace) -> None:
+    from metamemory import data
+
+    data.prepare(["omniglot"], Path("data"), mirror=options.mirror)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from metamemory.study.tables import print_report
+
+    print_report()
+
+
+def _list(options: argparse.Namespace) -> None:
+    from metamemory.study.parameters import Parameters
+    from metamemory.study.runs import planned
+
+    parameters = Parameters()
+    if options.headline:
+        print(" ".join(parameters.headline))
+        return
+    scale = options.scale or parameters.scale
+    for run in planned(parameters, scale, parameters.experiments):
+        mark = "headline" if run.experiment in parameters.headline else ""
+        state = "finished" if run.result("manifest.json").exists() else "not run"
+        print(f"{run.place:60} {state:9} {mark}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""A prepared data set in memory, at the size asked for, reduced by exact area averaging."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metamemory.data import store
+from metamemory.errors import UserError
+
+TITLES = {"omniglot": "Omniglot", "glyphs": "glyphs"}
+STAND_INS = {"omniglot": "glyphs"}  # data set -> the embedded one used where it cannot be had
+CACHE = ".cache"  # beside the root
+PARTIAL = ".partial"  # ending of the temporary folders in it
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """All images of a data set, by class.
+
+    Attributes:
+        name: what the images are: "omniglot" or "glyphs".
+        stands_in_for: the data set that was asked for, where `name` is only its stand-in; else None.
+        digest: SHA-256 of the original data at full resolution (`store.Record`); the same at every size.
+        images: uint8 [class, drawing, channel, height, width]; ink 255, paper 0.
+        classes: names of the classes, "<alphabet>/<character>".
+        splits: split ("vinyals", "lake") -> part ("train", "validation", "test") -> int64 [class] of indices
+            into `images`. The parts of a split are disjoint.
+    """
+
+    name: str
+    stands_in_for: str | None
+    digest: str
+    images: Tensor
+    classes: tuple[str, ...]
+    splits: dict[str, dict[str, Tensor]]
+
+    @property
+    def title(self) -> str:
+        """Name for captions: "Omniglot", or "glyphs (stand-in for Omniglot)"."""
+        if self.stands_in_for is None:
+            return TITLES[self.name]
+        return f"{TITLES[self.name]} (stand-in for {TITLES[self.stands_in_for]})"
+
+
+def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
+    """Load a data set prepared under `root`, at `size` x `size` pixels.
+
+    The reduced images are cached in `.cache` beside `root` and memory-mapped, copy on write. The sizes of the
+    files are checked at every load; all their bytes when the cache of a size is built.
+
+    Args:
+        name: "omniglot" or "glyphs". Where only the stand-in of `name` was prepared, that is loaded, and
+            `stands_in_for` says so.
+
+    Raises:
+        UserError: the data set is unknown, not prepared, or damaged.
+    """
+    root = Path(root)
+    if name not in TITLES:
+        raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
+    found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
+    if found is None:
+        raise UserError(f"data set {name} is not in {root}: run `make data`")
+    record = store.read_record(root / found)
+    images = _cached(root / found, record, size, root.parent / CACHE)
+    return ImageSet(
+        name=found,
+        stands_in_for=None if found == name else name,
+        digest=record.digest,
+        images=torch.from_numpy(images),
+        classes=record.classes,
+        splits={
+            split: {part: torch.tensor(indices) for part, indices in parts.items()}
+            for split, parts in record.splits.items()
+        },
+    )
+
+
+def area_weights(source: int, size: int) -> Tensor:
+    """Overlaps int64 [size, source] of `size` output with `source` input pixels, in 1/size input pixels.
+
+    In this unit input pixel i covers [i size, (i + 1) size) and output pixel o [o source, (o + 1) source), so
+    that all overlaps are whole numbers and every row sums to `source`.
+    """
+    inputs, outputs = torch.arange(source), torch.arange(size)[:, None]
+    ends = torch.minimum((inputs + 1) * size, (outputs + 1) * source)
+    starts = torch.maximum(inputs * size, outputs * source)
+    return (ends - starts).clamp(min=0)
+
+
+def area_average(images: Tensor, size: int) -> Tensor:
+    """Reduce square uint8 images [..., n, n] to [..., size, size], each pixel the mean of the area under it.
+
+    Computes `A @ image @ A.T` with whole numbers for weights, so the sums are exact in float64 and the
+    result, rounded to uint8, is the same on every machine. (`interpolate(mode="area")` is not this mean when
+    n / size is not whole: it averages whole input pixels, some of them twice.)
+    """
+    source = images.shape[-1]
+    if source == size:
+        return images
+    weights = area_weights(source, size).double()
+    sums = weights @ images.double() @ weights.T
+    return (sums / source**2).round().to(torch.uint8)
+
+
+def _cached(folder: Path, record: store.Record, size: int, cache: Path) -> np.ndarray:
+    """Images uint8 [class, drawing, channel, size, size], from the cache where it is sound, else built."""
+    path = cache / f"{record.name}-{record.digest[:16]}-{size}.npy"
+    checksum = path.with_suffix(".sha256")
+    with suppress(OSError, ValueError):
+        if store.file_sha256(path) == checksum.read_text():
+            return np.load(path, mmap_mode="c")
+    store.check_images(folder, record)
+    images = np.stack([_reduce(images, size) for images in store.read_classes(folder, record)])
+    # The cache only saves time: where it cannot be written, the images in memory do as well.
+    with suppress(OSError):
+        cache.mkdir(exist_ok=True)
+        with TemporaryDirectory(suffix=PARTIAL, dir=cache) as unfinished:
+            fresh, fresh_checksum = Path(unfinished) / path.name, Path(unfinished) / checksum.name
+            np.save(fresh, images)
+            fresh_checksum.write_text(store.file_sha256(fresh))
+            fresh_checksum.replace(checksum)
+            fresh.replace(path)
+    return images
+
+
+def _reduce(images: np.ndarray, size: int) -> np.ndarray:
+    """[drawing, n, n] or [drawing, n, n, 3] -> [drawing, channel, size, size]."""
+    tensor = torch.tensor(images)
+    tensor = tensor[:, None] if tensor.dim() == 3 else tensor.movedim(-1, 1)
+    return area_average(tensor, size).numpy()

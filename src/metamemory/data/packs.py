@@ -1,0 +1,48 @@
+"""Reader of `mosaic-pack/1`, the format of a mirror's files.
+
+A stored zip. `manifest.json` lists the classes in canonical order: `split`, `name`, `member`, `count`,
+`columns`, `sha256`, `ids`. A member is one lossless WebP: the class's `count` images, row by row in `columns`
+columns. `sha256` is over the class's decoded uint8 array [count, height, width(, 3)] in C order.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metamemory.data.store import array_sha256
+from metamemory.errors import UserError
+
+
+def read_pack(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (split, class name, uint8 images [count, height, width(, 3)]) in canonical order.
+
+    Raises:
+        UserError: the pack is not readable, or a class does not have its sha256.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+            if manifest["format"] != "mosaic-pack/1":
+                raise ValueError(f"format {manifest['format']}, not mosaic-pack/1")
+            for entry in manifest["classes"]:
+                with archive.open(entry["member"]) as file, Image.open(file) as mosaic:
+                    images = _cut(np.asarray(mosaic), entry, manifest["image_shape"])
+                if array_sha256(images) != entry["sha256"]:
+                    raise ValueError(f"class {entry['name']} does not have its sha256")
+                yield entry["split"], entry["name"], images
+    except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError, RuntimeError) as reason:
+        raise UserError(f"{path} is not a whole pack ({reason}): fetch it again") from reason
+
+
+def _cut(mosaic: np.ndarray, entry: dict, image_shape: list[int]) -> np.ndarray:
+    """Cut the mosaic [height, width, 3] of a class into its images."""
+    (height, width), columns = image_shape[:2], entry["columns"]
+    if len(image_shape) == 2:
+        mosaic = mosaic[..., :1]  # WebP knows no grey: the three channels are equal
+    rows = mosaic.shape[0] // height
+    tiles = mosaic.reshape(rows, height, columns, width, -1).swapaxes(1, 2)
+    return tiles.reshape(rows * columns, *image_shape)[: entry["count"]]

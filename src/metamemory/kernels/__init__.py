@@ -1,0 +1,1 @@
+"""The sequence operations that training time is spent in, each beside its plain reference."""

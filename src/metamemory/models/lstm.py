@@ -1,0 +1,55 @@
+"""LSTM baseline (Santoro et al. 2016, section 4; the LSTM row of Babu et al. 2021, Table 1).
+
+Pixels and the label shown with them go into one LSTM, and a linear layer reads its hidden state:
+
+    h_t, c_t = LSTM([x_t, y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
+
+Departure: none known; neither paper states the size it used here (Santoro: 200 units in MANN's controller).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metamemory.models.learner import Learner, one_hot
+
+
+class LSTMState(NamedTuple):
+    """Hidden and cell state, each [1, batch, hidden] float32 (torch's layout)."""
+
+    h: Tensor
+    c: Tensor
+
+
+class LSTM(Learner):
+    """A plain LSTM on pixels.
+
+    Args:
+        input_shape: (channel, height, width).
+        n_way: labels.
+        hidden: units of the LSTM.
+        forget_bias: added to the forget gate at the start.
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int, hidden: int = 200, forget_bias: float = 1.0):
+        super().__init__()
+        self.n_way = n_way
+        self.lstm = nn.LSTM(torch.Size(input_shape).numel() + n_way, hidden)
+        nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
+        self.classifier = nn.Linear(hidden, n_way)
+
+    def initial_state(self, batch: int) -> LSTMState:
+        zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
+        return LSTMState(zero, zero)
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        logits, state = self._run(x_t[None], y_seen_t[None], state)
+        return logits[0], state
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
+
+    def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        h, last = self.lstm(torch.cat([x.flatten(2), one_hot(y_seen, self.n_way)], dim=-1), state)
+        return self.classifier(h), LSTMState(*last)

@@ -1,0 +1,67 @@
+"""Nearest neighbour on raw pixels: what can be done without any learning to learn.
+
+Every drawing is stored; once its label has been shown it can be a neighbour. The answer is the label of the
+nearest one, by Euclidean distance. Before any label is known all answers are equally likely.
+
+Unlike the learners with a memory it has to know the delay and keeps every sample, so its state grows with
+the episode (Babu et al. 2021, section 4.2, on what delayed labels cost such methods).
+
+Shape legend: T steps, B batch, D pixels of a drawing.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metamemory.models.learner import Learner, one_hot
+
+
+class Stored(NamedTuple):
+    """The stream so far: drawings [T, B, D] and the labels shown with them [T, B] int64."""
+
+    x: Tensor
+    y_seen: Tensor
+
+
+class NearestNeighbour(Learner):
+    """Nearest neighbour on pixels; nothing to train.
+
+    Args:
+        input_shape: (channel, height, width).
+        n_way: labels.
+        delay: steps between a drawing and its label.
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int, delay: int = 1):
+        super().__init__()
+        self.n_way, self.delay = n_way, delay
+        self.register_buffer("pixels", torch.zeros(torch.Size(input_shape).numel()), persistent=False)
+
+    def initial_state(self, batch: int) -> Stored:
+        empty = self.pixels.new_zeros(0, batch, len(self.pixels))
+        return Stored(empty, empty.new_zeros(0, batch, dtype=torch.int64))
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Stored) -> tuple[Tensor, Stored]:
+        x = torch.cat([state.x, x_t.flatten(1)[None]])
+        y_seen = torch.cat([state.y_seen, y_seen_t[None]])
+        labelled = x[: max(len(x) - self.delay, 0)]
+        distances = (labelled - x[-1]).square().sum(dim=-1)  # [T - delay, B]
+        return self._answer(distances, y_seen[self.delay :]), Stored(x, y_seen)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        x = x.flatten(2).transpose(0, 1)  # [B, T, D]
+        distances = torch.cdist(x, x).square().permute(1, 2, 0)  # [T now, T stored, B]
+        answers = []
+        for t in range(len(y_seen)):
+            stored = max(t + 1 - self.delay, 0)
+            answers.append(self._answer(distances[t, :stored], y_seen[self.delay : t + 1]))
+        return torch.stack(answers)
+
+    def _answer(self, distances: Tensor, labels: Tensor) -> Tensor:
+        """distances and labels of the stored samples, [T, B] -> logits [B, n_way]: minus the squared distance
+        to the nearest sample of each class, minus infinity for a class not seen yet."""
+        if len(labels) == 0:
+            return distances.new_zeros(distances.shape[1], self.n_way)
+        of_class = one_hot(labels, self.n_way).bool()
+        return distances[..., None].neg().masked_fill(~of_class, -torch.inf).amax(dim=0)

@@ -1,0 +1,1 @@
+"""Layers with state: cells and memories that the learners are made of."""

@@ -1,0 +1,82 @@
+"""A convolutional LSTM layer (Shi et al. 2015; Babu et al. 2021, eqs 1-5): a memory cell at every pixel.
+
+    i, f, o = sigmoid(N(W_x * x_t) + W_h * h_{t-1} + b)        g = tanh(N(W_x * x_t) + W_h * h_{t-1} + b)
+    c_t = f c_{t-1} + i g                                       h_t = o tanh(c_t)
+
+No peepholes, as in the paper's equations. N is batch normalisation of the input part: the paper's appendix,
+which is not public, cites batch normalisation and recurrent batch normalisation (Cooijmans et al. 2017);
+where they sit is our choice. In training N uses the statistics of all steps and episodes of the batch, in
+evaluation the running ones, so that `step` and a whole episode agree there and no episode can see another.
+The gain starts at 1. Cooijmans et al. start it at 0.1, which keeps the gates in their linear range; here that
+hides the label from the gates, and training waits ten times as long before it binds samples to labels.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.kernels.conv_lstm import conv_lstm
+
+
+class ConvLSTMState(NamedTuple):
+    """Hidden and cell state, each [batch, filters, height, width] float32."""
+
+    h: Tensor
+    c: Tensor
+
+
+class ConvLSTM(nn.Module):
+    """One layer over a whole sequence.
+
+    Args:
+        in_channels, filters: channels of x and of h.
+        kernel: side of both kernels, odd; convolutions keep the size.
+        normalise: batch normalisation of the input part of the gates.
+        forget_bias: added to the forget gate at the start, so that a fresh layer remembers.
+        precision: type in which convolutions multiply (state and gates stay float32).
+
+    Example:
+        >>> layer = ConvLSTM(6, 64)
+        >>> h, state = layer(torch.rand(25, 8, 6, 28, 28), layer.initial_state(8, (28, 28)))
+        >>> h.shape
+        torch.Size([25, 8, 64, 28, 28])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        kernel: int = 3,
+        normalise: bool = True,
+        forget_bias: float = 1.0,
+        precision: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        self.filters, self.precision = filters, precision
+        self.w_x = nn.Parameter(torch.empty(4 * filters, in_channels, kernel, kernel))
+        self.w_h = nn.Parameter(torch.empty(4 * filters, filters, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(4 * filters))
+        nn.init.xavier_uniform_(self.w_x)
+        for gate in self.w_h.data.chunk(4):
+            nn.init.orthogonal_(gate)
+        nn.init.constant_(self.bias.data[filters : 2 * filters], forget_bias)
+        self.norm = nn.BatchNorm2d(4 * filters) if normalise else None
+        if normalise:
+            self.norm.register_parameter("bias", None)  # the gates have theirs
+
+    def initial_state(self, batch: int, size: tuple[int, int]) -> ConvLSTMState:
+        """All zeros, for maps of `size` = (height, width)."""
+        zero = self.w_h.new_zeros(batch, self.filters, *size)
+        return ConvLSTMState(zero, zero)
+
+    def forward(self, x: Tensor, state: ConvLSTMState) -> tuple[Tensor, ConvLSTMState]:
+        """x [time, batch, channel, height, width] -> h of every step, and the state after the last."""
+        n_steps, n_batch = x.shape[:2]
+        u = fn.conv2d(x.flatten(0, 1).to(self.precision), self.w_x.to(self.precision), padding="same").float()
+        if self.norm is not None:
+            u = self.norm(u)
+        u = (u + self.bias[:, None, None]).unflatten(0, (n_steps, n_batch))
+        h, c = conv_lstm(u, self.w_h, *state, self.precision)
+        return h, ConvLSTMState(h[-1], c)

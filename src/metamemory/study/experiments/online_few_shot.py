@@ -1,0 +1,102 @@
+"""Online few-shot learning: Table 1 of Babu et al. 2021.
+
+A learner is trained on episodes of training characters, the best of its validations is kept, and k-shot
+accuracy is measured in a fixed set of episodes of test characters.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from metamemory import data
+from metamemory.models import build
+from metamemory.models.learner import Learner
+from metamemory.study.experiments import Context, Outcome
+from metamemory.tasks import OnlineFewShot
+from metamemory.training.evaluation import evaluate
+from metamemory.training.flops import flops_per_step
+from metamemory.training.loop import Position, settings_of, train
+from metamemory.training.statistics import bootstrap
+
+TEST_SEED = 20_000_000  # of the test episodes, the same for every run
+
+
+def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
+    """Train and evaluate one learner.
+
+    `config` has the sections `data` (name, split, size), `task` (of `OnlineFewShot`), `curriculum` (a list of
+    changes to the task, the stages before it), `training` (of `Training`; none for a learner without
+    parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
+    """
+    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
+    parts = {
+        part: images.images[indices].to(context.device)
+        for part, indices in images.splits[config["data"]["split"]].items()
+    }
+    task = config["task"]
+    stages = [OnlineFewShot(parts["train"], **{**task, **stage}) for stage in (*config.get("curriculum", ()), {})]
+    validation, test = (OnlineFewShot(parts[part], **{**task, "rotations": False}) for part in ("validation", "test"))
+
+    input_shape = tuple(images.images.shape[2:])
+    torch.manual_seed(seed)
+    learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {}))
+    learner.to(context.device)
+    trained = Position()
+    if any(parameter.requires_grad for parameter in learner.parameters()):
+        settings = settings_of(config["training"], "params.yaml: training")
+        trained = train(learner, stages, validation, settings, seed, context.checkpoint, context.minutes)
+        if trained is None:
+            return None
+
+    evaluation = config["evaluation"]
+    accuracy = evaluate(learner, test, evaluation["episodes"], evaluation["batch_size"], TEST_SEED).accuracy
+    by_shot = [bootstrap(column, over="episodes") for column in accuracy.T.numpy()]
+    step = flops_per_step(learner, input_shape)
+    return Outcome(
+        learner=learner,
+        metrics={f"accuracy_{shot}_shot": round(each.mean, 5) for shot, each in enumerate(by_shot)},
+        by_shot=[
+            {"shot": shot, "accuracy": each.mean, "low": each.low, "high": each.high}
+            for shot, each in enumerate(by_shot)
+        ],
+        history=trained.history,
+        example=example(learner, test),
+        facts={
+            "data": {
+                "name": images.name,
+                "title": images.title,
+                "digest": images.digest,
+                "size": config["data"]["size"],
+            },
+            "parameters": sum(each.numel() for each in learner.parameters()),
+            "flops_per_step": step,
+            # a backward pass costs about twice the forward one (Babu et al. 2021, section 4.3)
+            "training_flops": 3 * step * trained.steps,
+            "training_episodes": trained.episodes,
+            "training_seconds": round(trained.seconds, 1),
+            "stages_reached": f"{trained.stage + 1} of {len(stages)}",
+            "test_episodes": evaluation["episodes"],
+            "test_seed": TEST_SEED,
+            "interval": "95 % bootstrap over test episodes",
+        },
+    )
+
+
+@torch.no_grad()
+def example(learner: Learner, test: OnlineFewShot) -> dict[str, Any]:
+    """The first test episode and the probabilities that the learner gave, as plain values.
+
+    `x` is base64 of uint8 [time, channel, height, width] with shape `x_shape`; `probability` is [time][way].
+    """
+    learner.eval()
+    episode = test.sample(1, torch.Generator(test.images.device).manual_seed(TEST_SEED))
+    probability = learner(episode.x, episode.y_seen)[:, 0].softmax(dim=-1)
+    x = (episode.x[:, 0] * 255).round().to(torch.uint8).cpu()
+    return {
+        "x": base64.b64encode(x.numpy().tobytes()).decode(),
+        "x_shape": list(x.shape),
+        **{name: getattr(episode, name)[:, 0].tolist() for name in ("y_seen", "y", "shot")},
+        "probability": [[round(value, 4) for value in row] for row in probability.tolist()],
+    }

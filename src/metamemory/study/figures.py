@@ -1,0 +1,205 @@
+"""Figures. A method has the same colour everywhere (Okabe and Ito's palette, safe for colour-blind readers)."""
+
+import base64
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from metamemory.models.cl_lstm import CLLSTM
+from metamemory.study import papers
+from metamemory.study.results import Group, Result
+from metamemory.tasks import Episode
+
+COLOURS = {
+    "cl_lstm": "#D55E00",
+    "lstm": "#0072B2",
+    "nearest_neighbour": "#767676",
+    "ntm": "#009E73",
+    "apl": "#E69F00",
+    "opn": "#56B4E9",
+    "cpm": "#CC79A7",
+}
+SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
+RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
+
+
+def use_style() -> None:
+    """Set the look of all figures; every notebook and page calls it once."""
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.95)
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.bbox": "tight",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.grid.axis": "y",
+            "grid.alpha": 0.4,
+            "legend.frameon": False,
+        }
+    )
+
+
+def colour(method: str) -> str:
+    """The method's colour; one of a few spare ones, always the same, for a method of the reader's own."""
+    return COLOURS.get(method) or SPARE_COLOURS[sum(map(ord, method)) % len(SPARE_COLOURS)]
+
+
+def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
+    """Accuracy against the number of labelled samples seen, with 95 % intervals, and the paper's values."""
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for group in groups:
+        shots = range(len(group.results[0].by_shot))
+        intervals = [group.accuracy(shot) for shot in shots]
+        tint = colour(group.run.method)
+        mean, low, high = (
+            100 * np.array([getattr(each, end) for each in intervals]) for end in ("mean", "low", "high")
+        )
+        axes.plot(shots, mean, marker="o", markersize=4, color=tint, label=papers.title(group.run.method))
+        axes.fill_between(shots, low, high, color=tint, alpha=0.2, linewidth=0)
+        for shot, reported in papers.TABLE_1_OMNIGLOT.get(group.run.method, {}).items():
+            axes.plot(shot, 100 * reported.mean, marker="D", markersize=6, mfc="none", mec=tint, linestyle="none")
+    axes.plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
+    axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
+    axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
+    axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.22), fontsize="small")
+    return figure
+
+
+def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
+    """Validation accuracy at one shot against episodes trained on; a thin line a seed."""
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    for group in groups:
+        named = False
+        for result in group.results:
+            if history := result.history:
+                axes.plot(
+                    [row["episodes"] / 1000 for row in history],
+                    [100 * row[f"accuracy_{shot}_shot"] for row in history],
+                    color=colour(group.run.method),
+                    label=None if named else papers.title(group.run.method),
+                )
+                named = True
+    axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
+    axes.text(0, 100 / n_way + 1, "chance", color=MUTED, fontsize="small")
+    axes.set(xlabel="training episodes, thousands", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102))
+    axes.legend(loc="upper left", fontsize="small")
+    return figure
+
+
+def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
+    """The first steps of one episode as the learner meets it: drawing, label shown with it, answer wanted."""
+    steps = min(steps, len(sample.y))
+    figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.9))
+    for t, axes in enumerate(every):
+        shown = sample.y_seen[t, index].item()
+        _drawing(axes, sample.x[t, index, 0].cpu().numpy())
+        axes.set_title("null" if shown < 0 else str(shown), fontsize=10, color=MUTED if shown < 0 else "black")
+        axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=9)
+    every[0].set_ylabel("shown →\n\n\nwanted →", rotation=0, ha="right", va="center", fontsize=9)
+    return figure
+
+
+def answers(results: Sequence[Result], steps: int = 45) -> Figure:
+    """One test episode, the same for all, and each learner's probability for every label at every step."""
+    first = results[0].example
+    steps = min(steps, len(first["y"]))
+    pixels = np.frombuffer(base64.b64decode(first["x"]), dtype=np.uint8).reshape(first["x_shape"])[:, 0] / 255
+    figure, rows = plt.subplots(
+        1 + len(results),
+        1,
+        figsize=(0.26 * steps + 1.2, 1.0 + 1.35 * len(results)),
+        gridspec_kw={"height_ratios": [1.1, *[2.2] * len(results)], "hspace": 0.35},
+        sharex=True,
+    )
+    height, width = pixels.shape[1:]
+    rows[0].imshow(
+        np.concatenate(list(pixels[:steps]), axis=1),
+        cmap="gray_r",
+        extent=(-0.5, steps - 0.5, 0, 1),
+        aspect="auto",
+    )
+    rows[0].set(yticks=[], ylabel="x")
+    rows[0].grid(False)
+    rows[0].tick_params(bottom=False)
+    for axes, result in zip(rows[1:], results, strict=True):
+        shown = result.example
+        probability = np.array(shown["probability"])[:steps].T
+        axes.imshow(probability, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        for t in range(steps):
+            wanted, answer = shown["y"][t], int(probability[:, t].argmax())
+            axes.add_patch(
+                plt.Rectangle(
+                    (t - 0.5, wanted - 0.5), 1, 1, fill=False, lw=1.4, ec=RIGHT if answer == wanted else WRONG
+                )
+            )
+        axes.grid(False)
+        axes.set(yticks=range(len(probability)), ylabel="label")
+        axes.set_title(papers.title(result.run.method), loc="left", fontsize=10, color=colour(result.run.method))
+    rows[-1].set_xlabel("step")
+    return figure
+
+
+def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:
+    """The layers of a CL+LSTM with the sizes of their states, drawn from the learner itself."""
+    figure, axes = plt.subplots(figsize=(9.2, 3.5))
+    axes.set(xlim=(-0.7, 13.1), ylim=(-2.2, 3.1))
+    axes.axis("off")
+    channels, height, width = input_shape
+    nodes = [("$x_t$", f"{channels}×{height}×{width}", "input", "#FFFFFF")]
+    for layer, (cl, size) in enumerate(zip(learner.cl, learner.sizes, strict=True), start=1):
+        pooled = "\npool 2×2" if layer in learner.pool_after else ""
+        nodes.append((f"CL-{layer}", f"{cl.filters}×{size[0]}×{size[1]}{pooled}", f"cl{layer}", "#E3EEF7"))
+    nodes.append(("LSTM", str(learner.lstm.hidden_size), "lstm", "#E3EEF7"))
+    nodes.append(("classifier", f"{learner.n_way} logits", "out", "#FFFFFF"))
+    at = {}
+    for place, (name, detail, key, fill) in enumerate(nodes):
+        x = 2.05 * place
+        at[key] = x
+        axes.add_patch(FancyBboxPatch((x - 0.65, -0.6), 1.3, 1.2, boxstyle="round,pad=0.04", fc=fill, ec="black"))
+        axes.text(x, 0.22, name, ha="center", va="center", fontsize=11, weight="bold")
+        axes.text(x, -0.24, detail, ha="center", va="center", fontsize=8)
+        if place:
+            _arrow(axes, (x - 1.36, 0), (x - 0.7, 0))
+        if key.startswith(("cl", "lstm")):
+            _arrow(axes, (x + 0.35, 0.66), (x - 0.35, 0.66), curve=1.1, tint="#0072B2")
+    axes.text(at["cl1"], 1.55, "state $h, c$\nfrom step to step", ha="center", color="#0072B2", fontsize=8.5)
+    _arrow(axes, (at["cl2"] + 1.0, 0.05), (at["cl4"] - 1.0, 0.05), curve=-0.55, tint=MUTED)
+    axes.text((at["cl2"] + at["cl4"]) / 2, 1.62, "skip: added", ha="center", color=MUTED, fontsize=8.5)
+    for key in sorted(learner.inject):
+        _arrow(axes, (at[key], -1.55), (at[key], -0.68), tint="#D55E00")
+    if learner.inject:
+        axes.text(
+            np.mean([at[key] for key in learner.inject]), -1.95, "label shown with $x_t$ ($y_{t-1}$, null at first)",
+            ha="center", color="#D55E00", fontsize=9,
+        )  # fmt: skip
+    return figure
+
+
+def alphabet(images: torch.Tensor, classes: Sequence[int], drawings: int = 10) -> Figure:
+    """A few classes, a row each, several people's drawings side by side. images as in `data.ImageSet`."""
+    figure, every = plt.subplots(len(classes), drawings, figsize=(0.6 * drawings, 0.6 * len(classes)), squeeze=False)
+    for row, index in zip(every, classes, strict=True):
+        for axes, drawing in zip(row, images[index], strict=False):
+            _drawing(axes, drawing[0].numpy() / 255)
+    return figure
+
+
+def _drawing(axes: Axes, pixels: np.ndarray) -> None:
+    axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def _arrow(axes: Axes, start, end, curve: float = 0.0, tint: str = "black") -> None:
+    style = f"arc3,rad={curve}"
+    axes.add_patch(
+        FancyArrowPatch(start, end, connectionstyle=style, arrowstyle="-|>", mutation_scale=11, color=tint, lw=1.3)
+    )

@@ -1,0 +1,50 @@
+"""Running an experiment's notebook with papermill, refusing parameters that it does not have."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import papermill
+
+from metamemory.errors import UserError
+from metamemory.study.runs import Run
+
+
+def execute_notebook(run: Run) -> None:
+    """Do a run through `notebooks/<experiment>.ipynb`; the executed copy lies beside the model."""
+    parameters = {"scale": run.scale, "method": run.method, "setting": run.setting, "seed": run.seed}
+    if run.overrides:
+        parameters["overrides"] = dict(run.overrides)
+    execute(run.root / "notebooks" / f"{run.experiment}.ipynb", run.model.with_name("notebook.ipynb"), parameters)
+
+
+def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
+    """Run `notebook` with `parameters` from the top of the project, and write it, with its outputs, to `executed`.
+
+    Raises:
+        UserError: the notebook is missing or has no such parameter; or the error that a cell ended with, if it
+            was one of these.
+    """
+    if not notebook.exists():
+        raise UserError(f"{notebook} is not there: an experiment has one notebook of its own name")
+    known = papermill.inspect_notebook(notebook)
+    if unknown := set(parameters) - set(known):
+        raise UserError(
+            f"{notebook}: no parameter {', '.join(sorted(unknown))} in its `parameters` cell; there are "
+            f"{', '.join(sorted(known))}"
+        )
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            executed,
+            dict(parameters),
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+        )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "UserError":
+            raise UserError(error.evalue) from None
+        raise UserError(f"{notebook}: {error.ename}: {error.evalue}; the traceback is in {executed}") from error

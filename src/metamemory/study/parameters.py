@@ -1,0 +1,124 @@
+"""params.yaml: what the study runs, merged into the configuration of one run.
+
+For a run (scale, experiment, method, setting) these are laid one over the other, later ones winning:
+
+    experiments.<experiment>.scales.<scale>          sizes and budgets of the scale
+    experiments.<experiment>.settings.<setting>      what is varied: the data set, a delay, a place of injection
+    experiments.<experiment>.methods.<method>        what the method needs at any scale …
+    experiments.<experiment>.methods.<method>.<scale>    … and at this one
+    overrides                                        given by hand, on the command line or in a notebook
+"""
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metamemory.errors import UserError
+
+SCALES = ("smoke", "laptop", "paper")
+
+
+class Parameters:
+    """The contents of params.yaml.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or a name asked for is not in it.
+    """
+
+    def __init__(self, path: Path = Path("params.yaml")):
+        self.path = path
+        try:
+            self.values = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{path} is not here: run from the top of the project") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+    @property
+    def scale(self) -> str:
+        """The scale that `dvc repro` runs."""
+        return self.choose(SCALES, self.values["scale"], "scale")
+
+    @property
+    def headline(self) -> list[str]:
+        """Experiments that `make study` runs."""
+        return self.values["headline"]
+
+    @property
+    def experiments(self) -> list[str]:
+        return list(self.values["experiments"])
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """The section of an experiment: methods, settings, seeds, scales."""
+        return self.values["experiments"][self.choose(self.experiments, name, "experiment")]
+
+    def configuration(
+        self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """All that decides a run but its seed, as plain values."""
+        section = self.experiment(experiment)
+        scales = section["scales"][self.choose(section["scales"], scale, "scale")]
+        of_setting = section["settings"][self.choose(section["settings"], setting, "setting")]
+        of_method = dict(section["methods"][self.choose(section["methods"], method, "method")] or {})
+        of_scale = {each: of_method.pop(each, None) for each in SCALES}[scale]
+        merged: dict[str, Any] = {}
+        for layer in (scales, of_setting, of_method, of_scale, overrides):
+            merge(merged, layer or {})
+        return merged
+
+    def choose(self, known: Iterable[str], name: str, what: str) -> str:
+        """`name` if it is known; else an error that says what is, and what may have been meant."""
+        known = list(known)
+        if name in known:
+            return name
+        close = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"{self.path}: no {what} {name!r}{hint} There are {', '.join(known)}.")
+
+
+def merge(base: dict, layer: Mapping) -> dict:
+    """Lay `layer` over `base` in place, mapping by mapping; a list or a value replaces what was there."""
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = copy.deepcopy(value)
+    return base
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """["training.episodes=100", …] -> {"training": {"episodes": 100}}; values are YAML."""
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        keys, equals, value = assignment.partition("=")
+        if not equals or not all(keys.split(".")):
+            raise UserError(f"--set {assignment}: write it as section.key=value, as in training.episodes=1000")
+        nested: Any = yaml.safe_load(value)
+        for key in reversed(keys.split(".")):
+            nested = {key: nested}
+        merge(overrides, nested)
+    return overrides
+
+
+def label_overrides(overrides: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The opposite of `parse_overrides`, in order of name."""
+    labels = []
+    for key, value in sorted(overrides.items()):
+        if isinstance(value, Mapping):
+            labels += label_overrides(value, f"{prefix}{key}.")
+        else:
+            labels.append(f"{prefix}{key}={value}".replace("/", "_").replace(" ", ""))
+    return labels
+
+
+def project_root() -> Path:
+    """The folder with params.yaml, here or above: notebooks and pages run from folders of their own."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "params.yaml").exists():
+            return folder
+    raise UserError(f"no params.yaml in {here} or above: work inside the project")

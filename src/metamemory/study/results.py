@@ -1,0 +1,92 @@
+"""Finished runs, read back from results/ and put together over seeds."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metamemory.study.parameters import SCALES
+from metamemory.study.runs import Run, read_manifest
+from metamemory.training.statistics import Interval, bootstrap
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run and what it left in results/."""
+
+    run: Run
+    manifest: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return json.loads(self.run.result("json").read_text())
+
+    @property
+    def by_shot(self) -> list[dict[str, float]]:
+        return self._rows("shots.csv")
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        return self._rows("csv")
+
+    @property
+    def example(self) -> dict[str, Any]:
+        return json.loads(self.run.result("episode.json").read_text())
+
+    def _rows(self, ending: str) -> list[dict[str, float]]:
+        with self.run.result(ending).open() as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The seeds of one method in one setting at one scale: what a row of a table or a line of a figure shows."""
+
+    results: list[Result]
+
+    @property
+    def run(self) -> Run:
+        return self.results[0].run
+
+    @property
+    def data(self) -> str:
+        """The data set as captions name it; a stand-in says so."""
+        return self.results[0].manifest["data"]["title"]
+
+    def accuracy(self, shot: int) -> Interval:
+        """k-shot accuracy: over seeds where there are several, else over the episodes of the one."""
+        rows = [result.by_shot[shot] for result in self.results]
+        if len(rows) > 1:
+            return bootstrap(np.array([row["accuracy"] for row in rows]), over="seeds")
+        return Interval(rows[0]["accuracy"], rows[0]["low"], rows[0]["high"], over="episodes")
+
+    @property
+    def label(self) -> str:
+        """Scale, data set and seeds, for captions."""
+        count = len(self.results)
+        return f"{self.run.scale} scale, {self.data}, {count} seed{'s' if count > 1 else ''}"
+
+
+def finished(root: Path = Path("."), experiment: str = "*", scale: str = "*") -> Iterator[Result]:
+    """All finished runs below `root`/results that have no overrides, in order of their path."""
+    for path in sorted((root / "results").glob(f"{scale}/{experiment}/*/*/seed*.manifest.json")):
+        named = json.loads(path.read_text())["run"]
+        if not named["overrides"]:
+            run = Run(**named, root=root)
+            yield Result(run, read_manifest(run))
+
+
+def groups(experiment: str, root: Path = Path("."), scales: tuple[str, ...] = SCALES[::-1]) -> list[Group]:
+    """Finished runs of an experiment over seeds: the largest scale first, then by method and setting."""
+    together: dict[tuple, list[Result]] = {}
+    for result in finished(root, experiment):
+        run = result.run
+        together.setdefault((run.scale, run.method, run.setting, result.manifest["data"]["title"]), []).append(result)
+    return sorted(
+        (Group(results) for (scale, *_), results in together.items() if scale in scales),
+        key=lambda group: scales.index(group.run.scale),
+    )

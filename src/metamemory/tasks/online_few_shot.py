@@ -1,0 +1,92 @@
+"""Online few-shot learning (Babu et al. 2021, section 3.1; Santoro et al. 2016, section 4).
+
+A stream of drawings of a few characters that the learner has never seen. At each step it names the
+character before it, then is told, `delay` steps later, what the right name was. Names are handed out anew
+in every episode, so that nothing but the stream itself can tell them.
+
+    step      0     1     2     3     4    ...                      (delay 1, 2-way)
+    x         ㄅ    ж     ж     ㄅ    ж                              the drawing
+    y         1     0     0     1     0                              what to answer now
+    y_seen    null  1     0     0     1                              the label shown with it
+    shot      0     0     1     1     2                              labels of this class shown so far
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from metamemory.errors import UserError
+from metamemory.tasks.episode import Episode
+
+
+class OnlineFewShot:
+    """k-way episodes with the same number of presentations of each class, in random order.
+
+    The whole data set lies on the device and a batch of episodes is one gather from it.
+
+    Args:
+        images: [class, drawing, channel, height, width] uint8, the classes of one part of a split.
+        n_way: classes in an episode.
+        presentations: drawings of each class in an episode, all different; the last is seen after
+            `presentations - 1` others.
+        delay: steps between a drawing and its label, at least 1.
+        rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        n_way: int,
+        presentations: int,
+        delay: int = 1,
+        rotations: bool = False,
+    ):
+        if rotations:
+            turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
+            images = torch.cat(turns).contiguous()
+        n_classes, n_drawings = images.shape[:2]
+        for name, value, low, high, why in (
+            ("n_way", n_way, 1, n_classes, "the classes of this part of the split"),
+            ("presentations", presentations, 1, n_drawings, "the drawings of a class"),
+            ("delay", delay, 1, None, "a label is shown after its drawing has been named"),
+        ):
+            if value < low or (high is not None and value > high):
+                reach = f"at least {low}" if high is None else f"from {low} to {high}"
+                raise UserError(f"task: {name} is {value} and must be {reach} ({why})")
+        self.images = images
+        self.n_way, self.presentations, self.delay = n_way, presentations, delay
+
+    @property
+    def length(self) -> int:
+        """Steps in an episode."""
+        return self.n_way * self.presentations
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
+        classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
+        drawings = self._choose(self.images.shape[1], self.presentations, (batch, self.n_way), generator)
+        order = self._choose(self.length, self.length, (batch,), generator).T  # [time, batch]
+
+        y = order // self.presentations  # classes come in random order, so their place can be their label
+        drawing = drawings.flatten(1).T.gather(0, order)
+        x = self.images[classes.T.gather(0, y), drawing].float() / 255
+        return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
+
+    def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
+        """k different numbers below n, in random order: [*shape, k] int64."""
+        keys = torch.rand(*shape, n, generator=generator, device=self.images.device)
+        return keys.topk(k).indices
+
+
+def delayed(y: Tensor, delay: int) -> Tensor:
+    """Labels as shown: y moved `delay` steps later, null (-1) before. [time, batch] int64."""
+    return torch.cat([torch.full_like(y[:delay], -1), y[:-delay]])[: len(y)]
+
+
+def shots(y: Tensor, delay: int) -> Tensor:
+    """How many labels of y_t's class are shown up to and with step t. [time, batch] int64."""
+    same = y[:, None] == y[None]  # [time t, time j, batch]
+    steps = torch.arange(len(y), device=y.device)
+    shown = (steps[:, None] - steps[None]) >= delay
+    return (same & shown[..., None]).sum(dim=1)

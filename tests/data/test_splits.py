@@ -1,0 +1,36 @@
+"""The parts of every split are disjoint and have the sizes they say."""
+
+import json
+from pathlib import Path
+
+from metamemory.data import omniglot
+
+EVALUATION = (
+    "Angelic", "Atemayar_Qelisayer", "Atlantean", "Aurek-Besh", "Avesta", "Ge_ez", "Glagolitic", "Gurmukhi",
+    "Kannada", "Keble", "Malayalam", "Manipuri", "Mongolian", "Old_Church_Slavonic_(Cyrillic)", "Oriya",
+    "Sylheti", "Syriac_(Serto)", "Tengwar", "Tibetan", "ULOG",
+)  # fmt: skip
+
+
+def omniglot_classes() -> tuple[str, ...]:
+    lists = json.loads((Path(omniglot.__file__).parent / "splits" / "omniglot_vinyals.json").read_text())
+    names = {
+        f"{alphabet}/character{number:02d}"
+        for part in ("train", "validation", "test")
+        for alphabet, numbers in lists[part].items()
+        for number in numbers
+    }
+    return tuple(sorted(names, key=lambda name: (name.partition("/")[0] in EVALUATION, name)))
+
+
+def test_omniglot(assert_partition):
+    classes = omniglot_classes()
+    splits = omniglot.splits(classes)
+    assert_partition(splits["vinyals"], {"train": 1028, "validation": 172, "test": 423})
+    assert_partition(splits["lake"], {"train": 806, "validation": 158, "test": 659})
+    alphabets = {
+        part: {classes[index].partition("/")[0] for index in indices} for part, indices in splits["lake"].items()
+    }
+    assert alphabets["test"] == set(EVALUATION)
+    assert len(alphabets["train"]) == 25 and len(alphabets["validation"]) == 5
+    assert not alphabets["train"] & alphabets["validation"]
