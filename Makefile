@@ -11,7 +11,7 @@
 ##   make lint                  style of the code and the notebooks
 ##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
 ##
-## Every target first sets up .venv when it is missing or out of date (about 5.5 GB, a few minutes);
+## Every target first sets up .venv when it is missing or out of date (about 6 GB, a few minutes);
 ## PYTHON=<interpreter> chooses the Python it is made with. An interrupted study goes on where it stopped.
 
 SCALE ?= laptop
@@ -53,7 +53,7 @@ $(READY): requirements.lock pyproject.toml
 	  fi; \
 	  rm -rf .venv && mkdir .venv && touch .venv/.partial && "$$base" -m venv .venv; \
 	fi
-	@echo "Setting up .venv with $$(.venv/bin/python --version): about 5.5 GB and 2 to 5 minutes the first time"
+	@echo "Setting up .venv with $$(.venv/bin/python --version): about 6 GB and 2 to 5 minutes the first time"
 	@started=$$(date +%s) && touch .venv/.partial \
 	  && .venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock \
 	  && .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . \

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print the tables: papers beside this study",
         description="Print the tables: papers beside this study, at every scale that has results.",
     )
+    report.add_argument("--readme", action="store_true", help="write the table and the picture of README.md instead")
     report.set_defaults(command=_report)
 
     listing = commands.add_parser(
@@ -107,15 +108,20 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> None:
-    from metamemory import data
+    from metamemory.data.preparation import prepare
 
-    data.prepare(["omniglot"], Path("data"), mirror=options.mirror)
+    prepare(["omniglot"], Path("data"), mirror=options.mirror)
 
 
 def _report(options: argparse.Namespace) -> None:
-    from metamemory.study.tables import print_report
+    if options.readme:
+        from metamemory.study.readme import write_readme
 
-    print_report()
+        write_readme()
+    else:
+        from metamemory.study.tables import print_report
+
+        print_report()
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from metamemory.data import load, prepare, store
+from metamemory.data import load, store
 from metamemory.data.images import area_average
+from metamemory.data.preparation import prepare
 from metamemory.errors import UserError
 
 

@@ -14,7 +14,8 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from metamemory.data import glyphs, load, omniglot, prepare, store
+from metamemory.data import glyphs, load, omniglot, store
+from metamemory.data.preparation import prepare
 from metamemory.errors import UserError
 
 CLOSED_PORT = "http://127.0.0.1:9/"  # nothing listens there
@@ -136,6 +137,7 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
 
     prepare(["omniglot"], root, log=lines.append)
     assert load("omniglot", 14, root).title == "Omniglot"
+    assert not (root / "glyphs").exists()
 
 
 def test_refuses_an_unknown_name(origin, root):
@@ -199,7 +201,8 @@ def test_says_that_the_disk_is_full(origin, root, monkeypatch):
 STALL = """
 import sys, time
 from pathlib import Path
-from metamemory.data import glyphs, prepare, store
+from metamemory.data import glyphs, store
+from metamemory.data.preparation import prepare
 
 def stall(*arguments, **keywords):
     print("stalled", flush=True)

@@ -47,13 +47,16 @@ def prepare(
         UserError: unknown name; a file of the mirror is missing or corrupt; a download is truncated or has
             the wrong digest; the disk is full. Nothing half-written is left.
     """
-    root = Path(root)
+    root, names = Path(root), list(names)
     mirror = str(mirror or os.environ.get("METAMEMORY_MIRROR", ""))
     with _workspace(root) as workspace:
         for name in names:
             if name not in TITLES:
                 raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
             log(f"{name}: {_prepare(name, root, mirror, workspace)}")
+        for real, stand_in in STAND_INS.items():
+            if stand_in not in names and store.exists(root / real) and store.exists(root / stand_in):
+                shutil.rmtree(root / stand_in)  # it stood in for what has come since
 
 
 def _prepare(name: str, root: Path, mirror: str, workspace: Path) -> str:

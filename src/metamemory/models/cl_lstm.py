@@ -114,13 +114,14 @@ class CLLSTM(Learner):
             if layer == 4:
                 x = x + skip
             if f"cl{layer}" in self.inject:
-                x = torch.cat([x, label[..., None, None].expand(*label.shape, *size)], dim=2)
+                planes = label[..., None, None].expand(*label.shape, *size).to(x.dtype)
+                x = torch.cat([x, planes], dim=2)
             x, cl_state = cl(x, cl_state)
             cl_states.append(cl_state)
             x = self._pool(x, layer)
             if layer == 2:
                 skip = self._pool(x, 3)
-        features = x.flatten(2)
+        features = x.flatten(2).to(label.dtype)
         if "lstm" in self.inject:
             features = torch.cat([features, label], dim=-1)
         h, lstm_state = self.lstm(features, state.lstm)

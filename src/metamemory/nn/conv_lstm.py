@@ -7,8 +7,7 @@ No peepholes, as in the paper's equations. N is batch normalisation of the input
 which is not public, cites batch normalisation and recurrent batch normalisation (Cooijmans et al. 2017);
 where they sit is our choice. In training N uses the statistics of all steps and episodes of the batch, in
 evaluation the running ones, so that `step` and a whole episode agree there and no episode can see another.
-The gain starts at 1. Cooijmans et al. start it at 0.1, which keeps the gates in their linear range; here that
-hides the label from the gates, and training waits ten times as long before it binds samples to labels.
+The gain starts at 1; Cooijmans et al. start it at 0.1, to keep the gates in their linear range.
 """
 
 from typing import NamedTuple
@@ -35,7 +34,7 @@ class ConvLSTM(nn.Module):
         kernel: side of both kernels, odd; convolutions keep the size.
         normalise: batch normalisation of the input part of the gates.
         forget_bias: added to the forget gate at the start, so that a fresh layer remembers.
-        precision: type in which convolutions multiply (state and gates stay float32).
+        precision: type in which convolutions multiply, and of the hidden states given to the next layer.
 
     Example:
         >>> layer = ConvLSTM(6, 64)
@@ -62,9 +61,11 @@ class ConvLSTM(nn.Module):
         for gate in self.w_h.data.chunk(4):
             nn.init.orthogonal_(gate)
         nn.init.constant_(self.bias.data[filters : 2 * filters], forget_bias)
-        self.norm = nn.BatchNorm2d(4 * filters) if normalise else None
+        self.normalise = normalise
         if normalise:
-            self.norm.register_parameter("bias", None)  # the gates have theirs
+            self.gain = nn.Parameter(torch.ones(4 * filters))
+            self.register_buffer("running_mean", torch.zeros(4 * filters))
+            self.register_buffer("running_var", torch.ones(4 * filters))
 
     def initial_state(self, batch: int, size: tuple[int, int]) -> ConvLSTMState:
         """All zeros, for maps of `size` = (height, width)."""
@@ -73,10 +74,10 @@ class ConvLSTM(nn.Module):
 
     def forward(self, x: Tensor, state: ConvLSTMState) -> tuple[Tensor, ConvLSTMState]:
         """x [time, batch, channel, height, width] -> h of every step, and the state after the last."""
-        n_steps, n_batch = x.shape[:2]
-        u = fn.conv2d(x.flatten(0, 1).to(self.precision), self.w_x.to(self.precision), padding="same").float()
-        if self.norm is not None:
-            u = self.norm(u)
-        u = (u + self.bias[:, None, None]).unflatten(0, (n_steps, n_batch))
-        h, c = conv_lstm(u, self.w_h, *state, self.precision)
-        return h, ConvLSTMState(h[-1], c)
+        product = self.precision
+        bias = None if self.normalise else self.bias.to(product)
+        u = fn.conv2d(x.flatten(0, 1).to(product), self.w_x.to(product), bias, padding="same")
+        if self.normalise:
+            u = fn.batch_norm(u, self.running_mean, self.running_var, self.gain, self.bias, self.training)
+        h, c = conv_lstm(u.unflatten(0, x.shape[:2]), self.w_h, *state)
+        return h, ConvLSTMState(h[-1].to(state.h.dtype), c)

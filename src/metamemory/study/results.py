@@ -90,3 +90,13 @@ def groups(experiment: str, root: Path = Path("."), scales: tuple[str, ...] = SC
         (Group(results) for (scale, *_), results in together.items() if scale in scales),
         key=lambda group: scales.index(group.run.scale),
     )
+
+
+def by_scale(experiment: str, root: Path = Path(".")) -> dict[str, list[Group]]:
+    """What pages show, largest scale first. Smoke runs claim nothing and are left out, unless they are all there is."""
+    together: dict[str, list[Group]] = {}
+    for group in groups(experiment, root):
+        together.setdefault(group.run.scale, []).append(group)
+    if len(together) > 1:
+        together.pop("smoke", None)
+    return together

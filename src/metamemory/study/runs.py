@@ -31,7 +31,6 @@ import torch
 from safetensors.torch import save_file
 
 from metamemory import data
-from metamemory.errors import UserError
 from metamemory.study import source
 from metamemory.study.experiments import Context, Outcome
 from metamemory.study.parameters import Parameters, label_overrides
@@ -228,9 +227,3 @@ def planned(parameters: Parameters, scale: str, experiments: list[str], root: Pa
         for setting in parameters.experiment(experiment)["settings"]
         for seed in parameters.experiment(experiment)["seeds"]
     ]
-
-
-def refuse_missing(run: Run) -> None:
-    """An error that says how to make the run's results, unless they are there."""
-    if not run.result("manifest.json").exists():
-        raise UserError(f"{run.result('manifest.json')} is not there: `python -m metamemory run` makes it")

@@ -1,5 +1,7 @@
 """Floating-point operations, counted without doing them (1 multiply-add = 2 FLOPs)."""
 
+import copy
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -11,8 +13,6 @@ def flops_per_step(learner: Learner, input_shape: tuple[int, int, int]) -> int:
 
     Counted on the meta device, where torch counts its LSTM right (on the CPU it reports none), on a copy.
     """
-    import copy
-
     ghost = copy.deepcopy(learner).to("meta").eval()
     x = torch.empty(1, *input_shape, device="meta")
     y = torch.empty(1, dtype=torch.int64, device="meta")

@@ -236,4 +236,6 @@ def settings_of(mapping: dict, where: str) -> Training:
     known = {each.name for each in fields(Training)}
     if unknown := set(mapping) - known:
         raise UserError(f"{where}: unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    if "episodes" not in mapping:
+        raise UserError(f"{where}: episodes is missing")
     return Training(**mapping)

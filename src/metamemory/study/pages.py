@@ -1,0 +1,45 @@
+"""What the pages of the book display, so that their cells stay short and every number comes from results/."""
+
+import matplotlib.pyplot as plt
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from metamemory.study import papers
+from metamemory.study.results import Group
+from metamemory.study.tables import SHOTS, percent, verdict
+
+
+def show(figure: Figure, caption: str) -> None:
+    """A figure with its caption under it."""
+    display(figure)
+    plt.close(figure)
+    display(Markdown(f"*{caption}*"))
+
+
+def interval_of(groups: list[Group]) -> str:
+    """What the intervals of a figure are, in words."""
+    kinds = {group.accuracy(1).over for group in groups}
+    count = groups[0].results[0].manifest["test_episodes"]
+    return f"95 % bootstrap intervals over {' or '.join(sorted(kinds))}, {count:,} test episodes a seed"
+
+
+def findings(groups: list[Group]) -> str:
+    """One sentence a method, in Markdown: its accuracies, its budget, how it stands to the paper."""
+    lines = []
+    for group in groups:
+        numbers = ", ".join(f"{shot}-shot {percent(group.accuracy(shot))} %" for shot in SHOTS)
+        manifest = group.results[0].manifest
+        budget = "no training"
+        if episodes := manifest["training_episodes"]:
+            minutes = manifest["training_seconds"] / 60
+            budget = f"{episodes:,} episodes in {minutes:.0f} minutes on {manifest['hardware']}"
+        lines.append(f"- **{papers.title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
+    return "\n".join(lines)
+
+
+def _state(group: Group) -> str:
+    """Whether the learner came off the plateau on which it names characters by chance."""
+    if not group.results[0].history:
+        return f"{verdict(group).capitalize()}."
+    plateau = "It has not left the plateau of chance. " if group.accuracy(5).mean < 0.4 else ""
+    return f"{plateau}{verdict(group).capitalize()}."

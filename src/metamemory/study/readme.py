@@ -1,0 +1,49 @@
+"""The table and the picture of README.md, from results/."""
+
+from pathlib import Path
+
+from metamemory.study import figures, papers
+from metamemory.study.pages import interval_of
+from metamemory.study.results import by_scale
+from metamemory.study.tables import SHOTS, markdown, percent
+from metamemory.training.files import write_atomically
+
+BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` -->\n", "<!-- end of results -->"
+PICTURE = Path("book/_static/accuracy_by_shot.png")
+
+
+def results_section(root: Path = Path(".")) -> str:
+    """The results of the largest scale that was run, each row with its command, time and hardware."""
+    groups = next(iter(by_scale("online_few_shot", root).values()))
+    header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "minutes", "hardware"]
+    rows = []
+    for group in groups:
+        run, manifest = group.run, group.results[0].manifest
+        rows.append(
+            [
+                papers.title(run.method),
+                *(percent(group.accuracy(shot)) for shot in SHOTS),
+                f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
+                f"{manifest['seconds'] / 60:.1f}",
+                manifest["hardware"],
+            ]
+        )
+    reported = papers.TABLE_1_OMNIGLOT["cl_lstm"]
+    paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
+    return (
+        f"Online few-shot learning, 5-way: {groups[0].label}; {interval_of(groups)}. "
+        f"The paper's CL+LSTM, at full size, has {paper}.\n\n{markdown(header, rows)}\n"
+    )
+
+
+def write_readme(root: Path = Path(".")) -> None:
+    """Put the section between its marks in README.md, and draw the picture above it."""
+    before, _, rest = (root / "README.md").read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{after}"
+    write_atomically(root / "README.md", lambda path: path.write_text(text))
+    figures.use_style()
+    groups = next(iter(by_scale("online_few_shot", root).values()))
+    figure = figures.accuracy_by_shot(groups)
+    figure.suptitle(groups[0].label, fontsize="small")
+    write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))

@@ -1,0 +1,123 @@
+"""What holds for every learner: whatever lies in models/ is tested here."""
+
+import pytest
+import torch
+from torch.nn import functional as fn
+
+from metamemory import models
+from metamemory.errors import UserError
+from metamemory.models import available, build, learner_class
+from metamemory.tasks import OnlineFewShot
+
+SMALL = {"lstm": {"hidden": 24}, "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]}}
+SHAPE = (1, 8, 8)
+
+
+def small(name, delay=1, n_way=3):
+    torch.manual_seed(0)
+    return build(name, SHAPE, n_way, delay, SMALL.get(name, {})).eval()
+
+
+def batch(images, delay=1, seed=0, batch=4):
+    return OnlineFewShot(images, 3, 4, delay).sample(batch, torch.Generator().manual_seed(seed))
+
+
+def trained(learner, episode, updates=3):
+    """A few updates, so that running statistics and weights are not what they began as."""
+    optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
+    learner.train()
+    for _ in range(updates):
+        loss = fn.cross_entropy(learner(episode.x, episode.y_seen).flatten(0, 1), episode.y.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return learner.eval()
+
+
+@pytest.fixture(params=available())
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def learner(name, images):
+    learner = small(name)
+    return trained(learner, batch(images)) if list(learner.parameters()) else learner
+
+
+def test_logits_have_the_shape_of_the_contract(learner, images):
+    episode = batch(images)
+    assert learner(episode.x, episode.y_seen).shape == (12, 4, 3)
+    assert isinstance(learner.transductive, bool)
+
+
+@pytest.mark.parametrize("delay", [1, 3])
+def test_step_equals_forward(name, images, delay):
+    learner, episode = small(name, delay), batch(images, delay)
+    if list(learner.parameters()):
+        trained(learner, episode)
+    with torch.no_grad():
+        whole = learner(episode.x, episode.y_seen)
+        state = learner.initial_state(4)
+        for t in range(12):
+            logits, state = learner.step(episode.x[t], episode.y_seen[t], state)
+            torch.testing.assert_close(logits, whole[t], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_comes_later_changes_nothing_before(learner, images):
+    episode, t = batch(images), 7
+    x, y_seen = episode.x.clone(), episode.y_seen.clone()
+    x[t] = 1 - x[t]
+    y_seen[t] = (y_seen[t] + 1) % 3
+    before, after = learner(episode.x, episode.y_seen), learner(x, y_seen)
+    assert torch.equal(before[:t], after[:t])
+    assert not torch.equal(before[t:], after[t:])
+
+
+@torch.no_grad()
+def test_episodes_of_a_batch_do_not_see_each_other(learner, images):
+    episode = batch(images)
+    alone = learner(episode.x[:, 2:3], episode.y_seen[:, 2:3])
+    torch.testing.assert_close(alone[:, 0], learner(episode.x, episode.y_seen)[:, 2], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_queries_are_answered_from_a_frozen_state(learner, images):
+    episode = batch(images)
+    state = learner.initial_state(4)
+    for t in range(6):
+        _, state = learner.step(episode.x[t], episode.y_seen[t], state)
+    answers = learner.predict(episode.x[6:9], state)
+    assert answers.shape == (3, 4, 3)
+    torch.testing.assert_close(learner.predict(episode.x[8:9], state)[0], answers[2])
+
+
+def test_the_same_seed_gives_the_same_bits(name, images):
+    if not list(small(name).parameters()):
+        pytest.skip("nothing to train")
+    one, two = (trained(small(name), batch(images)).state_dict() for _ in range(2))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_small_batch_can_be_learned_by_heart(name, images):
+    learner, episode = small(name), batch(images, batch=2)
+    if not list(learner.parameters()):
+        pytest.skip("nothing to train")
+    trained(learner, episode, updates=200)
+    learner.train()  # the very batch that it was trained on, statistics and all
+    right = learner(episode.x, episode.y_seen).argmax(-1) == episode.y
+    assert right.float().mean() > 0.95
+
+
+def test_unknown_names_are_refused_with_what_there_is(name):
+    with pytest.raises(UserError, match=f"{name}: unknown setting filtres"):
+        build(name, SHAPE, 3, 1, {"filtres": 3})
+    with pytest.raises(UserError, match="no learner 'cl_ltsm'"):
+        learner_class("cl_ltsm")
+
+
+def test_classes_can_be_imported_from_the_package():
+    assert models.CLLSTM is learner_class("cl_lstm")
+    with pytest.raises(AttributeError):
+        models.Nothing  # noqa: B018

@@ -1,0 +1,69 @@
+"""params.yaml is read, merged and refused with one clear line."""
+
+import pytest
+
+from metamemory.errors import UserError
+from metamemory.models import build, learner_class
+from metamemory.study.parameters import SCALES, Parameters, label_overrides, merge, parse_overrides, project_root
+from metamemory.study.runs import planned
+from metamemory.training.loop import settings_of
+
+
+@pytest.fixture
+def parameters():
+    return Parameters(project_root() / "params.yaml")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_configuration_in_the_file_is_valid(parameters, scale):
+    for run in planned(parameters, scale, parameters.experiments):
+        config = parameters.configuration(run.scale, run.experiment, run.method, run.setting, {})
+        task, size = config["task"], config["data"]["size"]
+        learner = build(run.method, (1, size, size), task["n_way"], task["delay"], config.get("model", {}))
+        if list(learner.parameters()):
+            assert settings_of(config["training"], "params.yaml").episodes > 0
+        assert learner_class(run.method)
+
+
+def test_later_layers_win(parameters, tmp_path):
+    (tmp_path / "params.yaml").write_text(
+        """
+scale: smoke
+experiments:
+  e:
+    scales: {smoke: {model: {a: 1, b: 1, c: 1, d: 1, e: 1}}}
+    settings: {s: {model: {b: 2, c: 2, d: 2, e: 2}}}
+    methods: {m: {model: {c: 3, d: 3, e: 3}, smoke: {model: {d: 4, e: 4}}, laptop: {model: {a: 9}}}, bare: }
+"""
+    )
+    own = Parameters(tmp_path / "params.yaml")
+    config = own.configuration("smoke", "e", "m", "s", {"model": {"e": 5}})
+    assert config == {"model": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}}
+    assert own.configuration("smoke", "e", "bare", "s", {}) == {"model": {"a": 1, "b": 2, "c": 2, "d": 2, "e": 2}}
+
+
+def test_what_is_not_there_is_named_with_what_is(parameters, tmp_path):
+    with pytest.raises(UserError, match="no method 'cl_lsmt'; did you mean cl_lstm. There are .*nearest_neighbour"):
+        parameters.configuration("smoke", "online_few_shot", "cl_lsmt", "omniglot", {})
+    with pytest.raises(UserError, match="no experiment 'few'"):
+        parameters.experiment("few")
+    with pytest.raises(UserError, match="not here: run from the top"):
+        Parameters(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [")
+    with pytest.raises(UserError, match="params.yaml is not YAML"):
+        Parameters(tmp_path / "params.yaml")
+
+
+def test_overrides_are_read_and_named():
+    overrides = parse_overrides(["training.episodes=100", "model.inject=[cl1]", "training.batch_size=8"])
+    assert overrides == {"training": {"episodes": 100, "batch_size": 8}, "model": {"inject": ["cl1"]}}
+    assert label_overrides(overrides) == ["model.inject=['cl1']", "training.batch_size=8", "training.episodes=100"]
+    with pytest.raises(UserError, match="section.key=value"):
+        parse_overrides(["episodes"])
+
+
+def test_merging_copies():
+    layer = {"a": {"b": [1]}}
+    merged = merge({}, layer)
+    merged["a"]["b"].append(2)
+    assert layer == {"a": {"b": [1]}}

@@ -1,0 +1,174 @@
+"""The whole study at smoke scale, as `make study` does it, and what happens when something in it changes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from metamemory.study.parameters import Parameters
+from metamemory.study.results import finished
+from metamemory.study.runs import planned
+
+pytestmark = pytest.mark.slow
+
+LEARNER = '''"""Answers with the label that was shown last."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metamemory.models.learner import Learner, one_hot
+
+
+class Nothing(NamedTuple):
+    """Nothing to remember."""
+
+
+class LastLabel(Learner):
+    """Answers with the label that was shown last."""
+
+    def __init__(self, input_shape, n_way):
+        super().__init__()
+        self.n_way = n_way
+
+    def initial_state(self, batch):
+        return Nothing()
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state):
+        return one_hot(y_seen_t, self.n_way), state
+
+    def forward(self, x: Tensor, y_seen: Tensor):
+        return torch.stack([self.step(x_t, y_t, None)[0] for x_t, y_t in zip(x, y_seen, strict=True)])
+'''
+
+
+def changed_stages(project):
+    return {
+        name
+        for name, changes in json.loads(project.run("dvc", "status", "--json")).items()
+        if any("changed deps" in change or "changed command" in change for change in changes)
+    }
+
+
+def test_every_run_leaves_its_results(project):
+    runs = planned(Parameters(project.root / "params.yaml"), "smoke", ["online_few_shot"], project.root)
+    assert {result.run.method for result in finished(project.root)} == {run.method for run in runs}
+    for result in finished(project.root):
+        manifest = result.manifest
+        assert len(result.by_shot) == 9
+        assert result.metrics["accuracy_5_shot"] == pytest.approx(result.by_shot[5]["accuracy"], abs=1e-5)
+        assert all(row["low"] <= row["accuracy"] <= row["high"] for row in result.by_shot)
+        assert len(result.example["y"]) == 45 and len(result.history) <= 200
+        assert manifest["data"]["title"] in ("Omniglot", "glyphs (stand-in for Omniglot)")
+        assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
+        if manifest["parameters"]:
+            assert manifest["training_episodes"] == 64 == result.history[-1]["episodes"]
+            assert manifest["training_flops"] > 3 * 64 * manifest["flops_per_step"]
+
+
+def test_a_second_repro_does_nothing(project):
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+def test_metrics_and_plots_are_shown(project):
+    shown = project.run("dvc", "metrics", "show")
+    assert "accuracy_5_shot" in shown and "cl_lstm" in shown
+    page = project.run("dvc", "plots", "show").strip().splitlines()[-1]
+    assert "dvc_plots" in page and (project.root / "dvc_plots" / "index.html").stat().st_size > 10_000
+
+
+def test_editing_a_learner_changes_its_own_stage_only(project):
+    before = (project.root / "src/metamemory/models/lstm.py").read_text()
+    project.edit("src/metamemory/models/lstm.py", "LSTM baseline", "The LSTM baseline")
+    assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
+    output = project.run("dvc", "repro")
+    assert "finished before" in output  # a docstring: the stage runs, the training does not
+    project.edit("src/metamemory/models/lstm.py", "self.classifier(h)", "2 * self.classifier(h)")
+    output = project.run("dvc", "repro")
+    assert "lstm/omniglot/seed0: training" in output and "cl_lstm/omniglot" not in output
+    (project.root / "src/metamemory/models/lstm.py").write_text(before)
+    project.run("dvc", "repro")
+
+
+def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
+    project.edit("params.yaml", "filters: 4", "filters: 5")
+    assert changed_stages(project) == {"online_few_shot@smoke-cl_lstm-omniglot-0"}
+    project.edit("params.yaml", "filters: 5", "filters: 4")
+
+
+def test_a_learner_is_added_with_one_file_and_one_line(project):
+    (project.root / "src/metamemory/models/last_label.py").write_text(LEARNER)
+    project.edit("params.yaml", "      nearest_neighbour: {}\n", "      nearest_neighbour: {}\n      last_label: {}\n")
+    assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
+    assert "last_label" in project.run("dvc", "repro")
+    rows = [line for line in project.run("python", "-m", "metamemory", "report").splitlines() if "last_label" in line]
+    assert len(rows) == 2 and "smoke scale" in rows[0]
+    project.edit("params.yaml", "      last_label: {}\n", "")
+    (project.root / "src/metamemory/models/last_label.py").unlink()
+
+
+def test_an_experiment_of_dvc_changes_a_parameter(project):
+    output = project.run(
+        "dvc", "exp", "run", "-S", "experiments.online_few_shot.methods.lstm.smoke.model.hidden=12", "-n", "narrow"
+    )
+    assert "narrow" in output
+    manifest = json.loads(
+        (project.root / "results/smoke/online_few_shot/lstm/omniglot/seed0.manifest.json").read_text()
+    )
+    assert manifest["configuration"]["model"] == {"hidden": 12}
+    project.run("git", "checkout", "-q", "--", ".")
+    project.run("dvc", "checkout", "-q")
+
+
+def test_unknown_parameters_of_a_notebook_are_refused(project):
+    code = (
+        "from pathlib import Path; from metamemory.study.notebooks import execute; "
+        "execute(Path('notebooks/online_few_shot.ipynb'), Path('out.ipynb'), {'methd': 'lstm'})"
+    )
+    assert "no parameter methd in its `parameters` cell" in project.run("python", "-c", code, check=False)
+
+
+def test_an_error_in_a_notebook_is_one_line(project):
+    command = "python -m metamemory run online_few_shot --notebook --method lstm --scale smoke --set model.hiden=3"
+    output = project.run(*command.split(), check=False)
+    assert output.strip().splitlines()[-1] == "error: lstm: unknown setting hiden; known are forget_bias, hidden"
+
+
+RUN = "python -m metamemory run online_few_shot --scale smoke --method cl_lstm"
+
+
+def test_killed_in_training_it_goes_on_to_the_same_weights(project):
+    """kill -9 after a checkpoint, then the same command: bit for bit what an unbroken run gives."""
+    long = "--set training.episodes=1600 --set training.validations=8"
+    script = project.root / "killed.py"
+    script.write_text(  # checkpoints at every update, so that one is there whenever the kill comes
+        "import sys\nfrom metamemory.training import loop\nfrom metamemory.__main__ import main\n"
+        "loop.CHECKPOINT_SECONDS = 0\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    words = f"python killed.py {RUN.split(' ', 3)[3]} {long}".split()
+    victim = subprocess.Popen(words, cwd=project.root, env=project.environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((project.root / ".resume").glob("*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    models = project.root / "runs/smoke/online_few_shot/cl_lstm"
+    assert not list(models.glob("*episodes=1600*/seed0/model.safetensors")), "it finished before it was killed"
+    assert "going on" in project.run(*f"{RUN} {long}".split())
+    (model,) = models.glob("*episodes=1600*/seed0/model.safetensors")
+    resumed = model.read_bytes()
+    assert "training on" in project.run(*f"{RUN} {long} --again".split())
+    assert model.read_bytes() == resumed
+
+
+def test_minutes_stop_at_a_checkpoint(project):
+    command = f"{RUN} --set training.episodes=3200 --minutes 0.01"
+    assert "the same command goes on" in project.run(*command.split())
+    assert "going on" in project.run(*command.split())

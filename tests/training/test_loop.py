@@ -1,0 +1,103 @@
+"""Training goes on where it stopped, ends at nonsense, and climbs its curriculum."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from metamemory.errors import UserError
+from metamemory.models.cl_lstm import CLLSTM
+from metamemory.models.lstm import LSTM
+from metamemory.tasks import OnlineFewShot
+from metamemory.training import loop
+from metamemory.training.evaluation import evaluate
+from metamemory.training.loop import Training, settings_of, train
+
+SETTINGS = Training(episodes=96, batch_size=4, warmup=16, validations=6, validation_episodes=10)
+
+
+def tasks(images):
+    return [OnlineFewShot(images, 2, 3), OnlineFewShot(images, 3, 4)], OnlineFewShot(images, 3, 4)
+
+
+def fresh(cls=CLLSTM):
+    torch.manual_seed(0)
+    sizes = {"filters": 3, "hidden": 8, "pool_after": (1, 2)} if cls is CLLSTM else {"hidden": 8}
+    return cls((1, 8, 8), 3, **sizes)
+
+
+def run(images, checkpoint, minutes=math.inf, settings=SETTINGS, learner=None):
+    learner = learner or fresh()
+    return learner, train(learner, *tasks(images), settings, 0, checkpoint, minutes)
+
+
+def test_stopping_and_going_on_changes_no_bit(images, tmp_path):
+    whole, at_end = run(images, tmp_path / "whole.pt")
+    slices = 0
+    while True:  # a slice of no minutes ends at the first checkpoint: one update
+        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0)
+        slices += 1
+        if at is not None:
+            break
+        torch.manual_seed(slices)  # nothing may hang on the global generator
+    assert slices == SETTINGS.episodes // SETTINGS.batch_size
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, pieces.state_dict()[key]), key
+
+    def timeless(history):
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+    assert timeless(at.history) == timeless(at_end.history)
+    assert (at.episodes, at.steps, at.stage) == (at_end.episodes, at_end.steps, at_end.stage)
+
+
+def test_the_best_validation_is_kept(images, tmp_path):
+    learner, at = run(images, tmp_path / "c.pt")
+    assert len(at.history) == SETTINGS.validations
+    validation = tasks(images)[1]
+    by_shot = evaluate(learner, validation, SETTINGS.validation_episodes, 50, seed=10**6).by_shot
+    assert sum(by_shot[1:]) / 3 == pytest.approx(at.best)
+    row_means = [sum(row[f"accuracy_{shot}_shot"] for shot in (1, 2, 3)) / 3 for row in at.history]
+    assert at.best == pytest.approx(max(row_means), abs=1e-4)
+
+
+def test_a_loss_that_is_not_finite_ends_training_in_one_line(images, tmp_path):
+    learner = fresh(LSTM)
+    with torch.no_grad():
+        learner.classifier.weight.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"the loss is nan near episode 80; lower training.learning_rate \(0.001\)"):
+        run(images, tmp_path / "c.pt", learner=learner)
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_a_damaged_checkpoint_is_named(images, tmp_path):
+    (tmp_path / "c.pt").write_bytes(b"half a file")
+    with pytest.raises(UserError, match="cannot go on from .*c.pt.*delete it"):
+        run(images, tmp_path / "c.pt")
+
+
+def test_a_stage_ends_when_it_is_mastered(images, tmp_path, monkeypatch):
+    """An easy first stage (one class of two is named by its only label) gives way; the count of steps says when."""
+    monkeypatch.setattr(loop, "LOOK_EVERY", 1)
+    settings = dataclasses.replace(SETTINGS, episodes=240, advance_at=-1.0)  # anything passes
+    _, at = run(images, tmp_path / "c.pt", settings=settings)
+    assert at.stage == 1
+    in_first = 50  # updates a stage lasts at least
+    assert at.steps == 4 * (in_first * 6 + (60 - in_first) * 12)
+    strict = dataclasses.replace(settings, advance_at=1.0)  # nothing does
+    assert run(images, tmp_path / "d.pt", settings=strict)[1].stage == 0
+
+
+def test_the_learning_rate_rises_and_falls():
+    settings = Training(episodes=1000, batch_size=10, learning_rate=1.0, warmup=100, cooldown=0.5)
+    rates = [settings.rate(episodes) for episodes in range(0, 1000, 10)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and rates[50] == 1.0
+    assert rates[75] == pytest.approx(0.5) and rates[-1] == pytest.approx(0.02)
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(UserError, match="here: unknown learnin_rate; known are"):
+        settings_of({"episodes": 1, "learnin_rate": 1}, "here")
+    with pytest.raises(UserError, match="here: episodes is missing"):
+        settings_of({}, "here")
