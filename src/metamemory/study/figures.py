@@ -69,7 +69,7 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
     axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
     axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
     axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.22), fontsize="small")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.27), fontsize="small")
     return figure
 
 
@@ -103,7 +103,8 @@ def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
         _drawing(axes, sample.x[t, index, 0].cpu().numpy())
         axes.set_title("null" if shown < 0 else str(shown), fontsize=10, color=MUTED if shown < 0 else "black")
         axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=9)
-    every[0].set_ylabel("shown →\n\n\nwanted →", rotation=0, ha="right", va="center", fontsize=9)
+    for height, word in ((1.22, "label shown"), (-0.2, "label wanted")):
+        every[0].text(-0.15, height, word, transform=every[0].transAxes, ha="right", va="center", fontsize=9)
     return figure
 
 
@@ -149,8 +150,8 @@ def answers(results: Sequence[Result], steps: int = 45) -> Figure:
 
 def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:
     """The layers of a CL+LSTM with the sizes of their states, drawn from the learner itself."""
-    figure, axes = plt.subplots(figsize=(9.2, 3.5))
-    axes.set(xlim=(-0.7, 13.1), ylim=(-2.2, 3.1))
+    figure, axes = plt.subplots(figsize=(9.2, 3.0))
+    axes.set(xlim=(-0.7, 13.1), ylim=(-2.2, 2.1))
     axes.axis("off")
     channels, height, width = input_shape
     nodes = [("$x_t$", f"{channels}×{height}×{width}", "input", "#FFFFFF")]
@@ -164,15 +165,17 @@ def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:
         x = 2.05 * place
         at[key] = x
         axes.add_patch(FancyBboxPatch((x - 0.65, -0.6), 1.3, 1.2, boxstyle="round,pad=0.04", fc=fill, ec="black"))
-        axes.text(x, 0.22, name, ha="center", va="center", fontsize=11, weight="bold")
+        axes.text(x, 0.22, name, ha="center", va="center", fontsize=10 if len(name) < 8 else 8.5, weight="bold")
         axes.text(x, -0.24, detail, ha="center", va="center", fontsize=8)
         if place:
             _arrow(axes, (x - 1.36, 0), (x - 0.7, 0))
         if key.startswith(("cl", "lstm")):
             _arrow(axes, (x + 0.35, 0.66), (x - 0.35, 0.66), curve=1.1, tint="#0072B2")
     axes.text(at["cl1"], 1.55, "state $h, c$\nfrom step to step", ha="center", color="#0072B2", fontsize=8.5)
-    _arrow(axes, (at["cl2"] + 1.0, 0.05), (at["cl4"] - 1.0, 0.05), curve=-0.55, tint=MUTED)
-    axes.text((at["cl2"] + at["cl4"]) / 2, 1.62, "skip: added", ha="center", color=MUTED, fontsize=8.5)
+    start, end, below = at["cl2"] + 0.95, at["cl4"] - 0.95, -1.0
+    axes.plot([start, start, end, end], [0, below, below, -0.3], color=MUTED, lw=1.3)
+    _arrow(axes, (end, -0.35), (end, -0.02), tint=MUTED)
+    axes.text((start + end) / 2, below - 0.28, "skip, added", ha="center", color=MUTED, fontsize=8.5)
     for key in sorted(learner.inject):
         _arrow(axes, (at[key], -1.55), (at[key], -0.68), tint="#D55E00")
     if learner.inject:
@@ -196,6 +199,7 @@ def _drawing(axes: Axes, pixels: np.ndarray) -> None:
     axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
+    axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.8)
 
 
 def _arrow(axes: Axes, start, end, curve: float = 0.0, tint: str = "black") -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from metamemory.errors import UserError
 from metamemory.study import figures, papers
 from metamemory.study.pages import interval_of
-from metamemory.study.results import by_scale
+from metamemory.study.results import Group, by_scale
 from metamemory.study.tables import SHOTS, markdown, percent
 from metamemory.training.files import write_atomically
 
@@ -12,9 +13,20 @@ BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` --
 PICTURE = Path("book/_static/accuracy_by_shot.png")
 
 
+def _groups(root: Path) -> list[Group]:
+    shown = by_scale("online_few_shot", root)
+    if not shown:
+        raise UserError(f"{root / 'results'} has no finished run: `make study` makes some")
+    return next(iter(shown.values()))
+
+
 def results_section(root: Path = Path(".")) -> str:
-    """The results of the largest scale that was run, each row with its command, time and hardware."""
-    groups = next(iter(by_scale("online_few_shot", root).values()))
+    """The results of the largest scale that was run, each row with its command, time and hardware.
+
+    Raises:
+        UserError: nothing was run.
+    """
+    groups = _groups(root)
     header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "minutes", "hardware"]
     rows = []
     for group in groups:
@@ -43,7 +55,7 @@ def write_readme(root: Path = Path(".")) -> None:
     text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{after}"
     write_atomically(root / "README.md", lambda path: path.write_text(text))
     figures.use_style()
-    groups = next(iter(by_scale("online_few_shot", root).values()))
+    groups = _groups(root)
     figure = figures.accuracy_by_shot(groups)
     figure.suptitle(groups[0].label, fontsize="small")
     write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))

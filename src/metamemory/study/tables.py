@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metamemory.study import papers
-from metamemory.study.results import Group, groups
+from metamemory.study.results import Group, by_scale
 from metamemory.training.statistics import Interval
 
 SHOTS = (1, 5, 8)
@@ -28,14 +28,14 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(interval: Interval) -> str:
-    """ "96.8 (96.1 – 97.4)": mean and 95 % interval in per cent."""
-    return f"{100 * interval.mean:.1f} ({100 * interval.low:.1f} – {100 * interval.high:.1f})"
+    """ "96.8 (96.1–97.4)": mean and 95 % interval in per cent; the space does not break."""
+    return f"{100 * interval.mean:.1f}\N{NO-BREAK SPACE}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
 def table_1(root: Path = Path(".")) -> str:
     """Online few-shot learning on Omniglot, 5-way: the paper's Table 1 beside every scale that was run."""
     header = ["method", "whose", *(f"{shot}-shot, %" for shot in SHOTS), "data set", "seeds"]
-    ours = groups("online_few_shot", root)
+    ours = _shown(root)
     rows = []
     for method in [
         *papers.TABLE_1_OMNIGLOT,
@@ -43,7 +43,10 @@ def table_1(root: Path = Path(".")) -> str:
     ]:
         reported = papers.TABLE_1_OMNIGLOT.get(method)
         if reported:
-            numbers = [f"{100 * each.mean:.1f} (± {100 * each.deviation:.1f})" for each in reported.values()]
+            numbers = [
+                f"{100 * each.mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{100 * each.deviation:.1f}"
+                for each in reported.values()
+            ]
             rows.append([papers.title(method), "paper", *numbers, "Omniglot", "3"])
         of_method = [group for group in ours if group.run.method == method]
         for group in of_method:
@@ -68,7 +71,7 @@ def cost_table(root: Path = Path(".")) -> str:
         "hardware",
     ]
     rows = []
-    for group in groups("online_few_shot", root):
+    for group in _shown(root):
         for manifest in (result.manifest for result in group.results):
             rows.append(
                 [
@@ -85,6 +88,10 @@ def cost_table(root: Path = Path(".")) -> str:
     return markdown(header, rows)
 
 
+def _shown(root: Path) -> list[Group]:
+    return [group for groups in by_scale("online_few_shot", root).values() for group in groups]
+
+
 def verdict(group: Group) -> str:
     """How a group stands to the paper's Table 1, in words that claim no more than was run."""
     reported = papers.TABLE_1_OMNIGLOT.get(group.run.method)
@@ -98,11 +105,10 @@ def verdict(group: Group) -> str:
 
 def print_report(root: Path = Path(".")) -> None:
     """Both tables on the terminal."""
-    ours = groups("online_few_shot", root)
     print("Online few-shot learning, 5-way (Babu et al. 2021, Table 1)")
     print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
     print(table_1(root), end="\n\n")
-    if ours:
+    if _shown(root):
         print(cost_table(root))
     else:
         print("Nothing has been run: `make study`, or `python -m metamemory run online_few_shot --method cl_lstm`")

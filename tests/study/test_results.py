@@ -1,0 +1,74 @@
+"""What is committed in results/ is what params.yaml asks for, and README.md says what is in it."""
+
+import json
+import subprocess
+
+import pytest
+
+from metamemory.study import papers, readme, tables
+from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.results import Group, finished
+from metamemory.training.statistics import Interval
+
+ROOT = project_root()
+RESULTS = list(finished(ROOT))
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.run.place)
+def test_a_result_was_made_with_the_parameters_of_today(result):
+    run = result.run
+    config = Parameters(ROOT / "params.yaml").configuration(run.scale, run.experiment, run.method, run.setting, {})
+    assert result.manifest["configuration"] == json.loads(json.dumps(config)), f"{run.place}: run it again"
+    assert len(result.history) <= 200 and len(result.by_shot) == config["task"]["presentations"]
+    for row in result.by_shot:
+        assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
+
+
+def test_the_readme_shows_what_is_in_results():
+    changed = subprocess.run(
+        ["git", "-C", str(ROOT), "status", "--porcelain", "--", "results"], capture_output=True, text=True
+    )
+    if changed.returncode or changed.stdout:
+        pytest.skip("results/ are not the committed ones: `python -m metamemory report --readme` would write these")
+    assert readme.results_section(ROOT) in (ROOT / "README.md").read_text()
+    assert (ROOT / readme.PICTURE).stat().st_size > 10_000
+
+
+def test_the_papers_numbers_are_shares_with_source():
+    for method, row in papers.TABLE_1_OMNIGLOT.items():
+        assert set(row) == {1, 5, 8} and method in papers.TITLES
+        assert all(0.5 < each.mean < 1 and 0 <= each.deviation < 0.02 for each in row.values())
+
+
+def test_every_method_of_the_paper_has_its_row():
+    table = tables.table_1(ROOT)
+    for method in papers.TABLE_1_OMNIGLOT:
+        rows = [line for line in table.splitlines() if line.startswith(f"| {papers.title(method)} ")]
+        assert "paper" in rows[0] and "this study" in rows[1]
+
+
+@pytest.mark.parametrize(
+    ("scale", "title", "high", "expected"),
+    [
+        ("laptop", "Omniglot", 1.0, "not comparable: reduced size"),
+        ("paper", "glyphs (stand-in for Omniglot)", 1.0, "not comparable: reduced size"),
+        ("paper", "Omniglot", 0.999, "reproduced"),
+        ("paper", "Omniglot", 0.97, "below the paper at 5-shot, 8-shot"),
+    ],
+)
+def test_a_verdict_claims_no_more_than_was_run(monkeypatch, scale, title, high, expected):
+    from metamemory.study.results import Result
+    from metamemory.study.runs import Run
+
+    group = Group([Result(Run(scale, "online_few_shot", "cl_lstm", "omniglot"), {"data": {"title": title}})])
+    monkeypatch.setattr(Group, "accuracy", lambda self, shot: Interval(high, high, high, "seeds"))
+    assert tables.verdict(group) == expected
+
+
+def test_a_table_lines_up():
+    assert tables.markdown(["a", "n"], [["x", "1"], ["long", "10"]]).splitlines() == [
+        "| a    |  n |",
+        "| ---- | -: |",
+        "| x    |  1 |",
+        "| long | 10 |",
+    ]

@@ -1,0 +1,65 @@
+"""The command line: helps, lists, and ends with one line when something is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from metamemory.__main__ import main
+from metamemory.study.parameters import project_root
+
+
+@pytest.fixture(autouse=True)
+def at_the_top(monkeypatch):
+    monkeypatch.chdir(project_root())
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["data"], ["report"], ["list"]])
+def test_help_reads_within_a_terminal(capsys, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert done.value.code == 0 and text.startswith("usage: python -m metamemory")
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_list_names_every_run_and_the_headline(capsys):
+    assert main(["list", "--scale", "paper"]) == 0
+    assert "paper/online_few_shot/cl_lstm/omniglot/seed0" in capsys.readouterr().out
+    assert main(["list", "--headline"]) == 0
+    assert capsys.readouterr().out == "online_few_shot\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run few_shot --method lstm", "error: params.yaml: no experiment 'few_shot'"),
+        ("run online_few_shot --method ltsm", "error: params.yaml: no method 'ltsm'; did you mean lstm?"),
+        ("run online_few_shot --method lstm --scale big", "error: params.yaml: no scale 'big'"),
+        ("run online_few_shot --method lstm --set episodes", "error: --set episodes: write it as section.key=value"),
+    ],
+)
+def test_what_is_not_known_is_one_line(capsys, words, message):
+    assert main(words.split()) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(message) and len(printed.splitlines()) == 1
+
+
+def test_missing_data_says_how_to_get_them(capsys, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text((project_root() / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "online_few_shot", "--method", "lstm", "--scale", "smoke"]) == 1
+    assert "run `make data`" in capsys.readouterr().err
+
+
+def test_training_imports_nothing_of_the_book():
+    """A bare GPU machine has torch, numpy, PyYAML, tqdm and safetensors, and no more."""
+    code = (
+        "import sys, metamemory.study.runs, metamemory.study.experiments.online_few_shot, metamemory.study.tables\n"
+        "from metamemory.models import available, learner_class\n"
+        "[learner_class(name) for name in available()]\n"
+        "print([name for name in ('matplotlib', 'seaborn', 'papermill', 'dvc', 'IPython') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
