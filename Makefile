@@ -8,6 +8,7 @@
 ##   make data                  fetch and prepare the data sets; METAMEMORY_MIRROR=<folder or URL> is tried first
 ##   make book                  build the book from results/, if anything it shows has changed
 ##   make test                  lint, then all tests
+##   make bench                 speed against plain references, side by side (results/speed/)
 ##   make lint                  style of the code and the notebooks
 ##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
 ##
@@ -33,7 +34,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study data test lint book clean
+.PHONY: help study data test lint book bench clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -97,6 +98,9 @@ lint: $(READY)
 
 test: lint
 	@pytest
+
+bench: $(READY)
+	@python benchmarks/speed.py
 
 clean:
 	@rm -rf book/_build dvc_plots .pytest_cache .ruff_cache .hypothesis

@@ -43,3 +43,23 @@ def _state(group: Group) -> str:
         return f"{verdict(group).capitalize()}."
     plateau = "It has not left the plateau of chance. " if group.accuracy(5).mean < 0.4 else ""
     return f"{plateau}{verdict(group).capitalize()}."
+
+
+def ordering(groups: list[Group]) -> str:
+    """How far CL+LSTM is from the LSTM at each shot, here and in the paper, in points of a per cent."""
+    by_method = {group.run.method: group for group in groups}
+    if not {"cl_lstm", "lstm"} <= set(by_method):
+        return ""
+    ours, theirs = [], []
+    for shot in SHOTS:
+        here = by_method["cl_lstm"].accuracy(shot).mean - by_method["lstm"].accuracy(shot).mean
+        there = papers.TABLE_1_OMNIGLOT["cl_lstm"][shot].mean - papers.TABLE_1_OMNIGLOT["lstm"][shot].mean
+        ours.append(f"{100 * here:+.1f}")
+        theirs.append(f"{100 * there:+.1f}")
+    episodes = [by_method[method].results[0].manifest["training_episodes"] for method in ("cl_lstm", "lstm")]
+    decided = by_method["cl_lstm"].run.scale == "paper" and by_method["cl_lstm"].data == "Omniglot"
+    return (
+        f"CL+LSTM against the LSTM, in points of accuracy at {', '.join(map(str, SHOTS))} shots: {', '.join(ours)}; "
+        f"in the paper {', '.join(theirs)}. They were trained on {episodes[0]:,} and {episodes[1]:,} episodes. "
+        + ("" if decided else "At this size and budget **the paper's ordering is not decided**.")
+    )

@@ -1,5 +1,6 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,6 +91,20 @@ def cost_table(root: Path = Path(".")) -> str:
 
 def _shown(root: Path) -> list[Group]:
     return [group for groups in by_scale("online_few_shot", root).values() for group in groups]
+
+
+def speed_table(root: Path = Path(".")) -> str:
+    """The ratios that `make bench` measured, with where and on what; a hint where it has not been run."""
+    path = root / "results" / "speed" / "cpu.json"
+    if not path.exists():
+        return "Speed has not been measured here: `make bench`."
+    report = json.loads(path.read_text())
+    rows = [[row["what"], f"{row['ratio']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}"] for row in report["ratios"]]
+    return (
+        f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest'], rows)}\n\n"
+        f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
+        f"{report['hardware']}, torch {report['torch']}."
+    )
 
 
 def verdict(group: Group) -> str:

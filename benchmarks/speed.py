@@ -1,0 +1,165 @@
+"""Speed of the study's operations against plain references, side by side in one run: `make bench`.
+
+Every round times each variant once, in turn, so that a machine whose speed drifts slows all of them alike; what
+is reported is the median over rounds of the ratio within a round. A training iteration is forward, backward and
+nothing else; weights and inputs are the same for all variants of a row.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.models.cl_lstm import CLLSTM
+from metamemory.study.runs import hardware
+from metamemory.tasks import OnlineFewShot
+
+STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
+PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
+
+
+class PlainCLLSTM(nn.Module):
+    """CL+LSTM as it is commonly written: for each step, for each layer, one convolution of cat(x, h)."""
+
+    def __init__(self):
+        super().__init__()
+        channels = (1 + N_WAY, FILTERS, FILTERS, FILTERS)
+        self.cl = nn.ModuleList(nn.Conv2d(c + FILTERS, 4 * FILTERS, 3, padding=1) for c in channels)
+        self.lstm = nn.LSTMCell(FILTERS * 9 + N_WAY, 256)
+        self.classifier = nn.Linear(256, N_WAY)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        batch = x.shape[1]
+        state = [(x.new_zeros(batch, FILTERS, side, side),) * 2 for side in PIXELS.values()]
+        top = None
+        logits = []
+        for t in range(len(x)):
+            label = fn.one_hot(y_seen[t] + 1, N_WAY + 1)[:, 1:].float()
+            z = torch.cat([x[t], label[:, :, None, None].expand(-1, -1, SIZE, SIZE)], dim=1)
+            for n, conv in enumerate(self.cl):
+                h, c = state[n]
+                i, f, o, g = conv(torch.cat([z + skip if n == 3 else z, h], dim=1)).chunk(4, dim=1)  # noqa: F821
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+                state[n] = h, c
+                z = fn.max_pool2d(h, 2) if n < 3 else h
+                if n == 1:
+                    skip = fn.max_pool2d(z, 2)  # noqa: F841
+            top = self.lstm(torch.cat([z.flatten(1), label], dim=1), top)
+            logits.append(self.classifier(top[0]))
+        return torch.stack(logits)
+
+
+def convolutions_alone(precision: torch.dtype) -> Callable[[], None]:
+    """The convolutions of one training iteration and nothing else, batched over time where they can be."""
+    layers = []
+    for layer, side in PIXELS.items():
+        channels = 1 + N_WAY if layer == 1 else FILTERS
+        layers.append(
+            (
+                torch.randn(STEPS * BATCH, channels, side, side, dtype=precision),
+                torch.randn(4 * FILTERS, channels, 3, 3, dtype=precision),
+                torch.randn(STEPS, BATCH, FILTERS, side, side, dtype=precision),
+                torch.randn(4 * FILTERS, FILTERS, 3, 3, dtype=precision),
+                torch.randn(STEPS, BATCH, 4 * FILTERS, side, side, dtype=precision),
+                layer > 1,  # the first layer's input needs no gradient
+            )
+        )
+
+    def iteration():
+        for x, w_x, h, w_h, d_u, needs_input_gradient in layers:
+            fn.conv2d(x, w_x, padding=1)
+            for h_t in h.unbind():
+                fn.conv2d(h_t, w_h, padding=1)
+            for d_t in d_u.unbind():
+                fn.grad.conv2d_input(h.shape[1:], w_h, d_t, padding=1)
+            flat = d_u.flatten(0, 1)
+            fn.grad.conv2d_weight(h.flatten(0, 1), w_h.shape, flat, padding=1)
+            fn.grad.conv2d_weight(x, w_x.shape, flat, padding=1)
+            if needs_input_gradient:
+                fn.grad.conv2d_input(x.shape, w_x, flat, padding=1)
+
+    return iteration
+
+
+def training_iteration(learner: nn.Module, x: Tensor, y_seen: Tensor) -> Callable[[], None]:
+    def iteration():
+        learner.zero_grad(set_to_none=True)
+        learner(x, y_seen).square().sum().backward()
+
+    return iteration
+
+
+def sampling() -> Callable[[], None]:
+    images = torch.zeros(1028, 20, 1, SIZE, SIZE, dtype=torch.uint8)
+    task, generator = OnlineFewShot(images, N_WAY, STEPS // N_WAY), torch.Generator().manual_seed(0)
+    return lambda: task.sample(BATCH, generator)
+
+
+def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each variant in each round, after one round that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds + 1):
+        for name, iteration in variants.items():
+            began = time.perf_counter()
+            iteration()
+            if number:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed against plain references, side by side.")
+    parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
+    parser.add_argument("--to", type=Path, default=Path("results/speed/cpu.json"), help="file to write")
+    options = parser.parse_args()
+
+    torch.manual_seed(0)
+    x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
+
+    def fast(precision: str) -> Callable[[], None]:
+        return training_iteration(CLLSTM((1, SIZE, SIZE), N_WAY, normalise=False, precision=precision), x, y_seen)
+
+    seconds = measure(
+        {
+            "plain loop, float32": training_iteration(PlainCLLSTM(), x, y_seen),
+            "fast, float32": fast("float32"),
+            "fast, bfloat16": fast("bfloat16"),
+            "convolutions alone, float32": convolutions_alone(torch.float32),
+            "convolutions alone, bfloat16": convolutions_alone(torch.bfloat16),
+            "sampling a batch": sampling(),
+        },
+        options.rounds,
+    )
+    rows = []
+    for what, above, below in (
+        ("CL+LSTM training iteration: plain loop / fast, float32", "plain loop, float32", "fast, float32"),
+        ("fast, float32 / its convolutions alone", "fast, float32", "convolutions alone, float32"),
+        ("fast: float32 / bfloat16", "fast, float32", "fast, bfloat16"),
+        ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16"),
+        ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16"),
+    ):
+        ratios = sorted(a / b for a, b in zip(seconds[above], seconds[below], strict=True))
+        rows.append({"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1]})
+        print(f"{what:62} {rows[-1]['ratio']:6.2f}   ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    report = {
+        "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way",
+        "hardware": hardware(torch.device("cpu")),
+        "torch": torch.__version__,
+        "rounds": options.rounds,
+        "ratios": [{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows],
+        "median_seconds": {name: round(statistics.median(each), 5) for name, each in seconds.items()},
+    }
+    options.to.parent.mkdir(parents=True, exist_ok=True)
+    options.to.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")
+
+
+if __name__ == "__main__":
+    main()

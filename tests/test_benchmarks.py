@@ -1,0 +1,44 @@
+"""The benchmark's plain loop does the same work as the fast path, and its report is written."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+import torch
+
+from metamemory.models.cl_lstm import CLLSTM
+from metamemory.study.parameters import project_root
+
+_spec = importlib.util.spec_from_file_location("speed", project_root() / "benchmarks" / "speed.py")
+speed = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(speed)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(speed, "STEPS", 5)
+    monkeypatch.setattr(speed, "BATCH", 2)
+    monkeypatch.setattr(speed, "FILTERS", 4)
+
+
+def test_the_plain_loop_is_the_same_model():
+    torch.manual_seed(0)
+    fast, plain = CLLSTM((1, 28, 28), 5, filters=4, normalise=False), speed.PlainCLLSTM()
+    with torch.no_grad():
+        for conv, layer in zip(plain.cl, fast.cl, strict=True):
+            conv.weight.copy_(torch.cat([layer.w_x, layer.w_h], dim=1))
+            conv.bias.copy_(layer.bias)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(plain.lstm, name).copy_(getattr(fast.lstm, f"{name}_l0"))
+        plain.classifier.load_state_dict(fast.classifier.state_dict())
+    x, y_seen = torch.rand(5, 2, 1, 28, 28), torch.randint(-1, 5, (5, 2))
+    torch.testing.assert_close(fast(x, y_seen), plain(x, y_seen), rtol=1e-5, atol=1e-6)
+
+
+def test_a_report_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--to", str(tmp_path / "r" / "cpu.json")])
+    speed.main()
+    report = json.loads((tmp_path / "r" / "cpu.json").read_text())
+    assert len(report["ratios"]) == 5 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert "plain loop / fast" in capsys.readouterr().out
