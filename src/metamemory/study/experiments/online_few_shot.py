@@ -37,6 +37,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     }
     task = config["task"]
     stages = [OnlineFewShot(parts["train"], **{**task, **stage}) for stage in (*config.get("curriculum", ()), {})]
+    # turning multiplies the training classes; what is measured is characters as they were drawn
     validation, test = (OnlineFewShot(parts[part], **{**task, "rotations": False}) for part in ("validation", "test"))
 
     input_shape = tuple(images.images.shape[2:])
