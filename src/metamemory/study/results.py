@@ -71,32 +71,26 @@ class Group:
         return f"{self.run.scale} scale, {self.data}, {count} seed{'s' if count > 1 else ''}"
 
 
-def finished(root: Path = Path("."), experiment: str = "*", scale: str = "*") -> Iterator[Result]:
+def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
     """All finished runs below `root`/results that have no overrides, in order of their path."""
-    for path in sorted((root / "results").glob(f"{scale}/{experiment}/*/*/seed*.manifest.json")):
+    for path in sorted((root / "results").glob(f"*/{experiment}/*/*/seed*.manifest.json")):
         named = json.loads(path.read_text())["run"]
         if not named["overrides"]:
             run = Run(**named, root=root)
             yield Result(run, read_manifest(run))
 
 
-def groups(experiment: str, root: Path = Path("."), scales: tuple[str, ...] = SCALES[::-1]) -> list[Group]:
-    """Finished runs of an experiment over seeds: the largest scale first, then by method and setting."""
-    together: dict[tuple, list[Result]] = {}
+def by_scale(experiment: str, root: Path = Path(".")) -> dict[str, list[Group]]:
+    """Finished runs over seeds, by scale, largest first, as pages and tables show them.
+
+    Smoke runs claim nothing and are left out, unless they are all there is.
+    """
+    together: dict[str, dict[tuple, list[Result]]] = {scale: {} for scale in reversed(SCALES)}
     for result in finished(root, experiment):
         run = result.run
-        together.setdefault((run.scale, run.method, run.setting, result.manifest["data"]["title"]), []).append(result)
-    return sorted(
-        (Group(results) for (scale, *_), results in together.items() if scale in scales),
-        key=lambda group: scales.index(group.run.scale),
-    )
-
-
-def by_scale(experiment: str, root: Path = Path(".")) -> dict[str, list[Group]]:
-    """What pages show, largest scale first. Smoke runs claim nothing and are left out, unless they are all there is."""
-    together: dict[str, list[Group]] = {}
-    for group in groups(experiment, root):
-        together.setdefault(group.run.scale, []).append(group)
-    if len(together) > 1:
-        together.pop("smoke", None)
-    return together
+        seeds = together[run.scale].setdefault((run.method, run.setting, result.manifest["data"]["title"]), [])
+        seeds.append(result)
+    shown = {scale: [Group(seeds) for seeds in groups.values()] for scale, groups in together.items() if groups}
+    if len(shown) > 1:
+        shown.pop("smoke", None)
+    return shown
