@@ -79,7 +79,7 @@ study: data
 	@$(MAKE) --no-print-directory book
 
 # A page may read any result, so anything newer than the start of the last good build rebuilds the book.
-book: $(READY)
+book: data
 	@if [ -f $(PAGE) ] && [ -f book/_build/.built ] && [ -z "$$(find $(SHOWN) \( -name _build -o -name __pycache__ \
 	    -o -name .ipynb_checkpoints -o -name '*.egg-info' \) -prune -o -type f -newer book/_build/.built -print)" ]; then \
 	  echo "The book is up to date."; \

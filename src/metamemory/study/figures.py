@@ -74,23 +74,26 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
 
 
 def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
-    """Validation accuracy at one shot against episodes trained on; a thin line a seed."""
-    figure, axes = plt.subplots(figsize=(7, 3.8))
+    """Validation accuracy at one shot against episodes trained on and against time; a line a seed."""
+    figure, (by_episodes, by_time) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for group in groups:
-        named = False
-        for result in group.results:
-            if history := result.history:
-                axes.plot(
-                    [row["episodes"] / 1000 for row in history],
-                    [100 * row[f"accuracy_{shot}_shot"] for row in history],
-                    color=colour(group.run.method),
-                    label=None if named else papers.title(group.run.method),
-                )
-                named = True
-    axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
-    axes.text(0, 100 / n_way + 1, "chance", color=MUTED, fontsize="small")
-    axes.set(xlabel="training episodes, thousands", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102))
-    axes.legend(loc="upper left", fontsize="small")
+        label = papers.title(group.run.method)
+        for history in (result.history for result in group.results if result.history):
+            accuracy = [100 * row[f"accuracy_{shot}_shot"] for row in history]
+            tint = colour(group.run.method)
+            by_episodes.plot([row["episodes"] for row in history], accuracy, color=tint, label=label)
+            by_time.plot([row["seconds"] / 60 for row in history], accuracy, color=tint)
+            label = None
+    for axes in (by_episodes, by_time):
+        axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
+    by_time.text(1, 100 / n_way - 1, "chance", color=MUTED, fontsize="small", ha="right", va="top",
+                 transform=by_time.get_yaxis_transform())  # fmt: skip
+    by_episodes.set(
+        xlabel="training episodes", xscale="log", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102)
+    )
+    by_time.set(xlabel="training time, minutes")
+    by_episodes.legend(loc="upper left", fontsize="small")
+    figure.tight_layout()
     return figure
 
 
