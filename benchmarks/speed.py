@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.study.runs import hardware
 from metamemory.tasks import OnlineFewShot
@@ -58,32 +59,29 @@ class PlainCLLSTM(nn.Module):
 
 def convolutions_alone(precision: torch.dtype) -> Callable[[], None]:
     """The convolutions of one training iteration and nothing else, batched over time where they can be."""
+
+    def maps(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=precision).contiguous(memory_format=torch.channels_last)
+
     layers = []
     for layer, side in PIXELS.items():
         channels = 1 + N_WAY if layer == 1 else FILTERS
-        layers.append(
-            (
-                torch.randn(STEPS * BATCH, channels, side, side, dtype=precision),
-                torch.randn(4 * FILTERS, channels, 3, 3, dtype=precision),
-                torch.randn(STEPS, BATCH, FILTERS, side, side, dtype=precision),
-                torch.randn(4 * FILTERS, FILTERS, 3, 3, dtype=precision),
-                torch.randn(STEPS, BATCH, 4 * FILTERS, side, side, dtype=precision),
-                layer > 1,  # the first layer's input needs no gradient
-            )
-        )
+        x, hs = maps(STEPS * BATCH, channels, side, side), maps(STEPS * BATCH, FILTERS, side, side)
+        d_u = maps(STEPS * BATCH, 4 * FILTERS, side, side)
+        w_x, w_h = maps(4 * FILTERS, channels, 3, 3), maps(4 * FILTERS, FILTERS, 3, 3)
+        layers.append((x, hs, d_u, w_x, w_h, layer > 1))  # the first layer's input needs no gradient
 
     def iteration():
-        for x, w_x, h, w_h, d_u, needs_input_gradient in layers:
+        for x, hs, d_u, w_x, w_h, needs_input_gradient in layers:
             fn.conv2d(x, w_x, padding=1)
-            for h_t in h.unbind():
-                fn.conv2d(h_t, w_h, padding=1)
-            for d_t in d_u.unbind():
-                fn.grad.conv2d_input(h.shape[1:], w_h, d_t, padding=1)
-            flat = d_u.flatten(0, 1)
-            fn.grad.conv2d_weight(h.flatten(0, 1), w_h.shape, flat, padding=1)
-            fn.grad.conv2d_weight(x, w_x.shape, flat, padding=1)
+            for h in hs.split(BATCH):
+                fn.conv2d(h, w_h, padding=1)
+            for d in d_u.split(BATCH):
+                fn.grad.conv2d_input((BATCH, *hs.shape[1:]), w_h, d, padding=1)
+            fn.grad.conv2d_weight(hs, w_h.shape, d_u, padding=1)
+            fn.grad.conv2d_weight(x, w_x.shape, d_u, padding=1)
             if needs_input_gradient:
-                fn.grad.conv2d_input(x.shape, w_x, flat, padding=1)
+                fn.grad.conv2d_input(x.shape, w_x, d_u, padding=1)
 
     return iteration
 
@@ -120,6 +118,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("results/speed/cpu.json"), help="file to write")
     options = parser.parse_args()
 
+    keep_freed_memory()
     torch.manual_seed(0)
     x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
 

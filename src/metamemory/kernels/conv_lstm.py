@@ -10,11 +10,12 @@ once by the caller and arrives here as `u`; the loop over time holds the hidden 
 and nothing else. Going back, the loop holds the gate gradients and the input gradient of the hidden
 convolution; the weight gradient is one convolution over all steps at the end.
 
-Convolutions can multiply in bfloat16: then what only enters convolutions (u, h and the gradients of both) is
-kept in bfloat16 as well, while gates, cells and the sums over time stay in float32.
+Convolutions can multiply in bfloat16: then what enters or leaves them (u, h, the pre-activations of the gates
+and the gradients of these) is kept in bfloat16 as well, while gates, cells and their gradients are float32.
 
-Memory kept for the backward pass, per layer and step: the four gates and the cell in float32 and h in the
-type of the products, i.e. (20 + 4 or 2) * batch * filters * height * width bytes.
+Memory kept for the way back, per layer and step: the pre-activations of four gates and h in the type of the
+products, the cell in float32: 24 bytes a cell in float32, 14 in bfloat16, of which a layer has
+batch * filters * height * width.
 
 Shape legend: T steps, B batch, F filters, H height, W width. Gate order along channels: i, f, o, g.
 """
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as fn
+
+from metamemory.kernels import gates
 
 
 def conv_lstm_reference(u: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,56 +60,50 @@ def conv_lstm(u: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Ten
 
 
 class _ConvLSTM(torch.autograd.Function):
+    """Inside, channels lie last: maps are rows [N, channels] with N = B H W, in which gates are updated, or views of
+    them that convolutions take."""
+
     @staticmethod
     def forward(ctx, u, w_h, h, c):
-        n_steps, n_batch, four_f, height, width = u.shape
-        filters = four_f // 4
-        w = w_h.to(u.dtype)
-        hs = u.new_empty(n_steps, n_batch, filters, height, width)
+        n_steps, n_batch, _, *size = u.shape
+        ctx.size = n_batch, *size
+        u, h, c = _rows(u), _rows(h), _rows(c)
+        kernel = w_h.to(u.dtype, memory_format=torch.channels_last)
+        a = torch.empty_like(u)
+        hs = u.new_empty(n_steps + 1, *h.shape)  # before the first step and after each
         cs = c.new_empty(hs.shape)
-        gates = c.new_empty(n_steps, n_batch, 4, filters, height, width)
-        squashed = torch.empty_like(c)
-        c_t, h_t = c, h.to(u.dtype)
+        hs[0], cs[0] = h, c
         for t in range(n_steps):
-            a = gates[t].view(n_batch, four_f, height, width)
-            torch.add(fn.conv2d(h_t, w, padding="same"), u[t], out=a)
-            a[:, : 3 * filters].sigmoid_()
-            a[:, 3 * filters :].tanh_()
-            i, f, o, g = gates[t].unbind(dim=1)
-            c_t = torch.mul(f, c_t, out=cs[t]).addcmul_(i, g)
-            h_t = hs[t].copy_(torch.tanh(c_t, out=squashed).mul_(o))
-        ctx.save_for_backward(w_h, h, c, hs, cs, gates)
-        return hs, c_t.clone()
+            hidden = fn.conv2d(_maps(hs[t], ctx.size), kernel, padding="same")
+            gates.forward(u[t], _rows(hidden), cs[t], a[t], cs[t + 1], hs[t + 1])
+        ctx.save_for_backward(w_h, a, hs, cs)
+        ctx.type_of_h = h.dtype
+        return _maps(hs[1:], ctx.size), _maps(cs[-1].clone(), ctx.size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_hs, d_c):
-        w_h, h, c, hs, cs, gates = ctx.saved_tensors
-        n_steps, n_batch, filters, height, width = hs.shape
-        pad = w_h.shape[-1] // 2
-        w = w_h.to(hs.dtype)
-        d_u = hs.new_empty(n_steps, n_batch, 4 * filters, height, width)
-        d_a = gates.new_empty(n_batch, 4, filters, height, width)
-        d_i, d_f, d_o, d_g = d_a.unbind(dim=1)
-        d_h, d_c, tanh_c = torch.zeros_like(c), d_c.clone(), torch.empty_like(c)
-        for t in reversed(range(n_steps)):
-            i, f, o, g = gates[t].unbind(dim=1)
-            d_h += d_hs[t]
-            torch.tanh(cs[t], out=tanh_c)
-            torch.mul(d_h, tanh_c, out=d_o)
-            d_h *= o
-            d_c += torch.ops.aten.tanh_backward(d_h, tanh_c)
-            torch.mul(d_c, g, out=d_i)
-            torch.mul(d_c, cs[t - 1] if t else c, out=d_f)
-            torch.mul(d_c, i, out=d_g)
-            d_c *= f
-            # through the non-linearities, the three sigmoid gates in one sweep
-            torch.ops.aten.sigmoid_backward.grad_input(d_a[:, :3], gates[t, :, :3], grad_input=d_a[:, :3])
-            torch.ops.aten.tanh_backward.grad_input(d_g, g, grad_input=d_g)
-            d_u[t].copy_(d_a.flatten(1, 2))
-            d_h = fn.grad.conv2d_input(h.shape, w, d_u[t], padding=pad).to(c.dtype)
+        w_h, a, hs, cs = ctx.saved_tensors
+        # the input gradient of a convolution is a convolution with the kernel turned round and its channels swapped
+        turned = w_h.to(hs.dtype).flip(-2, -1).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        d_hs, d_c = _rows(d_hs), _rows(d_c).clone()
+        d_a, d_h = torch.empty_like(a), torch.zeros_like(hs[0])
+        for t in reversed(range(len(a))):
+            gates.backward(a[t], cs[t], cs[t + 1], d_hs[t], d_h, d_c, d_a[t])
+            d_h = _rows(fn.conv2d(_maps(d_a[t], ctx.size), turned, padding="same"))
+        d_a = _maps(d_a, ctx.size)
         d_w = None
         if ctx.needs_input_grad[1]:
-            before = torch.cat([h[None].to(hs.dtype), hs[:-1]]).flatten(0, 1)
-            d_w = fn.grad.conv2d_weight(before, w.shape, d_u.flatten(0, 1), padding=pad).to(w_h.dtype)
-        return d_u, d_w, d_h.to(h.dtype), d_c
+            before = _maps(hs[:-1], ctx.size).flatten(0, 1)
+            d_w = fn.grad.conv2d_weight(before, w_h.shape, d_a.flatten(0, 1), padding=w_h.shape[-1] // 2).to(w_h.dtype)
+        return d_a, d_w, _maps(d_h, ctx.size).to(ctx.type_of_h), _maps(d_c, ctx.size)
+
+
+def _rows(maps: Tensor) -> Tensor:
+    """[..., B, channels, H, W] -> [..., B H W, channels], contiguous; no copy where channels lie last."""
+    return maps.movedim(-3, -1).contiguous().flatten(-4, -2)
+
+
+def _maps(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """The way back, as a view: [..., B H W, channels] -> [..., B, channels, H, W] with channels last in memory."""
+    return rows.unflatten(-2, size).movedim(-1, -3)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.kernels.batch_norm import batch_norm
 from metamemory.kernels.conv_lstm import conv_lstm
 
 
@@ -76,8 +77,9 @@ class ConvLSTM(nn.Module):
         """x [time, batch, channel, height, width] -> h of every step, and the state after the last."""
         product = self.precision
         bias = None if self.normalise else self.bias.to(product)
-        u = fn.conv2d(x.flatten(0, 1).to(product), self.w_x.to(product), bias, padding="same")
+        x_maps = x.flatten(0, 1).to(product).contiguous(memory_format=torch.channels_last)
+        u = fn.conv2d(x_maps, self.w_x.to(product, memory_format=torch.channels_last), bias, padding="same")
         if self.normalise:
-            u = fn.batch_norm(u, self.running_mean, self.running_var, self.gain, self.bias, self.training)
+            u = batch_norm(u, self.running_mean, self.running_var, self.gain, self.bias, self.training)
         h, c = conv_lstm(u.unflatten(0, x.shape[:2]), self.w_h, *state)
         return h, ConvLSTMState(h[-1].to(state.h.dtype), c)

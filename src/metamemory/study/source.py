@@ -1,8 +1,8 @@
 """Which code a run executes, and a digest of it.
 
 The imports of a module are read from its text, those of the modules it imports likewise, as far as they
-belong to this package: that closure is what a run depends on. The digest leaves out comments, docstrings and
-blank lines, so that mending a comment retrains nothing.
+belong to this package: that closure is what a run depends on. A module that has C beside it depends on that as well.
+The digest leaves out comments, docstrings and blank lines of Python, so that mending a comment retrains nothing.
 """
 
 import ast
@@ -28,6 +28,8 @@ def closure(modules: Iterable[str]) -> list[Path]:
         if path is None or path in found:
             continue
         found.add(path)
+        if (c_source := path.with_suffix(".c")).exists():
+            found.update([c_source, *path.parent.glob("*.h")])
         if "." in module:
             waiting.append(module.rpartition(".")[0])
         for node in ast.walk(ast.parse(path.read_text())):
@@ -42,12 +44,13 @@ def digest(files: Iterable[Path]) -> str:
     """SHA-256 of what the files do."""
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.relative_to(PACKAGE)}\n{essence(path.read_text())}\n".encode())
+        text = path.read_text()
+        total.update(f"{path.relative_to(PACKAGE)}\n{essence(text) if path.suffix == '.py' else text}\n".encode())
     return total.hexdigest()
 
 
 def essence(code: str) -> str:
-    """The code without comments, docstrings, blank lines and trailing space."""
+    """Python without comments, docstrings, blank lines and trailing space."""
     lines = code.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(code).readline):
         if token.type == tokenize.COMMENT:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.learner import Learner
 from metamemory.tasks import OnlineFewShot
 from metamemory.training.evaluation import evaluate
@@ -115,6 +116,7 @@ def train(
     Raises:
         UserError: the loss is no longer finite; the checkpoint cannot be read or written.
     """
+    keep_freed_memory()
     device = validation.images.device
     generator = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.Adam(learner.parameters(), betas=(0.9, settings.beta2))

@@ -1,0 +1,74 @@
+/* The gate update of an LSTM whose cells lie in rows: one row a pixel of an episode, `filters` cells in it.
+
+   A row of `u`, `hidden` and `a` holds the pre-activations of all its cells, gate by gate: i, f, o, g. They are
+   of type `product`; cells are float32. The formulas are those of gates.py, which calls these functions. */
+
+#include <math.h>
+
+#include "product.h"
+
+/* libm's functions would be called for one number at a time; these the compiler turns into vector instructions.
+   All are within 6e-7 of the truth, relative to it. */
+
+static inline float exp_(float x) { /* 2^n e^r with |r| < 0.35, e^r by its series */
+    x = x > 88 ? 88 : x < -87 ? -87 : x;
+    float n = rintf(x * 1.44269504f);
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* ln 2 in two parts, the first exact times n */
+    float e = 1 + r * (1 + r * (1.f / 2 + r * (1.f / 6 + r * (1.f / 24 + r * (1.f / 120 + r * (1.f / 720))))));
+    union { int32_t bits; float value; } power = {.bits = ((int32_t)n + 127) << 23};
+    return e * power.value;
+}
+
+static inline float sigmoid(float x) { return 1 / (1 + exp_(-x)); }
+
+static inline float tanh_(float x) { /* near 0, where 1 - 2 / (e^2x + 1) would lose its digits, by its series */
+    float s = x * x;
+    float near = x * (1 + s * (-1.f / 3 + s * (2.f / 15 + s * (-17.f / 315 + s * (62.f / 2835)))));
+    float far = 1 - 2 / (exp_(2 * x) + 1);
+    return s < 0.04f ? near : far;
+}
+
+/* a = u + hidden; c' = f c + i g; h' = o tanh(c'). Writes a, c_next and h_next. */
+void forward(long rows, long filters, const product *restrict u, const product *restrict hidden,
+             const float *restrict c, product *restrict a, float *restrict c_next, product *restrict h_next) {
+#pragma omp parallel for if (rows * filters > 4096)
+    for (long row = 0; row < rows; row++) {
+        long at = row * filters, at4 = 4 * at;
+#pragma omp simd
+        for (long n = 0; n < filters; n++) {
+            product p[4];
+            for (int gate = 0; gate < 4; gate++) {
+                long k = at4 + gate * filters + n;
+                p[gate] = store(load(u[k]) + load(hidden[k]));
+                a[k] = p[gate];
+            }
+            float cell = sigmoid(load(p[1])) * c[at + n] + sigmoid(load(p[0])) * tanh_(load(p[3]));
+            c_next[at + n] = cell;
+            h_next[at + n] = store(sigmoid(load(p[2])) * tanh_(cell));
+        }
+    }
+}
+
+/* The way back: given the gradients of h' (from above, and from the next step) and of c', writes that of a and
+   turns d_c into the gradient of c. */
+void backward(long rows, long filters, const product *restrict a, const float *restrict c,
+              const float *restrict c_next, const product *restrict d_above, const product *restrict d_next,
+              float *restrict d_c, product *restrict d_a) {
+#pragma omp parallel for if (rows * filters > 4096)
+    for (long row = 0; row < rows; row++) {
+        long at = row * filters, at4 = 4 * at;
+#pragma omp simd
+        for (long n = 0; n < filters; n++) {
+            float i = sigmoid(load(a[at4 + n])), f = sigmoid(load(a[at4 + filters + n]));
+            float o = sigmoid(load(a[at4 + 2 * filters + n])), g = tanh_(load(a[at4 + 3 * filters + n]));
+            float squashed = tanh_(c_next[at + n]);
+            float d_h = load(d_above[at + n]) + load(d_next[at + n]);
+            float d = d_c[at + n] + d_h * o * (1 - squashed * squashed);
+            d_a[at4 + n] = store(d * g * i * (1 - i));
+            d_a[at4 + filters + n] = store(d * c[at + n] * f * (1 - f));
+            d_a[at4 + 2 * filters + n] = store(d_h * squashed * o * (1 - o));
+            d_a[at4 + 3 * filters + n] = store(d * i * (1 - g * g));
+            d_c[at + n] = d * f;
+        }
+    }
+}
