@@ -22,6 +22,7 @@ from metamemory.study.runs import hardware
 from metamemory.tasks import OnlineFewShot
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
+STREAM = 10_000  # steps
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
 
@@ -100,6 +101,25 @@ def sampling() -> Callable[[], None]:
     return lambda: task.sample(BATCH, generator)
 
 
+@torch.no_grad()
+def streaming() -> dict[str, float]:
+    """Online use: how long a step takes late in a long stream, against its beginning.
+
+    Medians over tenths of the stream; the ratio of the last to the first, the lowest and highest of all to the first.
+    """
+    learner = CLLSTM((1, 14, 14), N_WAY, filters=16, hidden=128, pool_after=(1, 2)).eval()
+    x, null = torch.rand(1, 1, 14, 14), torch.full((1,), -1)
+    state, seconds = learner.initial_state(1), []
+    for _ in range(STREAM):
+        began = time.perf_counter()
+        _, state = learner.step(x, null, state)
+        seconds.append(time.perf_counter() - began)
+    tenth = STREAM // 10
+    first, *others = (statistics.median(seconds[k : k + tenth]) for k in range(0, STREAM, tenth))
+    ratios = [each / first for each in others]
+    return {"ratio": ratios[-1], "low": min(ratios), "high": max(ratios)}
+
+
 def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each variant in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
@@ -146,7 +166,9 @@ def main() -> None:
     ):
         ratios = sorted(a / b for a, b in zip(seconds[above], seconds[below], strict=True))
         rows.append({"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1]})
-        print(f"{what:62} {rows[-1]['ratio']:6.2f}   ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    rows.append({"what": f"one step at batch 1, late / early in {STREAM:,} steps", **streaming()})
+    for row in rows:
+        print(f"{row['what']:62} {row['ratio']:7.3f}   ({row['low']:.3f} to {row['high']:.3f})")
     report = {
         "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way",
         "hardware": hardware(torch.device("cpu")),

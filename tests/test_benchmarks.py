@@ -20,6 +20,7 @@ def small(monkeypatch):
     monkeypatch.setattr(speed, "STEPS", 5)
     monkeypatch.setattr(speed, "BATCH", 2)
     monkeypatch.setattr(speed, "FILTERS", 4)
+    monkeypatch.setattr(speed, "STREAM", 20)
 
 
 def test_the_plain_loop_is_the_same_model():
@@ -40,5 +41,5 @@ def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--to", str(tmp_path / "r" / "cpu.json")])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text())
-    assert len(report["ratios"]) == 5 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert len(report["ratios"]) == 6 and all(row["ratio"] > 0 for row in report["ratios"])
     assert "plain loop / fast" in capsys.readouterr().out
