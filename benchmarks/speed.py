@@ -101,23 +101,19 @@ def sampling() -> Callable[[], None]:
     return lambda: task.sample(BATCH, generator)
 
 
-@torch.no_grad()
-def streaming() -> dict[str, float]:
-    """Online use: how long a step takes late in a long stream, against its beginning.
-
-    Medians over tenths of the stream; the ratio of the last to the first, the lowest and highest of all to the first.
-    """
+def streaming(age: int) -> Callable[[], None]:
+    """Online use: steps at batch 1 that go on after `age` steps have been taken."""
     learner = CLLSTM((1, 14, 14), N_WAY, filters=16, hidden=128, pool_after=(1, 2)).eval()
-    x, null = torch.rand(1, 1, 14, 14), torch.full((1,), -1)
-    state, seconds = learner.initial_state(1), []
-    for _ in range(STREAM):
-        began = time.perf_counter()
-        _, state = learner.step(x, null, state)
-        seconds.append(time.perf_counter() - began)
-    tenth = STREAM // 10
-    first, *others = (statistics.median(seconds[k : k + tenth]) for k in range(0, STREAM, tenth))
-    ratios = [each / first for each in others]
-    return {"ratio": ratios[-1], "low": min(ratios), "high": max(ratios)}
+    x, null, state = torch.rand(1, 1, 14, 14), torch.full((1,), -1), learner.initial_state(1)
+
+    @torch.no_grad()
+    def steps(count: int = STREAM // 50) -> None:
+        nonlocal state
+        for _ in range(count):
+            _, state = learner.step(x, null, state)
+
+    steps(age)
+    return steps
 
 
 def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
@@ -153,6 +149,8 @@ def main() -> None:
             "convolutions alone, float32": convolutions_alone(torch.float32),
             "convolutions alone, bfloat16": convolutions_alone(torch.bfloat16),
             "sampling a batch": sampling(),
+            "online step, late": streaming(age=STREAM),
+            "online step, early": streaming(age=0),
         },
         options.rounds,
     )
@@ -163,10 +161,10 @@ def main() -> None:
         ("fast: float32 / bfloat16", "fast, float32", "fast, bfloat16"),
         ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16"),
+        (f"online step at batch 1: after {STREAM:,} / at the start", "online step, late", "online step, early"),
     ):
         ratios = sorted(a / b for a, b in zip(seconds[above], seconds[below], strict=True))
         rows.append({"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1]})
-    rows.append({"what": f"one step at batch 1, late / early in {STREAM:,} steps", **streaming()})
     for row in rows:
         print(f"{row['what']:62} {row['ratio']:7.3f}   ({row['low']:.3f} to {row['high']:.3f})")
     report = {
