@@ -99,7 +99,7 @@ def speed_table(root: Path = Path(".")) -> str:
     if not path.exists():
         return "Speed has not been measured here: `make bench`."
     report = json.loads(path.read_text())
-    rows = [[row["what"], f"{row['ratio']:.2f}", f"{row['low']:.2f} to {row['high']:.2f}"] for row in report["ratios"]]
+    rows = [[row["what"], f"{row['ratio']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"] for row in report["ratios"]]
     return (
         f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest'], rows)}\n\n"
         f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
