@@ -12,13 +12,21 @@ from metamemory.models.lstm import LSTM
 from metamemory.tasks import OnlineFewShot
 from metamemory.training import loop
 from metamemory.training.evaluation import evaluate
-from metamemory.training.loop import Training, settings_of, train
+from metamemory.training.loop import Stage, Training, settings_of, train
 
 SETTINGS = Training(episodes=96, batch_size=4, warmup=16, validations=6, validation_episodes=10)
 
 
-def tasks(images):
-    return [OnlineFewShot(images, 2, 3), OnlineFewShot(images, 3, 4)], OnlineFewShot(images, 3, 4)
+def curriculum(images, episodes=None):
+    return [Stage(OnlineFewShot(images, 2, 3), episodes), Stage(OnlineFewShot(images, 3, 4))]
+
+
+def validation(images):
+    def validate(learner):
+        by_shot = evaluate(learner, OnlineFewShot(images, 3, 4), 10, 50, seed=1).by_shot
+        return sum(by_shot[1:]) / 3, {f"accuracy_{shot}_shot": value for shot, value in enumerate(by_shot)}
+
+    return validate
 
 
 def fresh(cls=CLLSTM):
@@ -27,9 +35,9 @@ def fresh(cls=CLLSTM):
     return cls((1, 8, 8), 3, **sizes)
 
 
-def run(images, checkpoint, minutes=math.inf, settings=SETTINGS, learner=None):
-    learner = learner or fresh()
-    return learner, train(learner, *tasks(images), settings, 0, checkpoint, minutes)
+def run(images, checkpoint, minutes=math.inf, settings=SETTINGS, learner=None, stages=None):
+    learner, stages = learner or fresh(), stages or curriculum(images)
+    return learner, train(learner, stages, validation(images), settings, 0, checkpoint, minutes)
 
 
 def test_stopping_and_going_on_changes_no_bit(images, tmp_path):
@@ -55,9 +63,7 @@ def test_stopping_and_going_on_changes_no_bit(images, tmp_path):
 def test_the_best_validation_is_kept(images, tmp_path):
     learner, at = run(images, tmp_path / "c.pt")
     assert len(at.history) == SETTINGS.validations
-    validation = tasks(images)[1]
-    by_shot = evaluate(learner, validation, SETTINGS.validation_episodes, 50, seed=10**6).by_shot
-    assert sum(by_shot[1:]) / 3 == pytest.approx(at.best)
+    assert validation(images)(learner)[0] == pytest.approx(at.best)
     row_means = [sum(row[f"accuracy_{shot}_shot"] for shot in (1, 2, 3)) / 3 for row in at.history]
     assert at.best == pytest.approx(max(row_means), abs=1e-4)
 
@@ -87,6 +93,13 @@ def test_a_stage_ends_when_it_is_mastered(images, tmp_path, monkeypatch):
     assert at.steps == 4 * (in_first * 6 + (60 - in_first) * 12)
     strict = dataclasses.replace(settings, advance_at=1.0)  # nothing does
     assert run(images, tmp_path / "d.pt", settings=strict)[1].stage == 0
+
+
+def test_a_stage_of_so_many_episodes_ends_after_them(images, tmp_path):
+    strict = dataclasses.replace(SETTINGS, advance_at=1.0)
+    _, at = run(images, tmp_path / "c.pt", settings=strict, stages=curriculum(images, episodes=40))
+    assert at.stage == 1 and at.steps == 40 * 6 + (SETTINGS.episodes - 40) * 12
+    assert [row["stage"] for row in at.history] == [1, 1, 2, 2, 2, 2]
 
 
 def test_the_learning_rate_rises_and_falls():

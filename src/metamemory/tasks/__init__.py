@@ -1,6 +1,6 @@
 """Distributions over episodes, sampled on the device."""
 
-from metamemory.tasks.episode import Episode
+from metamemory.tasks.episode import Episode, Score, Task
 from metamemory.tasks.online_few_shot import OnlineFewShot
 
-__all__ = ["Episode", "OnlineFewShot"]
+__all__ = ["Episode", "OnlineFewShot", "Score", "Task"]

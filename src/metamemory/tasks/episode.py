@@ -1,8 +1,10 @@
-"""The one type that every protocol of the study speaks: a batch of episodes, time first."""
+"""What every protocol of the study is made of: batches of episodes, time first, and tasks that draw and score them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -22,3 +24,37 @@ class Episode:
     y_seen: Tensor
     y: Tensor
     shot: Tensor
+
+
+class Score(NamedTuple):
+    """How a learner did in a batch of episodes; scalars on the device.
+
+    Attributes:
+        loss: what training minimises: summed over the steps of an episode, mean over episodes; nats.
+        accuracy: share of right answers where the right one could be known.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Task(Protocol):
+    """A distribution over episodes, and what is asked of a learner in them.
+
+    Attributes:
+        device: of its episodes.
+        length: steps in an episode.
+        chance: `Score.accuracy` of answers given at random.
+
+    `str(task)` says in a few words which task it is.
+    """
+
+    device: torch.device
+    length: int
+    chance: float
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of episodes; the generator, on the task's device, decides everything."""
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Put the episodes to the learner, differentiably."""

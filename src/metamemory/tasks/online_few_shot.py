@@ -14,10 +14,11 @@ in every episode, so that nothing but the stream itself can tell them.
 from collections.abc import Sequence
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.tasks.episode import Episode
+from metamemory.tasks.episode import Episode, Score
 
 
 class OnlineFewShot:
@@ -57,10 +58,22 @@ class OnlineFewShot:
         self.images = images
         self.n_way, self.presentations, self.delay = n_way, presentations, delay
 
+    def __str__(self) -> str:
+        return f"{self.n_way}-way"
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
     @property
     def length(self) -> int:
         """Steps in an episode."""
         return self.n_way * self.presentations
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a guess."""
+        return 1 / self.n_way
 
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
@@ -72,6 +85,15 @@ class OnlineFewShot:
         drawing = drawings.flatten(1).T.gather(0, order)
         x = self.images[classes.T.gather(0, y), drawing].float() / 255
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
+        logits = learner(episode.x, episode.y_seen)
+        loss = fn.cross_entropy(logits.flatten(0, 1), episode.y.flatten(), ignore_index=-1, reduction="sum")
+        with torch.no_grad():
+            right, told = logits.argmax(dim=-1) == episode.y, episode.shot >= 1
+            accuracy = (right & told).sum() / told.sum()
+        return Score(loss / episode.y.shape[1], accuracy)
 
     def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
         """k different numbers below n, in random order: [*shape, k] int64."""

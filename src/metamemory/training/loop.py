@@ -8,19 +8,18 @@ what 2N do on the same processor with the same number of threads.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn import functional as fn
+from torch import Generator, Tensor
 
 from metamemory.errors import UserError
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.learner import Learner
-from metamemory.tasks import OnlineFewShot
-from metamemory.training.evaluation import evaluate
+from metamemory.tasks import Score, Task
 from metamemory.training.files import write_atomically
 from metamemory.training.progress import Progress
 
@@ -40,8 +39,8 @@ class Training:
         warmup: episodes over which the learning rate rises from 0.
         cooldown: share of all episodes, at the end, over which it falls linearly to 0.
         clip_norm: the gradient of the summed loss is scaled down to this norm.
-        advance_at: a stage of the curriculum ends when the running accuracy of steps with a labelled sample
-            of their class lies this share of the way from chance to perfect.
+        advance_at: a stage of the curriculum is mastered when the running accuracy lies this share of the way
+            from chance to perfect.
         validations: how often to validate, evenly over the episodes.
         validation_episodes: episodes of a validation, the same each time.
     """
@@ -65,6 +64,14 @@ class Training:
         return self.learning_rate * rise * fall
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of the curriculum: a task, and for how many episodes; None is until it is mastered."""
+
+    task: Task
+    episodes: int | None = None
+
+
 @dataclass
 class Position:
     """Where a training stands; all of it is in the checkpoint.
@@ -75,9 +82,9 @@ class Position:
         stage_updates: updates in this stage.
         seconds: trained so far, over all slices.
         loss, accuracy: running means over the last 50 updates or so: nats a step; share of right answers
-            where a labelled sample of the class had been shown.
+            where the right one could be known.
         history: one row a validation.
-        best: the best validation accuracy so far; its weights are `best_weights`.
+        best: the highest merit of a validation so far; its weights are `best_weights`.
     """
 
     episodes: int = 0
@@ -88,14 +95,14 @@ class Position:
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))
     accuracy: Tensor = field(default_factory=lambda: torch.zeros(()))
     history: list[dict] = field(default_factory=list)
-    best: float = -1.0
+    best: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def train(
     learner: Learner,
-    curriculum: Sequence[OnlineFewShot],
-    validation: OnlineFewShot,
+    curriculum: Sequence[Stage],
+    validate: Callable[[Learner], tuple[float, dict[str, float]]],
     settings: Training,
     seed: int,
     checkpoint: Path,
@@ -104,8 +111,8 @@ def train(
     """Train `learner` in place; leaves it with the weights that were best in validation.
 
     Args:
-        curriculum: the tasks to train on, one stage after the other; the last is the task itself.
-        validation: the task on validation classes.
+        curriculum: what to train on, one stage after the other; the last is the task itself, to the end.
+        validate: gives the learner's merit, higher for better, and what the learning curve is to show of it.
         seed: of the episodes; the weights were drawn by the caller.
         checkpoint: file to go on from, if it is there, and to write to.
         minutes: stop at a checkpoint after so long.
@@ -117,9 +124,12 @@ def train(
         UserError: the loss is no longer finite; the checkpoint cannot be read or written.
     """
     keep_freed_memory()
-    device = validation.images.device
-    generator = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.Adam(learner.parameters(), betas=(0.9, settings.beta2))
+    device = curriculum[0].task.device
+    generator = Generator(device).manual_seed(seed)
+    on_gpu = device.type == "cuda"
+    rate = torch.zeros((), device=device) if on_gpu else 0.0
+    optimiser = torch.optim.Adam(learner.parameters(), rate, (0.9, settings.beta2), capturable=on_gpu)
+    advance = import_module("metamemory.training.graph").CapturedUpdate() if on_gpu else update
     at = Position(loss=torch.zeros((), device=device), accuracy=torch.zeros((), device=device))
     if checkpoint.exists():
         at = _restore(checkpoint, learner, optimiser, generator)
@@ -128,16 +138,19 @@ def train(
 
     with Progress(settings.episodes, at.episodes) as progress:
         while at.episodes < settings.episodes:
-            _update(learner, curriculum[at.stage], settings, optimiser, generator, at)
+            task = curriculum[at.stage].task
+            _set_rate(optimiser, settings.rate(at.episodes))
+            learner.train()
+            _count(advance(learner, task, settings, optimiser, generator), task, settings, at)
             at.seconds = seconds_before + time.monotonic() - began
             updates = at.episodes // settings.batch_size
             if updates % LOOK_EVERY == 0:
                 _require_finite(at, settings)
-                if _mastered(at, curriculum, settings):
-                    at.stage, at.stage_updates = at.stage + 1, 0
-                progress.show(at, curriculum[at.stage])
+                progress.show(at, str(task))
+            if _over(curriculum, settings, at):
+                at.stage, at.stage_updates = at.stage + 1, 0
             if _due(at, settings):
-                _validate(learner, validation, settings, seed, curriculum[at.stage], at)
+                _validate(learner, validate, at)
             if time.monotonic() - saved > CHECKPOINT_SECONDS or time.monotonic() - began > 60 * minutes:
                 _require_finite(at, settings)
                 _save(checkpoint, learner, optimiser, generator, at)
@@ -148,34 +161,45 @@ def train(
     return at
 
 
-def _update(learner, task, settings, optimiser, generator, at: Position) -> None:
-    learner.train()
-    episode = task.sample(settings.batch_size, generator)
-    logits = learner(episode.x, episode.y_seen)
-    loss = fn.cross_entropy(logits.flatten(0, 1), episode.y.flatten(), ignore_index=-1, reduction="sum")
+def update(
+    learner: Learner, task: Task, settings: Training, optimiser: torch.optim.Optimizer, generator: Generator
+) -> Score:
+    """One update on a fresh batch of episodes, all of it on the device; what the learner scored before it."""
+    score = task.score(learner, task.sample(settings.batch_size, generator))
     optimiser.zero_grad(set_to_none=True)
-    (loss / settings.batch_size).backward()
+    score.loss.backward()
     torch.nn.utils.clip_grad_norm_(learner.parameters(), settings.clip_norm)
-    for group in optimiser.param_groups:
-        group["lr"] = settings.rate(at.episodes)
     optimiser.step()
+    return Score(score.loss.detach(), score.accuracy)
 
-    with torch.no_grad():
-        right = (logits.argmax(dim=-1) == episode.y).float()
-        told = (episode.shot >= 1).float()
-        weight = 1 / min(at.stage_updates + 1, 50)  # a plain mean at first, then an exponential one
-        at.loss = at.loss.lerp(loss.detach() / episode.y.numel(), weight)
-        at.accuracy = at.accuracy.lerp((right * told).sum() / told.sum(), weight)
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def _count(score: Score, task: Task, settings: Training, at: Position) -> None:
+    weight = 1 / min(at.stage_updates + 1, 50)  # a plain mean at first, then an exponential one
+    at.loss = at.loss.lerp(score.loss / task.length, weight)
+    at.accuracy = at.accuracy.lerp(score.accuracy, weight)
     at.episodes += settings.batch_size
-    at.steps += episode.y.numel()
+    at.steps += settings.batch_size * task.length
     at.stage_updates += 1
 
 
-def _mastered(at: Position, curriculum: Sequence[OnlineFewShot], settings: Training) -> bool:
-    chance = 1 / curriculum[at.stage].n_way
-    above_chance = (at.accuracy.item() - chance) / (1 - chance)
-    last = at.stage == len(curriculum) - 1
-    return not last and at.stage_updates >= 50 and above_chance > settings.advance_at
+def _over(curriculum: Sequence[Stage], settings: Training, at: Position) -> bool:
+    """Whether the stage gives way to the next."""
+    stage = curriculum[at.stage]
+    if at.stage == len(curriculum) - 1:
+        return False
+    if stage.episodes is not None:
+        return at.stage_updates * settings.batch_size >= stage.episodes
+    if at.stage_updates < 50 or at.stage_updates % LOOK_EVERY:
+        return False
+    return at.accuracy.item() - stage.task.chance > settings.advance_at * (1 - stage.task.chance)
 
 
 def _due(at: Position, settings: Training) -> bool:
@@ -185,20 +209,19 @@ def _due(at: Position, settings: Training) -> bool:
     return done >= settings.episodes or done // spacing > before // spacing
 
 
-def _validate(learner, validation, settings, seed, task, at: Position) -> None:
-    by_shot = evaluate(learner, validation, settings.validation_episodes, 50, seed=10**6 + seed).by_shot
-    told = sum(by_shot[1:]) / len(by_shot[1:])
-    if told > at.best:
-        at.best = told
+def _validate(learner: Learner, validate: Callable, at: Position) -> None:
+    merit, row = validate(learner)
+    if merit > at.best:
+        at.best = merit
         at.best_weights = {name: value.detach().clone() for name, value in learner.state_dict().items()}
     at.history.append(
         {
             "episodes": at.episodes,
             "seconds": round(at.seconds, 2),
-            "n_way": task.n_way,
+            "stage": at.stage + 1,
             "loss": round(at.loss.item(), 5),
             "training_accuracy": round(at.accuracy.item(), 5),
-            **{f"accuracy_{shot}_shot": round(value, 5) for shot, value in enumerate(by_shot)},
+            **{name: round(value, 5) for name, value in row.items()},
         }
     )
 

@@ -9,7 +9,7 @@ LINE_SECONDS = 15.0  # between lines where there is no terminal
 
 
 class Progress:
-    """Shows loss, accuracy once a label of the class was shown, episodes a second, and the time left."""
+    """Shows loss, accuracy where the answer could be known, episodes a second, and the time left."""
 
     def __init__(self, episodes: int, done: int):
         self.terminal = sys.stderr.isatty()
@@ -22,9 +22,9 @@ class Progress:
     def __exit__(self, *_):
         self.bar.close()
 
-    def show(self, at, task) -> None:
-        """`at` is the `Position` of the training, `task` the stage of the curriculum it is in."""
-        text = f"{task.n_way}-way  loss {at.loss.item():.3f} nats/step  accuracy {100 * at.accuracy.item():.1f} %"
+    def show(self, at, task: str) -> None:
+        """`at` is the `Position` of the training, `task` the task it is at."""
+        text = f"{task}  loss {at.loss.item():.3f} nats/step  accuracy {100 * at.accuracy.item():.1f} %"
         if self.terminal:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(at.episodes - self.bar.n)

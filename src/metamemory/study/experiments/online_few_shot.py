@@ -5,10 +5,11 @@ accuracy is measured in a fixed set of episodes of test characters.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from metamemory import data
 from metamemory.models import build
@@ -17,18 +18,20 @@ from metamemory.study.experiments import Context, Outcome
 from metamemory.tasks import OnlineFewShot
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Position, settings_of, train
+from metamemory.training.loop import Position, Stage, settings_of, train
 from metamemory.training.statistics import bootstrap
 
+VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
+VALIDATION_BATCH = 50  # episodes at a time
 TEST_SEED = 20_000_000  # of the test episodes, the same for every run
 
 
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train and evaluate one learner.
 
-    `config` has the sections `data` (name, split, size), `task` (of `OnlineFewShot`), `curriculum` (a list of
-    changes to the task, the stages before it), `training` (of `Training`; none for a learner without
-    parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
+    `config` has the sections `data` (name, split, size), `task` (of `OnlineFewShot`), `curriculum` (the stages before
+    the task: changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none
+    for a learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
     """
     images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
     parts = {
@@ -36,7 +39,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         for part, indices in images.splits[config["data"]["split"]].items()
     }
     task = config["task"]
-    stages = [OnlineFewShot(parts["train"], **{**task, **stage}) for stage in (*config.get("curriculum", ()), {})]
+    curriculum = [_stage(parts["train"], task, **changes) for changes in (*config.get("curriculum", ()), {})]
     # turning multiplies the training classes; what is measured is characters as they were drawn
     validation, test = (OnlineFewShot(parts[part], **{**task, "rotations": False}) for part in ("validation", "test"))
 
@@ -47,7 +50,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     trained = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
         settings = settings_of(config["training"], "params.yaml: training")
-        trained = train(learner, stages, validation, settings, seed, context.checkpoint, context.minutes)
+        validate = _validation(validation, settings.validation_episodes, seed)
+        trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
         if trained is None:
             return None
 
@@ -77,12 +81,26 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
             "training_flops": 3 * step * trained.steps,
             "training_episodes": trained.episodes,
             "training_seconds": round(trained.seconds, 1),
-            "stages_reached": f"{trained.stage + 1} of {len(stages)}",
+            "stages_reached": f"{trained.stage + 1} of {len(curriculum)}",
             "test_episodes": evaluation["episodes"],
             "test_seed": TEST_SEED,
             "interval": "95 % bootstrap over test episodes",
         },
     )
+
+
+def _stage(images: Tensor, task: Mapping[str, Any], episodes: int | None = None, **changes: Any) -> Stage:
+    return Stage(OnlineFewShot(images, **{**task, **changes}), episodes)
+
+
+def _validation(task: OnlineFewShot, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
+    """Accuracy by shot in the same episodes each time; the merit is its mean over the shots from the first on."""
+
+    def validate(learner: Learner) -> tuple[float, dict[str, float]]:
+        by_shot = evaluate(learner, task, episodes, VALIDATION_BATCH, VALIDATION_SEED + seed).by_shot
+        return sum(by_shot[1:]) / len(by_shot[1:]), {f"accuracy_{k}_shot": value for k, value in enumerate(by_shot)}
+
+    return validate
 
 
 @torch.no_grad()
