@@ -16,13 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.kernels import least_recently_used
+from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.cl_lstm import CLLSTM
+from metamemory.models.learner import one_hot
+from metamemory.models.mann import MANN
 from metamemory.study.runs import hardware
 from metamemory.tasks import OnlineFewShot
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
 STREAM = 10_000  # steps
+MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
 
@@ -56,6 +61,42 @@ class PlainCLLSTM(nn.Module):
             top = self.lstm(torch.cat([z.flatten(1), label], dim=1), top)
             logits.append(self.classifier(top[0]))
         return torch.stack(logits)
+
+
+class PlainMANN(nn.Module):
+    """MANN as it is commonly written: for each step an LSTM cell, the heads, and the formulas of the access."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.LSTMCell(MANN_SIZE**2 + N_WAY + HEADS * WIDTH, 200)
+        self.keys, self.gates = nn.Linear(200, HEADS * WIDTH), nn.Linear(200, HEADS)
+        self.classifier = nn.Linear(200 + HEADS * WIDTH, N_WAY)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        batch = x.shape[1]
+        state = (x.new_zeros(batch, 200),) * 2
+        reads = x.new_zeros(batch, HEADS, WIDTH)
+        memory = Memory(x.new_zeros(batch, SLOTS, WIDTH), x.new_zeros(batch, HEADS, SLOTS), x.new_zeros(batch, SLOTS))
+        logits = []
+        for t in range(len(x)):
+            label = one_hot(y_seen[t], N_WAY)
+            state = self.cell(torch.cat([x[t].flatten(1), label, reads.flatten(1)], dim=1), state)
+            keys = self.keys(state[0]).tanh().view(batch, HEADS, WIDTH)
+            gates = self.gates(state[0]).sigmoid()
+            reads, memory, _ = least_recently_used.access_reference(keys, gates, memory, 0.99)
+            logits.append(self.classifier(torch.cat([state[0], reads.flatten(1)], dim=1)))
+        return torch.stack(logits)
+
+
+class InputLSTM(nn.Module):
+    """An LSTM of the controller's size on the same inputs, by torch itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(MANN_SIZE**2 + N_WAY, 200)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        return self.lstm(torch.cat([x.flatten(2), one_hot(y_seen, N_WAY)], dim=-1))[0]
 
 
 def convolutions_alone(precision: torch.dtype) -> Callable[[], None]:
@@ -141,6 +182,8 @@ def main() -> None:
     def fast(precision: str) -> Callable[[], None]:
         return training_iteration(CLLSTM((1, SIZE, SIZE), N_WAY, normalise=False, precision=precision), x, y_seen)
 
+    images = torch.rand(MANN_STEPS, MANN_BATCH, 1, MANN_SIZE, MANN_SIZE)
+    labels = torch.randint(-1, N_WAY, (MANN_STEPS, MANN_BATCH))
     seconds = measure(
         {
             "plain loop, float32": training_iteration(PlainCLLSTM(), x, y_seen),
@@ -148,6 +191,9 @@ def main() -> None:
             "fast, bfloat16": fast("bfloat16"),
             "convolutions alone, float32": convolutions_alone(torch.float32),
             "convolutions alone, bfloat16": convolutions_alone(torch.bfloat16),
+            "MANN, plain loop": training_iteration(PlainMANN(), images, labels),
+            "MANN, fast": training_iteration(MANN((1, MANN_SIZE, MANN_SIZE), N_WAY), images, labels),
+            "LSTM of torch": training_iteration(InputLSTM(), images, labels),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -160,6 +206,8 @@ def main() -> None:
         ("fast, float32 / its convolutions alone", "fast, float32", "convolutions alone, float32"),
         ("fast: float32 / bfloat16", "fast, float32", "fast, bfloat16"),
         ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16"),
+        ("MANN training iteration: plain loop / fast", "MANN, plain loop", "MANN, fast"),
+        ("MANN, fast / torch's LSTM of the controller's size", "MANN, fast", "LSTM of torch"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16"),
         (f"online step at batch 1: after {STREAM:,} / at the start", "online step, late", "online step, early"),
     ):
@@ -167,7 +215,9 @@ def main() -> None:
         rows.append({"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1]})
         print(f"{what:62} {rows[-1]['ratio']:7.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
     report = {
-        "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way",
+        "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way; "
+        f"MANN: {MANN_STEPS} steps, batch {MANN_BATCH}, {MANN_SIZE}x{MANN_SIZE}, {SLOTS} slots of {WIDTH}, "
+        f"{HEADS} heads, 200 units",
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from metamemory.models.cl_lstm import CLLSTM
+from metamemory.models.mann import MANN
 from metamemory.study.parameters import project_root
 
 _spec = importlib.util.spec_from_file_location("speed", project_root() / "benchmarks" / "speed.py")
@@ -37,9 +38,33 @@ def test_the_plain_loop_is_the_same_model():
     torch.testing.assert_close(fast(x, y_seen), plain(x, y_seen), rtol=1e-5, atol=1e-6)
 
 
+def test_the_plain_memory_network_is_the_same_model():
+    torch.manual_seed(0)
+    fast, plain = MANN((1, 20, 20), 5), speed.PlainMANN()
+    with torch.no_grad():
+        n_reads, n_keys = speed.HEADS * speed.WIDTH, speed.HEADS * speed.WIDTH
+
+        def as_torch_orders(weight):  # i, f, g, o
+            i, f, o, g = weight.chunk(4)
+            return torch.cat([i, f, g, o])
+
+        plain.cell.weight_ih.copy_(
+            as_torch_orders(torch.cat([fast.from_input.weight, fast.from_state.weight[:, -n_reads:]], dim=1))
+        )
+        plain.cell.weight_hh.copy_(as_torch_orders(fast.from_state.weight[:, :-n_reads]))
+        plain.cell.bias_ih.copy_(as_torch_orders(fast.from_input.bias))
+        plain.cell.bias_hh.zero_()
+        for part, name in ((slice(n_keys), "keys"), (slice(n_keys, None), "gates")):
+            getattr(plain, name).weight.copy_(fast.to_access.weight[part])
+            getattr(plain, name).bias.copy_(fast.to_access.bias[part])
+        plain.classifier.load_state_dict(fast.classifier.state_dict())
+    x, y_seen = torch.rand(12, 2, 1, 20, 20), torch.randint(-1, 5, (12, 2))
+    torch.testing.assert_close(fast(x, y_seen), plain(x, y_seen), rtol=1e-4, atol=1e-5)
+
+
 def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--to", str(tmp_path / "r" / "cpu.json")])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text())
-    assert len(report["ratios"]) == 6 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert len(report["ratios"]) == 8 and all(row["ratio"] > 0 for row in report["ratios"])
     assert "plain loop / fast" in capsys.readouterr().out

@@ -31,8 +31,8 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CC") or "cc")
 
 
-def call(function: ctypes._CFuncPtr, *arguments: int | Tensor | None) -> None:
-    """Call a C function; whole numbers are passed as long, contiguous tensors on the CPU by their address."""
+def call(function: ctypes._CFuncPtr, *arguments: int | float | Tensor | None) -> None:
+    """Call a C function; numbers are passed as long or double, contiguous tensors on the CPU by their address."""
     function(*(_plain(each) for each in arguments))
 
 
@@ -73,7 +73,13 @@ def _compiled(command: list[str], name: str) -> ctypes.CDLL | None:
         return None
 
 
-def _plain(argument: int | Tensor | None) -> ctypes.c_long | ctypes.c_void_p:
+def _plain(argument: int | float | Tensor | None) -> ctypes.c_long | ctypes.c_double | ctypes.c_void_p:
     if isinstance(argument, int):
         return ctypes.c_long(argument)
-    return ctypes.c_void_p(None if argument is None else argument.data_ptr())
+    if isinstance(argument, float):
+        return ctypes.c_double(argument)
+    if argument is None:
+        return ctypes.c_void_p(None)
+    if not argument.is_contiguous():
+        raise ValueError(f"a C function takes contiguous tensors, not strides {argument.stride()}")
+    return ctypes.c_void_p(argument.data_ptr())

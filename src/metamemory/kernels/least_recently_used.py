@@ -1,0 +1,130 @@
+"""One step of an external memory with least recently used access (Santoro et al. 2016, section 3.2, eqs (2)-(8)).
+
+    w^lu_i = 1 for the R smallest of w^u_{t-1}, else 0                       least used slots
+    w^w_r  = s_r w^r_{r,t-1} + (1 - s_r) w^lu                                where head r writes
+    M_t(i) = (0 if i is the least used slot else M_{t-1}(i)) + sum_r w^w_r(i) k_r
+    K_r(i) = k_r . M_t(i) / (|k_r| |M_t(i)|)     w^r_r = softmax_i K_r       where it reads
+    w^u_t  = decay w^u_{t-1} + sum_r w^r_r + sum_r w^w_r                     usage
+    read_r = sum_i w^r_r(i) M_t(i)
+
+Usage only decides which slots are least used, so no gradient flows through it. Of equal usages the lower slot counts
+as less used. A norm of 0 has no direction: its cosines are 0, and its own gradient is left out.
+
+In plain torch this is some thirty small operations a step, each of which takes longer to be called than to be done; on
+the CPU it is one C function there and one back (`least_recently_used.c`), which sweep the memory once; elsewhere the
+formulas are used.
+
+Shape legend: B batch, R heads, N slots, W width of a slot.
+"""
+
+import ctypes
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metamemory.kernels import native
+
+TINY = 1e-6  # beside the product of two norms
+
+
+class Memory(NamedTuple):
+    """An external memory between two steps, float32.
+
+    Attributes:
+        slots: [B, N, W] what is stored, M.
+        reading: [B, R, N] where each head read last, w^r.
+        usage: [B, N] w^u.
+    """
+
+    slots: Tensor
+    reading: Tensor
+    usage: Tensor
+
+
+class Access(NamedTuple):
+    """What a step found on its way, which the way back needs.
+
+    Attributes:
+        writing: [B, R, N] w^w.
+        norms: [B, N] of the slots after the step.
+        least: [B, R] int64, the least used slots, the very least first.
+    """
+
+    writing: Tensor
+    norms: Tensor
+    least: Tensor
+
+
+def forward(
+    keys: Tensor, gates: Tensor, before: Memory, decay: float, after: Memory, found: Access, reads: Tensor
+) -> None:
+    """One step: write to the memory, then read from it.
+
+    Args:
+        keys: [B, R, W] what each head writes, and looks for.
+        gates: [B, R] s, from 0 (write to the least used slots) to 1 (to those read last).
+        before: the memory as the step before left it.
+        decay: of usage, from 0 to 1.
+        after, found, reads: to be written; reads is [B, R, W]. All contiguous; nothing may overlap.
+    """
+    if (compiled := _compiled(keys)) is not None:
+        shape = (*after.reading.shape, keys.shape[-1])
+        native.call(compiled.forward, *shape, float(decay), keys, gates, *before, *after, *found, reads)
+        return
+    read, memory, access = access_reference(keys, gates, before, decay)
+    for target, value in zip((reads, *after, *found), (read, *memory, *access), strict=True):
+        target.copy_(value)
+
+
+def backward(
+    keys: Tensor, gates: Tensor, before: Memory, after: Memory, found: Access, d_reads: Tensor,
+    d_slots: Tensor, d_reading: Tensor, d_keys: Tensor, d_gates: Tensor,
+) -> None:  # fmt: skip
+    """The same step back.
+
+    Args:
+        keys, gates, before, after, found: what `forward` read and wrote.
+        d_reads: [B, R, W] gradient of the reads.
+        d_slots, d_reading: gradients of what `after` has; become those of what `before` has.
+        d_keys, d_gates: to be written.
+    """
+    if (compiled := _compiled(keys)) is not None:
+        shape = (*after.reading.shape, keys.shape[-1])
+        saved = (keys, gates, before.reading, after.slots, after.reading, *found)
+        native.call(compiled.backward, *shape, *saved, d_reads, d_slots, d_reading, d_keys, d_gates)
+        return
+    with torch.enable_grad():
+        inputs = [each.detach().requires_grad_() for each in (keys, gates, before.slots, before.reading)]
+        reads, memory, _ = access_reference(*inputs[:2], Memory(*inputs[2:], before.usage), 1.0)
+        outputs = (reads, memory.slots, memory.reading)
+        grads = torch.autograd.grad(outputs, inputs, (d_reads, d_slots, d_reading))
+    for target, value in zip((d_keys, d_gates, d_slots, d_reading), grads, strict=True):
+        target.copy_(value)
+
+
+def access_reference(keys: Tensor, gates: Tensor, before: Memory, decay: float) -> tuple[Tensor, Memory, Access]:
+    """The formulas: reads, the memory after the step, and what was found on the way; differentiable."""
+    n_heads = gates.shape[1]
+    least = before.usage.argsort(dim=-1, stable=True)[:, :n_heads]
+    fresh = torch.zeros_like(before.usage).scatter(1, least, 1.0)[:, None]
+    kept = torch.ones_like(before.usage).scatter(1, least[:, :1], 0.0)[..., None]
+    s = gates[..., None]
+    writing = s * before.reading + (1 - s) * fresh
+    slots = kept * before.slots + writing.transpose(1, 2) @ keys
+    norms = _norm(slots)
+    cosines = keys @ slots.transpose(1, 2) / (_norm(keys)[..., None] * norms[:, None] + TINY)
+    reading = cosines.softmax(dim=-1)
+    usage = decay * before.usage + (reading + writing).detach().sum(dim=1)
+    return reading @ slots, Memory(slots, reading, usage), Access(writing, norms, least)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Over the last dimension; where it is 0, so is its gradient."""
+    squares = x.square().sum(dim=-1)
+    return squares.where(squares > 0, 1).sqrt() * (squares > 0)
+
+
+def _compiled(keys: Tensor) -> ctypes.CDLL | None:
+    on_cpu = keys.device.type == "cpu" and keys.dtype == torch.float32
+    return native.library("least_recently_used", torch.float32) if on_cpu else None

@@ -1,0 +1,135 @@
+"""An LSTM controller with an external memory, over a whole episode, as one operation with its own backward pass.
+
+    h_t, c_t = LSTM(u_t + W_s [h_{t-1}, reads_{t-1}], c_{t-1})
+    [k, s] = W_a h_t + b_a         reads_t, M_t = access(tanh k, sigmoid s, M_{t-1})
+
+Every step has to wait for the one before it, but for the input part u, which arrives here for all steps at once. In the
+loop are two matrix products, one gate update and one access to the memory, each there and back; the gradients of the
+weights are one product over all steps at the end.
+
+Memory kept for the way back, a step and episode: 4 (N (W + 2 R + 2) + 6 H + 2 R W) bytes and a few; 31 kB with 128
+slots of 40, 4 heads and 200 units.
+
+Shape legend: T steps, B batch, H units of the controller, R heads, N slots, W width of a slot.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from metamemory.kernels import gates, least_recently_used
+from metamemory.kernels.least_recently_used import Access, Memory
+
+
+def memory_network_reference(
+    u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
+    memory: Memory, decay: float,
+) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
+    """The same operation by its formulas, differentiated by autograd: the oracle.
+
+    Takes and returns what `memory_network` does.
+    """
+    outputs = []
+    for u_t in u.unbind():
+        i, f, o, g = (u_t + torch.cat([h, reads], dim=-1) @ w_state.T).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        keys, s = _split(h @ w_access.T + b_access, memory)
+        read, memory, _ = least_recently_used.access_reference(keys.tanh(), s.sigmoid(), memory, decay)
+        reads = read.flatten(1)
+        outputs.append(torch.cat([h, reads], dim=-1))
+    return torch.stack(outputs), c, memory
+
+
+def memory_network(
+    u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
+    memory: Memory, decay: float,
+) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
+    """Run the controller and its memory over T steps.
+
+    Args:
+        u: [T, B, 4H] input part of the controller's pre-activations, gates in the order i, f, o, g.
+        w_state: [4H, H + R W]; w_access: [R (W + 1), H], keys before gates; b_access: [R (W + 1)].
+        h, c, reads: [B, H], [B, H], [B, R W] state before the first step.
+        memory: the external memory before the first step.
+        decay: of usage, a step.
+
+    Returns:
+        h and reads of all steps, [T, B, H + R W]; the last cell; the last memory. The gradient of a gradient is refused
+        by autograd with "once_differentiable"; `memory_network_reference` has it.
+    """
+    outputs, c, *last = _MemoryNetwork.apply(u, w_state, w_access, b_access, h, c, reads, *memory, decay)
+    return outputs, c, Memory(*last)
+
+
+def _split(p: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    """[B, R (W + 1)] -> keys [B, R, W] and gates [B, R]."""
+    heads, width = memory.reading.shape[1], memory.slots.shape[2]
+    return p[:, : heads * width].unflatten(1, (heads, width)), p[:, heads * width :]
+
+
+class _MemoryNetwork(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay):
+        (n_steps, n_batch), n_heads = u.shape[:2], reading.shape[1]
+
+        def over_time(first: Tensor) -> Tensor:
+            """A buffer for the state before the first step, and after each."""
+            buffer = first.new_empty(n_steps + 1, *first.shape)
+            buffer[0] = first
+            return buffer
+
+        out = over_time(torch.cat([h, reads], dim=-1))
+        cs, memory = over_time(c), Memory(*map(over_time, (slots, reading, usage)))
+        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[2]), torch.empty_like(u)
+        keys, s = u.new_empty(n_steps, *read_t.shape), u.new_empty(n_steps, n_batch, n_heads)
+        found = Access(
+            torch.empty_like(memory.reading[1:]),
+            torch.empty_like(memory.usage[1:]),
+            torch.empty_like(s, dtype=torch.int64),
+        )
+        for t in range(n_steps):
+            gates.forward(u[t], out[t] @ w_state.T, cs[t], a[t], cs[t + 1], h_t)
+            k, g = _split(torch.addmm(b_access, h_t, w_access.T), Memory(slots, reading, usage))
+            torch.tanh(k, out=keys[t])
+            torch.sigmoid(g, out=s[t])
+            least_recently_used.forward(keys[t], s[t], _at(memory, t), decay, _at(memory, t + 1), _at(found, t), read_t)
+            torch.cat([h_t, read_t.flatten(1)], dim=-1, out=out[t + 1])
+        ctx.save_for_backward(w_state, w_access, a, cs, out, keys, s, *memory, *found)
+        last = [each[-1].clone() for each in (cs, *memory)]
+        ctx.mark_non_differentiable(last[-1])
+        return out[1:], *last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_out, d_c, d_slots, d_reading, _):
+        w_state, w_access, a, cs, out, keys, s, *rest = ctx.saved_tensors
+        memory, found = Memory(*rest[:3]), Access(*rest[3:])
+        n_steps, (n_batch, n_units) = len(a), cs.shape[1:]
+        d_c, d_slots, d_reading = (
+            each.clone(memory_format=torch.contiguous_format) for each in (d_c, d_slots, d_reading)
+        )
+        d_keys, d_s = torch.empty_like(keys[0]), torch.empty_like(s[0])
+        d_a, d_p = torch.empty_like(a), keys.new_empty(n_steps, n_batch, len(w_access))
+        d_next = torch.zeros_like(out[0])  # of h and reads, by way of the step after
+        for t in reversed(range(n_steps)):
+            d_h, d_reads = (d_out[t] + d_next).split([n_units, out.shape[-1] - n_units], dim=-1)
+            least_recently_used.backward(
+                keys[t], s[t], _at(memory, t), _at(memory, t + 1), _at(found, t),
+                d_reads.contiguous().view_as(d_keys), d_slots, d_reading, d_keys, d_s,
+            )  # fmt: skip
+            d_k = d_keys * (1 - keys[t].square())
+            torch.cat([d_k.flatten(1), d_s * s[t] * (1 - s[t])], dim=-1, out=d_p[t])
+            gates.backward(a[t], cs[t], cs[t + 1], d_h.contiguous(), d_p[t] @ w_access, d_c, d_a[t])
+            d_next = d_a[t] @ w_state
+        d_w_state = d_a.flatten(0, 1).T @ out[:-1].flatten(0, 1)
+        d_w_access = d_p.flatten(0, 1).T @ out[1:, :, :n_units].flatten(0, 1)
+        d_h, d_reads = d_next.split([n_units, out.shape[-1] - n_units], dim=-1)
+        return (
+            d_a, d_w_state, d_w_access, d_p.sum(dim=(0, 1)), d_h, d_c, d_reads, d_slots, d_reading, None, None
+        )  # fmt: skip
+
+
+def _at(fields: Memory | Access, t: int) -> Memory | Access:
+    """The same of one step."""
+    return type(fields)(*(each[t] for each in fields))
