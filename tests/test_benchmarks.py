@@ -49,14 +49,16 @@ def test_the_plain_memory_network_is_the_same_model():
             return torch.cat([i, f, g, o])
 
         plain.cell.weight_ih.copy_(
-            as_torch_orders(torch.cat([fast.from_input.weight, fast.from_state.weight[:, -n_reads:]], dim=1))
+            as_torch_orders(
+                torch.cat([fast.network.from_input.weight, fast.network.from_state.weight[:, -n_reads:]], dim=1)
+            )
         )
-        plain.cell.weight_hh.copy_(as_torch_orders(fast.from_state.weight[:, :-n_reads]))
-        plain.cell.bias_ih.copy_(as_torch_orders(fast.from_input.bias))
+        plain.cell.weight_hh.copy_(as_torch_orders(fast.network.from_state.weight[:, :-n_reads]))
+        plain.cell.bias_ih.copy_(as_torch_orders(fast.network.from_input.bias))
         plain.cell.bias_hh.zero_()
         for part, name in ((slice(n_keys), "keys"), (slice(n_keys, None), "gates")):
-            getattr(plain, name).weight.copy_(fast.to_access.weight[part])
-            getattr(plain, name).bias.copy_(fast.to_access.bias[part])
+            getattr(plain, name).weight.copy_(fast.network.to_access.weight[part])
+            getattr(plain, name).bias.copy_(fast.network.to_access.bias[part])
         plain.classifier.load_state_dict(fast.classifier.state_dict())
     x, y_seen = torch.rand(12, 2, 1, 20, 20), torch.randint(-1, 5, (12, 2))
     torch.testing.assert_close(fast(x, y_seen), plain(x, y_seen), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,71 @@
+"""An LSTM controller with an external memory of least recently used access (Santoro et al. 2016, section 3).
+
+    h_t, c_t = LSTM(x_t, [h_{t-1}, reads_{t-1}], c_{t-1})
+    k_r = tanh(W_k h_t + b_k)      s_r = sigmoid(W_s h_t + b_s)          a key and a gate for each head r
+    reads_t, M_t = access(k, s, M_{t-1})                                 see `kernels.least_recently_used`
+
+Shape legend: T steps, B batch, H units, R heads, N slots, W width of a slot.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metamemory.kernels.least_recently_used import Memory
+from metamemory.kernels.memory_network import memory_network
+
+
+class MemoryNetworkState(NamedTuple):
+    """Controller h, c [B, H], what was read last [B, R W], and the external memory; all float32."""
+
+    h: Tensor
+    c: Tensor
+    reads: Tensor
+    memory: Memory
+
+
+class MemoryNetwork(nn.Module):
+    """Controller and memory, over whole episodes.
+
+    Args:
+        in_features: of an input.
+        hidden: H, units of the controller.
+        slots, width: N and W, the size of the memory.
+        heads: R, reads and writes a step, and slots that count as least used.
+        decay: of usage, a step.
+        forget_bias: of the controller's forget gate, added at the start.
+    """
+
+    def __init__(
+        self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float, forget_bias: float
+    ):
+        super().__init__()
+        self.slots, self.width, self.heads, self.decay = slots, width, heads, float(decay)
+        self.from_input = nn.Linear(in_features, 4 * hidden)
+        self.from_state = nn.Linear(hidden + heads * width, 4 * hidden, bias=False)
+        self.to_access = nn.Linear(hidden, heads * (width + 1))
+        with torch.no_grad():  # as torch's own LSTM begins
+            for weight in (*self.from_input.parameters(), *self.from_state.parameters()):
+                weight.uniform_(-(hidden**-0.5), hidden**-0.5)
+            self.from_input.bias[hidden : 2 * hidden] += forget_bias
+
+    @property
+    def out_features(self) -> int:
+        """H + R W."""
+        return self.from_state.in_features
+
+    def initial_state(self, batch: int) -> MemoryNetworkState:
+        def zeros(*shape: int) -> Tensor:
+            return self.to_access.weight.new_zeros(batch, *shape)
+
+        hidden = self.to_access.in_features
+        memory = Memory(zeros(self.slots, self.width), zeros(self.heads, self.slots), zeros(self.slots))
+        return MemoryNetworkState(zeros(hidden), zeros(hidden), zeros(self.heads * self.width), memory)
+
+    def forward(self, x: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
+        """[T, B, in_features] -> h and reads of every step [T, B, H + R W], and the state after the last."""
+        weights = (self.from_state.weight, self.to_access.weight, self.to_access.bias)
+        outputs, c, memory = memory_network(self.from_input(x), *weights, *state, self.decay)
+        h, reads = outputs[-1].split([c.shape[1], state.reads.shape[1]], dim=-1)
+        return outputs, MemoryNetworkState(h, c, reads, memory)
