@@ -27,8 +27,9 @@ def test_help_reads_within_a_terminal(capsys, command, monkeypatch):
 def test_list_names_every_run_and_the_headline(capsys):
     assert main(["list", "--scale", "paper"]) == 0
     assert "paper/online_few_shot/cl_lstm/omniglot/seed0" in capsys.readouterr().out
-    assert main(["list", "--headline"]) == 0
-    assert capsys.readouterr().out == "online_few_shot\n"
+    assert main(["list", "--headline", "--scale", "smoke"]) == 0
+    methods = ("nearest_neighbour", "lstm", "cl_lstm")
+    assert capsys.readouterr().out.split() == [f"online_few_shot@smoke-{method}-omniglot-0" for method in methods]
 
 
 @pytest.mark.parametrize(

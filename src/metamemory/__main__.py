@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         description="All runs of params.yaml, and which have results.",
     )
     listing.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
-    listing.add_argument("--headline", action="store_true", help="only the names of the headline's experiments")
+    listing.add_argument("--headline", action="store_true", help="only the headline, as names of DVC's stages")
     listing.set_defaults(command=_list)
     return parser
 
@@ -129,12 +129,13 @@ def _list(options: argparse.Namespace) -> None:
     from metamemory.study.runs import planned
 
     parameters = Parameters()
+    runs = planned(parameters, options.scale or parameters.scale, parameters.experiments)
+    headline = [run for run in runs if parameters.in_headline(run.experiment, run.method, run.setting)]
     if options.headline:
-        print(" ".join(parameters.headline))
+        print(*(run.stage for run in headline))
         return
-    scale = options.scale or parameters.scale
-    for run in planned(parameters, scale, parameters.experiments):
-        mark = "headline" if run.experiment in parameters.headline else ""
+    for run in runs:
+        mark = "headline" if run in headline else ""
         state = "finished" if run.result("manifest.json").exists() else "not run"
         print(f"{run.place:60} {state:9} {mark}".rstrip())
 

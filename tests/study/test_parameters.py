@@ -32,14 +32,14 @@ scale: smoke
 experiments:
   e:
     scales: {smoke: {model: {a: 1, b: 1, c: 1, d: 1, e: 1}}}
-    settings: {s: {model: {b: 2, c: 2, d: 2, e: 2}}}
+    settings: {s: {model: {b: 2, c: 2, d: 2, e: 2}, smoke: {data: 7}}, t: {laptop: {data: 8}}}
     methods: {m: {model: {c: 3, d: 3, e: 3}, smoke: {model: {d: 4, e: 4}}, laptop: {model: {a: 9}}}, bare: }
 """
     )
     own = Parameters(tmp_path / "params.yaml")
     config = own.configuration("smoke", "e", "m", "s", {"model": {"e": 5}})
-    assert config == {"model": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}}
-    assert own.configuration("smoke", "e", "bare", "s", {}) == {"model": {"a": 1, "b": 2, "c": 2, "d": 2, "e": 2}}
+    assert config == {"model": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}, "data": 7}
+    assert own.configuration("smoke", "e", "bare", "t", {}) == {"model": dict.fromkeys("abcde", 1)}
 
 
 def test_what_is_not_there_is_named_with_what_is(parameters, tmp_path):

@@ -4,9 +4,10 @@ For a run (scale, experiment, method, setting) these are laid one over the other
 
     experiments.<experiment>.scales.<scale>          sizes and budgets of the scale
     experiments.<experiment>.settings.<setting>      what is varied: the data set, a delay, a place of injection
-    experiments.<experiment>.methods.<method>        what the method needs at any scale …
-    experiments.<experiment>.methods.<method>.<scale>    … and at this one
+    experiments.<experiment>.methods.<method>        what the method needs
     overrides                                        given by hand, on the command line or in a notebook
+
+What a setting or a method needs at one scale only stands in it under the name of the scale, and wins.
 """
 
 import copy
@@ -43,10 +44,10 @@ class Parameters:
         """The scale that `dvc repro` runs."""
         return self.choose(SCALES, self.values["scale"], "scale")
 
-    @property
-    def headline(self) -> list[str]:
-        """Experiments that `make study` runs."""
-        return self.values["headline"]
+    def in_headline(self, experiment: str, method: str, setting: str) -> bool:
+        """Whether `make study` does this run."""
+        chosen = self.values["headline"].get(experiment, {})
+        return method in chosen.get("methods", ()) and setting in chosen.get("settings", ())
 
     @property
     def experiments(self) -> list[str]:
@@ -61,14 +62,12 @@ class Parameters:
     ) -> dict[str, Any]:
         """All that decides a run but its seed, as plain values."""
         section = self.experiment(experiment)
-        scales = section["scales"][self.choose(section["scales"], scale, "scale")]
-        of_setting = section["settings"][self.choose(section["settings"], setting, "setting")]
-        of_method = dict(section["methods"][self.choose(section["methods"], method, "method")] or {})
-        of_scale = {each: of_method.pop(each, None) for each in SCALES}[scale]
-        merged: dict[str, Any] = {}
-        for layer in (scales, of_setting, of_method, of_scale, overrides):
-            merge(merged, layer or {})
-        return merged
+        merged = merge({}, section["scales"][self.choose(section["scales"], scale, "scale")])
+        for part, name in (("setting", setting), ("method", method)):
+            layer = dict(section[f"{part}s"][self.choose(section[f"{part}s"], name, part)] or {})
+            of_scale = {each: layer.pop(each, None) for each in SCALES}[scale]
+            merge(merge(merged, layer), of_scale or {})
+        return merge(merged, overrides)
 
     def choose(self, known: Iterable[str], name: str, what: str) -> str:
         """`name` if it is known; else an error that says what is, and what may have been meant."""

@@ -61,6 +61,11 @@ class Run:
         return self.root / "results" / f"{self.place}.{ending}"
 
     @property
+    def stage(self) -> str:
+        """The name that dvc.yaml's matrix gives it."""
+        return f"{self.experiment}@{self.scale}-{self.method}-{self.setting}-{self.seed}"
+
+    @property
     def model(self) -> Path:
         return self.root / "runs" / self.place / "model.safetensors"
 
