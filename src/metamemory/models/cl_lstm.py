@@ -48,6 +48,7 @@ class CLLSTM(Learner):
         inject: where labels are shown, any of "cl1" .. "cl4" and "lstm".
         normalise: batch normalisation in the CL layers.
         forget_bias: of all gates that forget, at the start.
+        gain: of the normalisation, at the start.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
             machine multiplies it natively.
 
@@ -72,6 +73,7 @@ class CLLSTM(Learner):
         inject: Sequence[str] = ("cl1", "lstm"),
         normalise: bool = True,
         forget_bias: float = 1.0,
+        gain: float = 1.0,
         precision: str = "float32",
     ):
         super().__init__()
@@ -85,7 +87,8 @@ class CLLSTM(Learner):
         for layer in range(1, self.n_layers + 1):
             self.sizes.append((height, width))
             in_channels = channels + n_way * (f"cl{layer}" in inject)
-            self.cl.append(ConvLSTM(in_channels, filters, 3, normalise, forget_bias, product_type(precision)))
+            cl = ConvLSTM(in_channels, filters, 3, normalise, forget_bias, gain, product_type(precision))
+            self.cl.append(cl)
             channels = filters
             if layer in self.pool_after:
                 height, width = height // 2, width // 2

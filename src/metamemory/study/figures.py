@@ -63,7 +63,7 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
         )
         axes.plot(shots, mean, marker="o", markersize=4, color=tint, label=papers.title(group.run.method))
         axes.fill_between(shots, low, high, color=tint, alpha=0.2, linewidth=0)
-        for shot, reported in papers.TABLE_1_OMNIGLOT.get(group.run.method, {}).items():
+        for shot, reported in papers.TABLE_1.get(group.run.setting, {}).get(group.run.method, {}).items():
             axes.plot(shot, 100 * reported.mean, marker="D", markersize=6, mfc="none", mec=tint, linestyle="none")
     axes.plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)

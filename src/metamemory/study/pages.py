@@ -50,10 +50,10 @@ def ordering(groups: list[Group]) -> str:
     by_method = {group.run.method: group for group in groups}
     if not {"cl_lstm", "lstm"} <= set(by_method):
         return ""
-    ours, theirs = [], []
+    ours, theirs, reported = [], [], papers.TABLE_1["omniglot"]
     for shot in SHOTS:
         here = by_method["cl_lstm"].accuracy(shot).mean - by_method["lstm"].accuracy(shot).mean
-        there = papers.TABLE_1_OMNIGLOT["cl_lstm"][shot].mean - papers.TABLE_1_OMNIGLOT["lstm"][shot].mean
+        there = reported["cl_lstm"][shot].mean - reported["lstm"][shot].mean
         ours.append(f"{100 * here:+.1f}")
         theirs.append(f"{100 * there:+.1f}")
     episodes = [by_method[method].results[0].manifest["training_episodes"] for method in ("cl_lstm", "lstm")]

@@ -10,14 +10,46 @@ class Reported(NamedTuple):
     deviation: float
 
 
-# Babu, Savarese and Maire 2021, Table 1, Omniglot, 5-way, average and deviation over 3 runs: shot -> number.
-TABLE_1_OMNIGLOT = {
-    "lstm": {1: Reported(0.853, 0.002), 5: Reported(0.944, 0.001), 8: Reported(0.958, 0.006)},
-    "ntm": {1: Reported(0.887, 0.002), 5: Reported(0.968, 0.001), 8: Reported(0.973, 0.001)},
-    "apl": {1: Reported(0.891, 0.000), 5: Reported(0.949, 0.000), 8: Reported(0.957, 0.001)},
-    "opn": {1: Reported(0.912, 0.011), 5: Reported(0.946, 0.011), 8: Reported(0.958, 0.005)},
-    "cpm": {1: Reported(0.945, 0.001), 5: Reported(0.970, 0.001), 8: Reported(0.974, 0.004)},
-    "cl_lstm": {1: Reported(0.968, 0.005), 5: Reported(0.994, 0.002), 8: Reported(0.997, 0.002)},
+def _at(shots: tuple[int, ...], *percent: tuple[float, float]) -> dict[int, Reported]:
+    reported = [Reported(round(mean / 100, 5), round(deviation / 100, 5)) for mean, deviation in percent]
+    return dict(zip(shots, reported, strict=True))
+
+
+# Babu, Savarese and Maire 2021, Table 1, 5-way, 3 runs: data set -> method -> shot -> average and deviation.
+TABLE_1 = {
+    "omniglot": {
+        "lstm": _at((1, 5, 8), (85.3, 0.2), (94.4, 0.1), (95.8, 0.6)),
+        "ntm": _at((1, 5, 8), (88.7, 0.5), (96.8, 0.1), (97.3, 0.1)),
+        "apl": _at((1, 5, 8), (89.1, 0.0), (94.9, 0.0), (95.7, 0.1)),
+        "opn": _at((1, 5, 8), (91.2, 1.1), (94.6, 1.1), (95.8, 0.5)),
+        "cpm": _at((1, 5, 8), (94.5, 0.1), (97.0, 0.1), (97.4, 0.4)),
+        "cl_lstm": _at((1, 5, 8), (96.8, 0.5), (99.4, 0.2), (99.7, 0.2)),
+    },
+    "cifar_fs": {  # the LSTM and the NTM "fail to train" there
+        "lstm": {},
+        "ntm": {},
+        "apl": _at((1, 5, 8), (37.6, 0.6), (45.8, 0.4), (46.9, 0.7)),
+        "opn": _at((1, 5, 8), (49.9, 0.2), (54.9, 0.4), (56.8, 0.1)),
+        "cpm": _at((1, 5, 8), (50.2, 0.2), (55.8, 0.4), (57.8, 0.4)),
+        "cl_lstm": _at((1, 5, 8), (47.6, 1.0), (56.7, 1.6), (61.0, 1.3)),
+    },
+}
+
+# The same paper, Table 2, Omniglot, 3 runs: (experiment, method, setting) of this study that is the row.
+TABLE_2 = {
+    ("online_few_shot", "cnn_f_lstm", "omniglot"): _at((1, 5, 8), (89.1, 0.2), (96.4, 0.0), (97.0, 0.2)),
+    ("online_few_shot", "cnn_lstm", "omniglot"): _at((1, 5, 8), (93.9, 0.1), (97.9, 0.2), (98.2, 0.4)),
+    ("label_injection", "cl_lstm", "lstm"): _at((1, 5, 8), (94.7, 0.6), (97.3, 0.7), (97.9, 0.6)),
+    ("online_few_shot", "cl_lstm", "omniglot"): TABLE_1["omniglot"]["cl_lstm"],
+}
+
+# The same paper, Table 3, CIFAR-FS, 2 runs: (delay, pre-trained at a delay of 1) -> shot -> number.
+TABLE_3 = {
+    (2, False): _at((6, 7, 8), (56.8, 0.1), (58.4, 0.2), (60.0, 0.0)),
+    (4, False): _at((6, 7, 8), (52.2, 0.4), (53.1, 0.3), (54.1, 0.4)),
+    (4, True): _at((6, 7, 8), (56.1, 0.6), (57.6, 0.3), (59.0, 0.1)),
+    (5, False): _at((6, 7, 8), (51.1, 0.8), (51.7, 0.7), (52.7, 0.3)),
+    (5, True): _at((6, 7, 8), (55.2, 0.3), (56.4, 0.0), (57.4, 0.4)),
 }
 
 # The same paper, section 4.3: FLOPs of one forward step, 1 multiply-add = 2 FLOPs.

@@ -14,7 +14,7 @@ PICTURE = Path("book/_static/accuracy_by_shot.png")
 
 
 def _groups(root: Path) -> list[Group]:
-    shown = by_scale("online_few_shot", root)
+    shown = by_scale("online_few_shot", "omniglot", root)
     if not shown:
         raise UserError(f"{root / 'results'} has no finished run: `make study` makes some")
     return next(iter(shown.values()))
@@ -40,7 +40,7 @@ def results_section(root: Path = Path(".")) -> str:
                 manifest["hardware"],
             ]
         )
-    reported = papers.TABLE_1_OMNIGLOT["cl_lstm"]
+    reported = papers.TABLE_1["omniglot"]["cl_lstm"]
     paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
     return (
         f"Online few-shot learning, 5-way: {groups[0].label}; {interval_of(groups)}. "

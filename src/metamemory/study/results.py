@@ -80,17 +80,25 @@ def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
             yield Result(run, read_manifest(run))
 
 
-def by_scale(experiment: str, root: Path = Path(".")) -> dict[str, list[Group]]:
-    """Finished runs over seeds, by scale, largest first, as pages and tables show them.
+def groups(experiment: str, setting: str | None = None, root: Path = Path(".")) -> list[Group]:
+    """Finished runs put together over seeds, of the largest scale first, as pages and tables show them.
 
-    Smoke runs claim nothing and are left out, unless they are all there is.
+    Those of one setting, or of all. Smoke runs claim nothing and are left out, unless they are all there is.
     """
-    together: dict[str, dict[tuple, list[Result]]] = {scale: {} for scale in reversed(SCALES)}
+    together: dict[tuple, list[Result]] = {}
     for result in finished(root, experiment):
         run = result.run
-        seeds = together[run.scale].setdefault((run.method, run.setting, result.manifest["data"]["title"]), [])
-        seeds.append(result)
-    shown = {scale: [Group(seeds) for seeds in groups.values()] for scale, groups in together.items() if groups}
-    if len(shown) > 1:
-        shown.pop("smoke", None)
+        key = (run.scale, run.method, run.setting, result.manifest["data"]["title"])
+        together.setdefault(key, []).append(result)
+    shown = sorted((Group(seeds) for seeds in together.values()), key=lambda group: -SCALES.index(group.run.scale))
+    if any(group.run.scale != "smoke" for group in shown):
+        shown = [group for group in shown if group.run.scale != "smoke"]
+    return [group for group in shown if setting in (None, group.run.setting)]
+
+
+def by_scale(experiment: str, setting: str, root: Path = Path(".")) -> dict[str, list[Group]]:
+    """The same by scale, largest first."""
+    shown: dict[str, list[Group]] = {}
+    for group in groups(experiment, setting, root):
+        shown.setdefault(group.run.scale, []).append(group)
     return shown

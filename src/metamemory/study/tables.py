@@ -1,11 +1,13 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from metamemory.study import papers
-from metamemory.study.results import Group, by_scale
+from metamemory.study.papers import Reported
+from metamemory.study.results import Group, groups
 from metamemory.training.statistics import Interval
 
 SHOTS = (1, 5, 8)
@@ -33,36 +35,113 @@ def percent(interval: Interval) -> str:
     return f"{100 * interval.mean:.1f}\N{NO-BREAK SPACE}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
-def table_1(root: Path = Path(".")) -> str:
-    """Online few-shot learning on Omniglot, 5-way: the paper's Table 1 beside every scale that was run."""
-    header = ["method", "whose", *(f"{shot}-shot, %" for shot in SHOTS), "data set", "seeds"]
-    ours = _shown(root)
+class Row(NamedTuple):
+    """A row of a paper's table.
+
+    Attributes:
+        name: what the row is called, a cell each.
+        reported: the paper's numbers by shot; empty where it "fails to train", None where it is not in the paper.
+        ours: this study's runs of it.
+    """
+
+    name: tuple[str, ...]
+    reported: Mapping[int, Reported] | None
+    ours: list[Group]
+
+
+def comparison(header: Sequence[str], shots: Sequence[int], rows: Sequence[Row], runs_of_paper: int) -> str:
+    """The paper's row, and below it this study's at every scale that was run; what was not run says so."""
+    lines = []
+    for row in rows:
+        if row.reported is not None:
+            numbers = [_reported(row.reported[shot]) if row.reported else "fails to train" for shot in shots]
+            lines.append([*row.name, "paper", *numbers, str(runs_of_paper)])
+        for group in row.ours:
+            numbers = [percent(group.accuracy(shot)) for shot in shots]
+            whose = f"{group.run.scale} scale, {group.data}"
+            lines.append([*row.name, whose, *numbers, str(len(group.results))])
+        if not row.ours:
+            lines.append([*row.name, "this study", *["not run"] * len(shots), "–"])
+    return markdown([*header, "whose", *(f"{shot}-shot, %" for shot in shots), "seeds"], lines)
+
+
+def _reported(number: Reported) -> str:
+    return f"{100 * number.mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{100 * number.deviation:.1f}"
+
+
+def table_1(setting: str = "omniglot", root: Path = Path(".")) -> str:
+    """Online few-shot learning, 5-way, on one data set: the paper's methods, then those beyond it."""
+    paper = papers.TABLE_1[setting]
+    ours = groups("online_few_shot", setting, root)
+    methods = [*paper, *sorted({group.run.method for group in ours} - set(paper))]
+    rows = [
+        Row((papers.title(method),), paper.get(method), [each for each in ours if each.run.method == method])
+        for method in methods
+    ]
+    return comparison(["method"], SHOTS, rows, runs_of_paper=3)
+
+
+INJECTED = {  # setting of `label_injection` -> where labels are shown
+    "lstm": "LSTM",
+    "cl1": "CL-1",
+    "all_cl": "CL-1 to CL-4",
+    "all_cl_lstm": "CL-1 to CL-4, LSTM",
+    "none": "nowhere",
+}
+
+
+def table_2(root: Path = Path(".")) -> str:
+    """Where labels are shown, on Omniglot: the rows of the paper's Table 2, then the places beyond it."""
+    addresses = [*papers.TABLE_2, *(("label_injection", "cl_lstm", setting) for setting in INJECTED)]
     rows = []
-    for method in [
-        *papers.TABLE_1_OMNIGLOT,
-        *sorted({g.run.method for g in ours} - set(papers.TABLE_1_OMNIGLOT)),
-    ]:
-        reported = papers.TABLE_1_OMNIGLOT.get(method)
-        if reported:
-            numbers = [
-                f"{100 * each.mean:.1f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{100 * each.deviation:.1f}"
-                for each in reported.values()
+    for experiment, method, setting in dict.fromkeys(addresses):
+        pretrained = "MAML" if method.startswith("cnn") else "–"
+        where = INJECTED.get(setting, "CL-1, LSTM" if method == "cl_lstm" else "LSTM")
+        ours = [each for each in groups(experiment, setting, root) if each.run.method == method]
+        reported = papers.TABLE_2.get((experiment, method, setting))
+        rows.append(Row((papers.title(method), pretrained, where), reported, ours))
+    return comparison(["method", "pre-training", "labels shown to"], SHOTS, rows, runs_of_paper=3)
+
+
+def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
+    """Delayed labels: CL+LSTM trained at a delay from the start, or first at a delay of 1; on one data set."""
+    rows = []
+    for (delay, pretrained), reported in papers.TABLE_3.items():
+        setting = f"{data}_delay_{delay}{'_pretrained' if pretrained else ''}"
+        name = (str(delay), "at a delay of 1" if pretrained else "–")
+        rows.append(Row(name, reported if data == "cifar_fs" else None, groups("delayed_labels", setting, root)))
+    return comparison(["delay", "pre-training"], (6, 7, 8), rows, runs_of_paper=2)
+
+
+def recipe_table(root: Path = Path(".")) -> str:
+    """What each change of the training recipe does: accuracy at the end, and how the curriculum was climbed."""
+    rows = []
+    for group in groups("recipe", None, root):
+        history, manifest = group.results[0].history, group.results[0].manifest
+        climbed = [
+            next((f"{row['episodes'] / 1000:.0f}k" for row in history if row["stage"] >= stage), "–")
+            for stage in (2, 5)
+        ]
+        rows.append(
+            [
+                group.run.setting.replace("_", " "),
+                percent(group.accuracy(1)),
+                percent(group.accuracy(5)),
+                *climbed,
+                manifest["stages_reached"],
+                f"{manifest['training_seconds'] / 60:.1f}",
             ]
-            rows.append([papers.title(method), "paper", *numbers, "Omniglot", "3"])
-        of_method = [group for group in ours if group.run.method == method]
-        for group in of_method:
-            numbers = [percent(group.accuracy(shot)) for shot in SHOTS]
-            whose = f"this study, {group.run.scale} scale"
-            rows.append([papers.title(method), whose, *numbers, group.data, str(len(group.results))])
-        if not of_method:
-            rows.append([papers.title(method), "this study", *["not run"] * len(SHOTS), "–", "–"])
-    return markdown(header, rows)
+        )
+    rows.sort(key=lambda row: (row[0] != "as it is", -float(row[2].partition("\N{NO-BREAK SPACE}")[0])))
+    header = ["changed", "1-shot, %", "5-shot, %", "second stage at", "last stage at", "stage at the end", "minutes"]
+    return markdown(header, rows) if rows else "Not run: `dvc repro recipe`."
 
 
 def cost_table(root: Path = Path(".")) -> str:
     """What each run took: size, episodes, operations, time, memory, and where."""
     header = [
         "method",
+        "data set",
         "scale",
         "parameters",
         "FLOPs a step",
@@ -72,11 +151,12 @@ def cost_table(root: Path = Path(".")) -> str:
         "hardware",
     ]
     rows = []
-    for group in _shown(root):
+    for group in groups("online_few_shot", None, root):
         for manifest in (result.manifest for result in group.results):
             rows.append(
                 [
                     papers.title(group.run.method),
+                    group.data,
                     group.run.scale,
                     f"{manifest['parameters']:,}",
                     f"{manifest['flops_per_step'] / 1e6:,.2f} M",
@@ -87,10 +167,6 @@ def cost_table(root: Path = Path(".")) -> str:
                 ]
             )
     return markdown(header, rows)
-
-
-def _shown(root: Path) -> list[Group]:
-    return [group for groups in by_scale("online_few_shot", root).values() for group in groups]
 
 
 def speed_table(root: Path = Path(".")) -> str:
@@ -109,21 +185,21 @@ def speed_table(root: Path = Path(".")) -> str:
 
 def verdict(group: Group) -> str:
     """How a group stands to the paper's Table 1, in words that claim no more than was run."""
-    reported = papers.TABLE_1_OMNIGLOT.get(group.run.method)
-    if reported is None:
+    reported = papers.TABLE_1.get(group.run.setting, {}).get(group.run.method)
+    if not reported:
         return "not in the paper"
-    if group.run.scale != "paper" or group.data != "Omniglot":
+    if group.run.scale != "paper" or "stand-in" in group.data:
         return "not comparable: reduced size"
     missed = [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation]
     return f"below the paper at {', '.join(f'{shot}-shot' for shot in missed)}" if missed else "reproduced"
 
 
 def print_report(root: Path = Path(".")) -> None:
-    """Both tables on the terminal."""
-    print("Online few-shot learning, 5-way (Babu et al. 2021, Table 1)")
+    """All tables on the terminal."""
     print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
-    print(table_1(root), end="\n\n")
-    if _shown(root):
+    for setting, name in (("omniglot", "Omniglot"), ("cifar_fs", "CIFAR-FS")):
+        print(f"Online few-shot learning, 5-way, {name} (Babu et al. 2021, Table 1)\n{table_1(setting, root)}\n")
+    if groups("online_few_shot", None, root):
         print(cost_table(root))
     else:
         print("Nothing has been run: `make study`, or `python -m metamemory run online_few_shot --method cl_lstm`")
