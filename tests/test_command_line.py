@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from metamemory.__main__ import main
-from metamemory.study.parameters import project_root
+from metamemory.data import preparation
+from metamemory.study.parameters import Parameters, project_root
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,17 @@ def test_missing_data_says_how_to_get_them(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["run", "online_few_shot", "--method", "lstm", "--scale", "smoke"]) == 1
     assert "run `make data`" in capsys.readouterr().err
+
+
+def test_data_prepares_what_the_runs_need_or_what_is_named(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(preparation, "prepare", lambda names, root, mirror: prepared.append((names, root, mirror)))
+    assert main(["data"]) == 0
+    assert main(["data", "cifar_fs", "scenes", "--mirror", "there"]) == 0
+    assert prepared == [
+        (Parameters().data_sets, Path("data"), None),
+        (["cifar_fs", "scenes"], Path("data"), "there"),
+    ]
 
 
 def test_training_imports_nothing_of_the_book():

@@ -60,9 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     prepare = commands.add_parser(
         "data",
         help="fill data/",
-        description="Fill data/ from METAMEMORY_MIRROR, the original hosts, or the embedded stand-ins, "
-        "the first that works.",
+        description="Fill data/ with what the runs of params.yaml need, at any scale, or with the data sets named. "
+        "Each comes from METAMEMORY_MIRROR, its original host, or an embedded stand-in, the first that works.",
+        epilog="example: python -m metamemory data cifar_fs",
     )
+    prepare.add_argument("names", nargs="*", metavar="NAME", help="omniglot, cifar_fs, or a stand-in: glyphs, scenes")
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)
 
@@ -109,8 +111,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _data(options: argparse.Namespace) -> None:
     from metamemory.data.preparation import prepare
+    from metamemory.study.parameters import Parameters
 
-    prepare(["omniglot"], Path("data"), mirror=options.mirror)
+    prepare(options.names or Parameters().data_sets, Path("data"), mirror=options.mirror)
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -1,9 +1,11 @@
-"""A small data set in the layouts of the mirror and of Omniglot's original host, served from this machine."""
+"""Small data sets in the layouts of a mirror and of the original hosts, served from this machine."""
 
 import hashlib
 import io
 import json
+import pickle
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metamemory.data import glyphs, omniglot, store
+from metamemory.data import cifar_fs, glyphs, omniglot, scenes, store
 
 NAMES = {
     "background": ("Abc/character01", "Abc/character02", "Xyz/character01"),
@@ -20,9 +22,11 @@ NAMES = {
 DRAWINGS = 12  # > 9, so that the order of the ids "_10" and "_2" matters
 SIDE = 13  # not a multiple of 8, so that packed rows end within a byte
 
+Entry = tuple[str, str, np.ndarray]  # of a pack: split, class name, images
 
-class Origin:
-    """The small data set and the two places that serve it, as folders that a test may damage."""
+
+class Omniglot:
+    """A small data set and the two places that serve it, as folders that a test may damage."""
 
     def __init__(self, folder: Path):
         generator = np.random.default_rng(0)
@@ -38,23 +42,10 @@ class Origin:
         self.write_pack()
         for part, names in NAMES.items():
             self._write_archive(part, names)
-        lines = (f"{name} {store.array_sha256(images)}\n" for name, images in self.images.items())
-        self.digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+        self.digest = digest(self.images)
 
     def write_pack(self) -> None:
-        with zipfile.ZipFile(self.pack, "w") as archive:
-            entries = []
-            for part, names in NAMES.items():
-                for name in names:
-                    member, columns = f"{part}/{name}.webp", 5
-                    archive.writestr(member, _mosaic(self.images[name], columns))
-                    sha256 = store.array_sha256(self.images[name])
-                    entries.append(
-                        {"split": part, "name": name, "member": member, "count": DRAWINGS, "columns": columns,
-                         "sha256": sha256, "ids": []}
-                    )  # fmt: skip
-            manifest = {"format": "mosaic-pack/1", "image_shape": [SIDE, SIDE], "classes": entries}
-            archive.writestr("manifest.json", json.dumps(manifest))
+        write_pack(self.pack, [(part, name, self.images[name]) for part, names in NAMES.items() for name in names])
         self.write_sums()
 
     def write_sums(self) -> None:
@@ -70,21 +61,108 @@ class Origin:
                 archive.writestr(f"images_{part}/{name}/0001_{drawing + 1}.png", file.getvalue())
 
 
-def _mosaic(images: np.ndarray, columns: int) -> bytes:
-    rows = -(-len(images) // columns)
-    tiles = np.zeros((rows * columns, SIDE, SIDE), np.uint8)
-    tiles[: len(images)] = images
-    grey = tiles.reshape(rows, columns, SIDE, SIDE).swapaxes(1, 2).reshape(rows * SIDE, columns * SIDE)
+class Cifar:
+    """A small CIFAR-100: a pack, and an archive as Python 2 wrote it, of which a test may change the members."""
+
+    numbers = {"train": (2, 9, 10, 11, 100), "test": (1, 3, 20)}  # of the files, in natural order
+
+    def __init__(self, folder: Path):
+        generator = np.random.default_rng(0)
+        names = ("apple", "bear", "wolf")
+        self.mirror, self.archive = folder / "mirror", folder / "host" / "cifar-100-python.tar.gz"
+        self.mirror.mkdir()
+        self.archive.parent.mkdir()
+        self.images = {name: [] for name in names}
+        self.members = {"meta": {"fine_label_names": list(names), "coarse_label_names": ["all"]}}
+        entries = []
+        for member, numbers in self.numbers.items():
+            rows = []
+            for label, name in enumerate(names):
+                images = generator.integers(0, 256, (len(numbers), 32, 32, 3), dtype=np.uint8)
+                entries.append((member, name, images))
+                self.images[name].extend(images)
+                rows += [(label, f"{name}_s_{n}.png", image) for n, image in zip(numbers, images, strict=True)]
+            random.Random(0).shuffle(rows)
+            labels, files, images = zip(*rows, strict=True)
+            data = np.stack(images).transpose(0, 3, 1, 2).reshape(len(rows), -1)
+            self.members[member] = {"data": data, "fine_labels": list(labels), "filenames": list(files)}
+        write_pack(self.mirror / "cifar100.zip", entries)
+        self.write_archive()
+        self.digest = digest({name: np.stack(images) for name, images in self.images.items()})
+
+    def write_archive(self) -> None:
+        with tarfile.open(self.archive, "w:gz") as archive:
+            for member, content in self.members.items():
+                data = content if isinstance(content, bytes) else python2_pickle(content)
+                header = tarfile.TarInfo(f"cifar-100-python/{member}")
+                header.size = len(data)
+                archive.addfile(header, io.BytesIO(data))
+
+    @property
+    def md5s(self) -> dict[str, str]:
+        return {self.archive.name: hashlib.md5(self.archive.read_bytes()).hexdigest()}
+
+
+class _Python2(pickle._Pickler):
+    """Writes strings as Python 2 did: bytes, whether text or not."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_string(self, value: bytes | str) -> None:
+        data = value if isinstance(value, bytes) else value.encode()
+        self.write(pickle.BINSTRING + len(data).to_bytes(4, "little") + data)
+        self.memoize(value)
+
+    def save_bool(self, value: bool) -> None:  # numpy wrote 0 and 1
+        self.save_long(int(value))
+
+    dispatch[bytes] = dispatch[str] = save_string
+    dispatch[bool] = save_bool
+
+
+def python2_pickle(content: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(grey).convert("RGB").save(file, "webp", lossless=True)
+    _Python2(file, protocol=2).dump(content)
+    return file.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
+def digest(classes: dict[str, np.ndarray]) -> str:
+    lines = (f"{name} {store.array_sha256(images)}\n" for name, images in classes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_pack(path: Path, classes: list[Entry]) -> None:
+    columns = 5
+    with zipfile.ZipFile(path, "w") as archive:
+        entries = []
+        for split, name, images in classes:
+            member = f"{split}/{name}.webp"
+            archive.writestr(member, _mosaic(images, columns))
+            sha256 = store.array_sha256(images)
+            entries.append(
+                {"split": split, "name": name, "member": member, "count": len(images), "columns": columns,
+                 "sha256": sha256, "ids": []}
+            )  # fmt: skip
+        manifest = {"format": "mosaic-pack/1", "image_shape": classes[0][2].shape[1:], "classes": entries}
+        archive.writestr("manifest.json", json.dumps(manifest))
+
+
+def _mosaic(images: np.ndarray, columns: int) -> bytes:
+    (count, height, width), rows = images.shape[:3], -(-len(images) // columns)
+    tiles = np.zeros((rows * columns, *images.shape[1:]), np.uint8)
+    tiles[:count] = images
+    tiles = tiles.reshape(rows, columns, height, width, -1).swapaxes(1, 2)
+    mosaic = tiles.reshape(rows * height, columns * width, -1)
+    file = io.BytesIO()
+    Image.fromarray(np.broadcast_to(mosaic, (*mosaic.shape[:2], 3)).copy()).save(file, "webp", lossless=True)
     return file.getvalue()
 
 
 @pytest.fixture
-def origin(tmp_path, monkeypatch) -> Origin:
+def origin(tmp_path, monkeypatch) -> Omniglot:
     """The small data set in place of Omniglot, at the mirror `origin.mirror` and at Omniglot's host."""
     (tmp_path / "origin").mkdir()
-    origin = Origin(tmp_path / "origin")
+    origin = Omniglot(tmp_path / "origin")
     monkeypatch.delenv("METAMEMORY_MIRROR", raising=False)
     monkeypatch.setattr(omniglot, "HOST", f"{origin.host.as_uri()}/")
     md5s = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in sorted(origin.host.iterdir())}
@@ -92,6 +170,27 @@ def origin(tmp_path, monkeypatch) -> Origin:
     monkeypatch.setattr(omniglot, "DIGEST", origin.digest)
     monkeypatch.setattr(omniglot, "splits", lambda classes: {"lake": {"train": [0, 1], "test": [2, 3]}})
     return origin
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch) -> Cifar:
+    """A small data set in place of CIFAR-100, at the mirror `cifar.mirror` and at its host."""
+    (tmp_path / "cifar").mkdir()
+    cifar = Cifar(tmp_path / "cifar")
+    monkeypatch.delenv("METAMEMORY_MIRROR", raising=False)
+    monkeypatch.setattr(cifar_fs, "HOST", f"{cifar.archive.parent.as_uri()}/")
+    monkeypatch.setattr(cifar_fs, "ARCHIVES", cifar.md5s)
+    monkeypatch.setattr(cifar_fs, "DIGEST", cifar.digest)
+    monkeypatch.setattr(cifar_fs, "splits", lambda classes: {"bertinetto": {"train": [0], "test": [1, 2]}})
+    return cifar
+
+
+@pytest.fixture
+def few_scenes(monkeypatch) -> None:
+    """A stand-in of three classes of four pictures instead of a hundred of 600."""
+    draw_classes = scenes.draw_classes
+    monkeypatch.setattr(scenes, "draw_classes", lambda: draw_classes(3, 4))
+    monkeypatch.setattr(scenes, "splits", lambda classes: {"bertinetto": {"train": [0], "test": [1, 2]}})
 
 
 @pytest.fixture
@@ -109,10 +208,10 @@ def root(tmp_path) -> Path:
 
 @pytest.fixture
 def assert_partition():
-    """Check that the parts of a split are disjoint, are all of the 1,623 classes, and have these sizes."""
+    """Check that the parts of a split are disjoint, have these sizes, and are all classes together."""
 
     def check(parts: dict[str, list[int]], sizes: dict[str, int]) -> None:
         assert {part: len(indices) for part, indices in parts.items()} == sizes
-        assert sorted(index for indices in parts.values() for index in indices) == list(range(1623))
+        assert sorted(index for indices in parts.values() for index in indices) == list(range(sum(sizes.values())))
 
     return check

@@ -14,7 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from metamemory.data import glyphs, load, omniglot, store
+from metamemory.data import cifar_fs, glyphs, load, omniglot, store
 from metamemory.data.preparation import prepare
 from metamemory.errors import UserError
 
@@ -25,10 +25,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def assert_refused(root: Path, match: str, **arguments) -> None:
+def assert_refused(root: Path, match: str, name: str = "omniglot", **arguments) -> None:
     """`prepare` raises one line that matches, and leaves nothing."""
     with pytest.raises(UserError, match=match) as error:
-        prepare(["omniglot"], root, log=lambda line: None, **arguments)
+        prepare([name], root, log=lambda line: None, **arguments)
     assert "\n" not in str(error.value)
     assert not root.exists()
     assert list((root.parent / ".cache").iterdir()) == []
@@ -77,6 +77,37 @@ def test_all_sources_give_the_same_bytes(origin, tmp_path, serve):
     assert contents(tmp_path / "folder/data/omniglot") == contents(tmp_path / "host/data/omniglot")
     assert len(lines) == 3
     assert str(origin.mirror) in lines[0] and url in lines[1] and omniglot.HOST in lines[2]
+
+
+def test_both_sources_of_cifar_fs_give_the_same_bytes(cifar, tmp_path):
+    for name, mirror in {"mirror": cifar.mirror, "host": None}.items():
+        prepare(["cifar_fs"], tmp_path / name, mirror)
+    assert contents(tmp_path / "mirror/cifar_fs") == contents(tmp_path / "host/cifar_fs")
+    record = store.read_record(tmp_path / "host/cifar_fs")
+    assert record.digest == cifar.digest and record.shape == (3, 8, 32, 32, 3)
+    stored = store.read_classes(tmp_path / "host/cifar_fs", record)
+    for images, original in zip(stored, cifar.images.values(), strict=True):
+        assert np.array_equal(images, np.stack(original))
+
+
+def test_each_data_set_has_sources_of_its_own(cifar, origin, few_glyphs, root, monkeypatch):
+    monkeypatch.setattr(omniglot, "HOST", CLOSED_PORT)
+    lines = []
+    prepare(root=root, log=lines.append)
+    assert "stand-in glyphs" in lines[0] and lines[1] == f"cifar_fs: from {cifar_fs.HOST}"
+    assert sorted(path.name for path in root.iterdir()) == ["cifar_fs", "glyphs"]
+
+
+def test_scenes_stand_in_for_cifar_fs(cifar, few_scenes, root, monkeypatch):
+    with monkeypatch.context() as offline:
+        offline.setattr(cifar_fs, "HOST", CLOSED_PORT)
+        prepare(["cifar_fs"], root)
+    images = load("cifar_fs", 16, root)
+    assert images.title == "scenes (stand-in for CIFAR-FS)"
+    assert images.images.shape == (3, 4, 3, 16, 16)
+    prepare(["cifar_fs"], root)
+    assert load("cifar_fs", 16, root).title == "CIFAR-FS"
+    assert not (root / "scenes").exists()
 
 
 def test_stored_images_are_the_originals(origin, root):
@@ -141,8 +172,9 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
 
 
 def test_refuses_an_unknown_name(origin, root):
-    with pytest.raises(UserError, match="'omniglott'.*omniglot, glyphs"):
-        prepare(["omniglott"], root)
+    with pytest.raises(UserError, match="'omniglott'.*omniglot, glyphs, cifar_fs, scenes"):
+        prepare(["omniglot", "omniglott"], root)
+    assert not root.exists()
 
 
 def test_refuses_a_mirror_that_lacks_the_file(origin, root):
@@ -182,6 +214,25 @@ def test_refuses_a_wrong_md5_of_the_host(origin, root):
     path = origin.host / "images_evaluation.zip"
     path.write_bytes(path.read_bytes() + b"\0")
     assert_refused(root, "images_evaluation.zip has md5")
+
+
+def test_refuses_another_md5_of_cifar(cifar, root):
+    with cifar.archive.open("ab") as archive:
+        archive.write(b"\0")
+    assert_refused(root, "cifar-100-python.tar.gz has md5", "cifar_fs")
+
+
+def test_refuses_a_truncated_archive_of_cifar(cifar, root, monkeypatch):
+    cifar.archive.write_bytes(cifar.archive.read_bytes()[:-5000])
+    monkeypatch.setattr(cifar_fs, "ARCHIVES", cifar.md5s)
+    assert_refused(root, "cifar-100-python.tar.gz is not the archive of CIFAR-100 .*fetch it again", "cifar_fs")
+
+
+def test_refuses_a_cifar_of_other_images(cifar, root, monkeypatch):
+    cifar.members["test"]["data"][0] = 0
+    cifar.write_archive()
+    monkeypatch.setattr(cifar_fs, "ARCHIVES", cifar.md5s)
+    assert_refused(root, "is not CIFAR-FS as published: its digest", "cifar_fs")
 
 
 def test_refuses_a_truncated_download(origin, root, monkeypatch, serve):
@@ -245,3 +296,15 @@ def test_omniglot_of_the_mirror(root):
         "train": 806, "validation": 158, "test": 659,
     }  # fmt: skip
     assert images.images.float().mean().item() == pytest.approx(20.53, abs=0.01)  # 8 % ink
+
+
+@pytest.mark.skipif("METAMEMORY_MIRROR" not in os.environ, reason="METAMEMORY_MIRROR is not set")
+def test_cifar_fs_of_the_mirror(root):
+    prepare(["cifar_fs"], root)
+    images = load("cifar_fs", 16, root)
+    assert images.digest == cifar_fs.DIGEST
+    assert images.images.shape == (100, 600, 3, 16, 16)
+    assert {part: len(indices) for part, indices in images.splits["bertinetto"].items()} == {
+        "train": 64, "validation": 16, "test": 20,
+    }  # fmt: skip
+    assert images.images.float().mean(dim=(0, 1, 3, 4)).tolist() == pytest.approx([129.3, 124.1, 112.5], abs=0.3)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from metamemory.data import omniglot
+from metamemory.data import cifar_fs, omniglot
 
 EVALUATION = (
     "Angelic", "Atemayar_Qelisayer", "Atlantean", "Aurek-Besh", "Avesta", "Ge_ez", "Glagolitic", "Gurmukhi",
@@ -34,3 +34,12 @@ def test_omniglot(assert_partition):
     assert alphabets["test"] == set(EVALUATION)
     assert len(alphabets["train"]) == 25 and len(alphabets["validation"]) == 5
     assert not alphabets["train"] & alphabets["validation"]
+
+
+def test_cifar_fs(assert_partition):
+    lists = json.loads((Path(cifar_fs.__file__).parent / "splits" / "cifar_fs_bertinetto.json").read_text())
+    classes = tuple(sorted(lists["train"] + lists["validation"] + lists["test"]))
+    parts = cifar_fs.splits(classes)["bertinetto"]
+    assert_partition(parts, {"train": 64, "validation": 16, "test": 20})
+    # the first class of each list of the paper
+    assert [classes[parts[part][0]] for part in ("train", "validation", "test")] == ["apple", "beaver", "baby"]

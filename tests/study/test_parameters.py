@@ -42,6 +42,24 @@ experiments:
     assert own.configuration("smoke", "e", "bare", "t", {}) == {"model": dict.fromkeys("abcde", 1)}
 
 
+def test_data_sets_are_those_of_every_scale_setting_and_method_once(tmp_path):
+    (tmp_path / "params.yaml").write_text(
+        """
+scale: smoke
+experiments:
+  one:
+    scales: {smoke: {data: {name: a}}, laptop: {data: {name: b}}}
+    settings: {plain: {}, other: {data: {name: c}}}
+    methods: {m: {}}
+  two:
+    scales: {smoke: {data: {name: c}}, laptop: {data: {name: a}}}
+    settings: {plain: {}}
+    methods: {m: {laptop: {data: {name: d}}}}
+"""
+    )
+    assert Parameters(tmp_path / "params.yaml").data_sets == ["a", "c", "b", "d"]
+
+
 def test_what_is_not_there_is_named_with_what_is(parameters, tmp_path):
     with pytest.raises(UserError, match="no method 'cl_lsmt'; did you mean cl_lstm. There are .*nearest_neighbour"):
         parameters.configuration("smoke", "online_few_shot", "cl_lsmt", "omniglot", {})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metamemory.errors import UserError
 from metamemory.tasks import OnlineFewShot
-from metamemory.tasks.online_few_shot import delayed, shots
+from metamemory.tasks.online_few_shot import augmented, delayed, shots
 
 
 def generator(seed=0):
@@ -80,6 +80,42 @@ def test_rotations_make_four_classes_of_one(images):
     turned = {tuple(torch.rot90(images[0, d, 0], k).flatten().tolist()) for d in range(10) for k in range(4)}
     for t in range(4):
         assert tuple((episode.x[t, 0, 0] * 255).round().long().flatten().tolist()) in turned
+
+
+def test_augmentation_changes_the_drawings_and_nothing_else(images):
+    """The first episode has the same drawings and labels with and without: only how they are shown differs."""
+    plain, one, two = (
+        OnlineFewShot(images, n_way=3, presentations=4, augment=augment).sample(2, generator())
+        for augment in (False, True, True)
+    )
+    for name in ("y_seen", "y", "shot"):
+        assert torch.equal(getattr(plain, name), getattr(one, name))
+    assert torch.equal(one.x, two.x) and one.x.shape == plain.x.shape and one.x.dtype == plain.x.dtype
+    expected = augmentations((plain.x * 255).round())
+    assert (expected == (one.x * 255).round()).flatten(3).all(dim=-1).any(dim=0).all()
+
+
+def augmentations(x):
+    """All that may become of [time, batch, channel, size, size], by slicing: [2 * places, time, batch, ...]."""
+    size, margin = x.shape[-1], x.shape[-1] // 8
+    found = []
+    for image in (x, x.flip(-1)):
+        padded = torch.zeros(*x.shape[:-2], size + 2 * margin, size + 2 * margin)
+        padded[..., margin : margin + size, margin : margin + size] = image
+        for down in range(2 * margin + 1):
+            for right in range(2 * margin + 1):
+                found.append(padded[..., down : down + size, right : right + size])
+    return torch.stack(found)
+
+
+def test_every_place_and_its_mirror_image_come_equally_often():
+    """16 x 16 in colour: 2 pixels each way, 25 places, and all channels of an image go the same way."""
+    image = torch.randint(1, 256, (3, 16, 16), generator=generator(), dtype=torch.uint8)
+    x = augmented(image.expand(100, 50, 3, 16, 16), generator())
+    same = (augmentations(image.float()[None, None])[:, None, None, 0, 0] == x).flatten(3).all(dim=-1)
+    assert same.sum(dim=0).eq(1).all()  # each is one of them
+    share = same.float().mean(dim=(1, 2))
+    assert len(share) == 50 and (share - 0.02).abs().max() < 0.008
 
 
 @pytest.mark.parametrize(

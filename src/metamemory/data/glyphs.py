@@ -29,6 +29,8 @@ from torch.nn import functional
 from metamemory.data.store import Splits
 
 CLASSES, DRAWINGS, SIDE = 1623, 20, 105  # as Omniglot
+PACKED = True  # as omniglot.PACKED
+MADE = "drawn from the fonts that ship with matplotlib"
 SEED = 2015
 BOX = 76  # pixels: the longer side of a character before it is warped
 REACH = 8  # pixels: distances to a stroke are exact up to here

@@ -12,8 +12,8 @@ from torch import Tensor
 from metamemory.data import store
 from metamemory.errors import UserError
 
-TITLES = {"omniglot": "Omniglot", "glyphs": "glyphs"}
-STAND_INS = {"omniglot": "glyphs"}  # data set -> the embedded one used where it cannot be had
+TITLES = {"omniglot": "Omniglot", "glyphs": "glyphs", "cifar_fs": "CIFAR-FS", "scenes": "scenes"}
+STAND_INS = {"omniglot": "glyphs", "cifar_fs": "scenes"}  # data set -> the embedded one used where it cannot be had
 CACHE = ".cache"  # beside the root
 PARTIAL = ".partial"  # ending of the temporary folders in it
 
@@ -23,13 +23,13 @@ class ImageSet:
     """All images of a data set, by class.
 
     Attributes:
-        name: what the images are: "omniglot" or "glyphs".
+        name: what the images are, one of TITLES.
         stands_in_for: the data set that was asked for, where `name` is only its stand-in; else None.
         digest: SHA-256 of the original data at full resolution (`store.Record`); the same at every size.
-        images: uint8 [class, drawing, channel, height, width]; ink 255, paper 0.
-        classes: names of the classes, "<alphabet>/<character>".
-        splits: split ("vinyals", "lake") -> part ("train", "validation", "test") -> int64 [class] of indices
-            into `images`. The parts of a split are disjoint.
+        images: uint8 [class, drawing, channel, height, width]; of drawings, ink is 255 and paper 0.
+        classes: names of the classes: "<alphabet>/<character>" of Omniglot, a word of CIFAR-FS.
+        splits: split ("vinyals" and "lake" of Omniglot, "bertinetto" of CIFAR-FS) -> part ("train",
+            "validation", "test") -> int64 [class] of indices into `images`. The parts of a split are disjoint.
     """
 
     name: str
@@ -54,7 +54,7 @@ def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
     files are checked at every load; all their bytes when the cache of a size is built.
 
     Args:
-        name: "omniglot" or "glyphs". Where only the stand-in of `name` was prepared, that is loaded, and
+        name: one of TITLES. Where only the stand-in of `name` was prepared, that is loaded, and
             `stands_in_for` says so.
 
     Raises:
@@ -65,7 +65,7 @@ def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
         raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
     found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
     if found is None:
-        raise UserError(f"data set {name} is not in {root}: run `make data`")
+        raise UserError(f"data set {name} is not in {root}: run `make data`, or `python -m metamemory data {name}`")
     record = store.read_record(root / found)
     images = _cached(root / found, record, size, root.parent / CACHE)
     return ImageSet(

@@ -5,7 +5,6 @@ set, then the evaluation set, each sorted by name; the drawings of a class are i
 """
 
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from itertools import groupby
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from metamemory.data.packs import natural_order
 from metamemory.data.store import Splits
 
 HOST = "https://github.com/brendenlake/omniglot/raw/master/python/"
@@ -21,6 +21,8 @@ ARCHIVES = {  # file at the host -> its md5, as torchvision pins it
     "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
     "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
 }
+PACK = "omniglot.zip"  # at a mirror
+PACKED = True  # black ink on white paper: a bit a pixel
 DIGEST = "d397a423bbe8555bd347ace3d8fefb3f45931fd91c60552e718cd655a0ae63f6"  # of the whole, see store.Record
 BACKGROUND = 964  # classes; they come first
 
@@ -31,7 +33,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     Its members are `images_background/<alphabet>/<character>/<id>.png`.
     """
     with zipfile.ZipFile(path) as archive:
-        members = sorted((name for name in archive.namelist() if name.endswith(".png")), key=_natural)
+        members = sorted((name for name in archive.namelist() if name.endswith(".png")), key=natural_order)
         for folder, names in groupby(members, key=lambda name: name.rpartition("/")[0]):
             images = [np.asarray(Image.open(archive.open(name)).convert("L")) for name in names]
             yield folder.partition("/")[2], np.stack(images)
@@ -69,8 +71,3 @@ def splits(classes: tuple[str, ...]) -> Splits:
 
 def _alphabet(class_name: str) -> str:
     return class_name.partition("/")[0]
-
-
-def _natural(name: str) -> list[tuple[str, int]]:
-    """Sort key in which "2" comes before "10", and folders sort before what their names are a prefix of."""
-    return [(part, int(number or -1)) for part, number in re.findall(r"(\D*)(\d*)", name)]

@@ -2,10 +2,13 @@
 
 A stored zip. `manifest.json` lists the classes in canonical order: `split`, `name`, `member`, `count`,
 `columns`, `sha256`, `ids`. A member is one lossless WebP: the class's `count` images, row by row in `columns`
-columns. `sha256` is over the class's decoded uint8 array [count, height, width(, 3)] in C order.
+columns, in natural order of `ids`, their original file names. `sha256` is over the decoded uint8 array
+[count, height, width(, 3)] in C order. A class that the original has in two parts, for training and for testing,
+has two entries of the same name.
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +20,10 @@ from metamemory.data.store import array_sha256
 from metamemory.errors import UserError
 
 
-def read_pack(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield (split, class name, uint8 images [count, height, width(, 3)]) in canonical order.
+def read_pack(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (class name, uint8 images [count, height, width(, 3)]), the classes in canonical order.
+
+    Of a class with several entries, the images follow each other in the order of the manifest.
 
     Raises:
         UserError: the pack is not readable, or a class does not have its sha256.
@@ -28,18 +33,31 @@ def read_pack(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
             manifest = json.loads(archive.read("manifest.json"))
             if manifest["format"] != "mosaic-pack/1":
                 raise ValueError(f"format {manifest['format']}, not mosaic-pack/1")
+            entries: dict[str, list[dict]] = {}
             for entry in manifest["classes"]:
-                with archive.open(entry["member"]) as file, Image.open(file) as mosaic:
-                    images = _cut(np.asarray(mosaic), entry, manifest["image_shape"])
-                if array_sha256(images) != entry["sha256"]:
-                    raise ValueError(f"class {entry['name']} does not have its sha256")
-                yield entry["split"], entry["name"], images
+                entries.setdefault(entry["name"], []).append(entry)
+            for name, of_class in entries.items():
+                yield name, np.concatenate([_read(archive, entry, manifest["image_shape"]) for entry in of_class])
     except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError, RuntimeError) as reason:
         raise UserError(f"{path} is not a whole pack ({reason}): fetch it again") from reason
 
 
+def natural_order(name: str) -> list[tuple[str, int]]:
+    """Sort key in which "2" comes before "10", and folders sort before what their names are a prefix of."""
+    return [(part, int(number or -1)) for part, number in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _read(archive: zipfile.ZipFile, entry: dict, image_shape: list[int]) -> np.ndarray:
+    """The images of one entry, checked."""
+    with archive.open(entry["member"]) as file, Image.open(file) as mosaic:
+        images = _cut(np.asarray(mosaic), entry, image_shape)
+    if array_sha256(images) != entry["sha256"]:
+        raise ValueError(f"class {entry['name']} does not have its sha256")
+    return images
+
+
 def _cut(mosaic: np.ndarray, entry: dict, image_shape: list[int]) -> np.ndarray:
-    """Cut the mosaic [height, width, 3] of a class into its images."""
+    """Cut the mosaic [height, width, 3] of an entry into its images."""
     (height, width), columns = image_shape[:2], entry["columns"]
     if len(image_shape) == 2:
         mosaic = mosaic[..., :1]  # WebP knows no grey: the three channels are equal

@@ -3,6 +3,10 @@
 All work is done in a temporary folder in `.cache` beside the root, on the same file system, and what is
 finished is renamed into place: a run killed at any moment leaves nothing that a later one could take for
 whole. One preparation at a time: each begins by clearing what a killed one left.
+
+A data set is a module of this package. One that has an original says where to find it (HOST, ARCHIVES with their
+md5, PACK at a mirror), how to read it (`read_archive`) and what it must be (DIGEST); an embedded one draws itself
+(`draw_classes`) and says how (MADE). Both say whether a bit a pixel is enough (PACKED), and have `splits`.
 """
 
 import errno
@@ -14,33 +18,37 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import numpy as np
 from tqdm import tqdm
 
-from metamemory.data import glyphs, omniglot, packs, store
+from metamemory.data import cifar_fs, glyphs, omniglot, packs, scenes, store
 from metamemory.data.download import Unreachable, download
 from metamemory.data.images import CACHE, PARTIAL, STAND_INS, TITLES
 from metamemory.errors import UserError
 
+ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs}
+EMBEDDED = {"glyphs": glyphs, "scenes": scenes}
+
 
 def prepare(
-    names: Iterable[str] = ("omniglot",),
+    names: Iterable[str] = tuple(ORIGINALS),
     root: Path | str = Path("data"),
     mirror: str | Path | None = None,
     log: Callable[[str], None] = print,
 ) -> None:
     """Fill `root/<name>` for each name, logging one line each that says which source served.
 
-    Data already there and whole is left alone. Of "omniglot" the sources are, in this order:
+    Data already there and whole is left alone. Of a data set that has an original the sources are, in this order:
 
-    1. the mirror, where one is given: `omniglot.zip` there must be whole, there is no falling back from it;
+    1. the mirror, where one is given: its pack must be there and whole, there is no falling back from it;
     2. the original host;
-    3. where the host does not serve it, the embedded stand-in, prepared as `root/glyphs`.
+    3. where the host does not serve it, the embedded stand-in, prepared as `root/<stand-in>`.
 
     Args:
-        names: "omniglot", "glyphs".
+        names: of ORIGINALS and EMBEDDED.
         mirror: folder or URL of packs; the environment variable METAMEMORY_MIRROR when None.
 
     Raises:
@@ -49,10 +57,11 @@ def prepare(
     """
     root, names = Path(root), list(names)
     mirror = str(mirror or os.environ.get("METAMEMORY_MIRROR", ""))
+    for name in names:
+        if name not in TITLES:
+            raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
     with _workspace(root) as workspace:
         for name in names:
-            if name not in TITLES:
-                raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
             log(f"{name}: {_prepare(name, root, mirror, workspace)}")
         for real, stand_in in STAND_INS.items():
             if stand_in not in names and store.exists(root / real) and store.exists(root / stand_in):
@@ -63,26 +72,27 @@ def _prepare(name: str, root: Path, mirror: str, workspace: Path) -> str:
     """Prepare one data set; return what the log says of it."""
     if _is_whole(root / name):
         return f"already in {root / name}"
-    if name == "glyphs":
-        _install(root / name, workspace, glyphs.draw_classes(), glyphs.splits, "the embedded fonts")
-        return "drawn from the fonts that ship with matplotlib"
+    if name in EMBEDDED:
+        module = EMBEDDED[name]
+        _install(root / name, workspace, module, module.draw_classes(), module.MADE)
+        return module.MADE
+    module = ORIGINALS[name]
     if mirror:
-        pack = _from_mirror(mirror, f"{name}.zip", workspace)
-        classes = ((class_name, images) for _, class_name, images in packs.read_pack(pack))
-        _install(root / name, workspace, classes, omniglot.splits, str(pack), omniglot.DIGEST)
+        pack = _from_mirror(mirror, module.PACK, workspace)
+        _install(root / name, workspace, module, packs.read_pack(pack), str(pack), module.DIGEST)
         return f"from the mirror {mirror}"
     try:
-        archives = [_from_host(file, md5, workspace) for file, md5 in omniglot.ARCHIVES.items()]
+        archives = [_from_host(module.HOST + file, md5, workspace) for file, md5 in module.ARCHIVES.items()]
     except Unreachable as reason:
         stand_in = STAND_INS[name]
         _prepare(stand_in, root, mirror, workspace)
         return (
-            f"{urlsplit(omniglot.HOST).netloc} could not be reached ({reason}), so the stand-in {stand_in} "
-            f"is used; for the real one, METAMEMORY_MIRROR=<folder or URL that has {name}.zip> make data"
+            f"{urlsplit(module.HOST).netloc} could not be reached ({reason}), so the stand-in {stand_in} is used; "
+            f"for the real one, METAMEMORY_MIRROR=<folder or URL that has {module.PACK}> make data"
         )
-    classes = chain.from_iterable(omniglot.read_archive(archive) for archive in archives)
-    _install(root / name, workspace, classes, omniglot.splits, omniglot.HOST, omniglot.DIGEST)
-    return f"from {omniglot.HOST}"
+    classes = chain.from_iterable(module.read_archive(archive) for archive in archives)
+    _install(root / name, workspace, module, classes, module.HOST, module.DIGEST)
+    return f"from {module.HOST}"
 
 
 def _is_whole(folder: Path) -> bool:
@@ -96,17 +106,17 @@ def _is_whole(folder: Path) -> bool:
 def _install(
     folder: Path,
     workspace: Path,
+    module: ModuleType,
     classes: Iterable[tuple[str, np.ndarray]],
-    splits: Callable[[tuple[str, ...]], store.Splits],
     source: str,
     digest: str | None = None,
 ) -> None:
-    """Write drawings into the workspace, check their digest where it is known, and move them to `folder`."""
+    """Write classes of images into the workspace, check their digest where it is known, and move them to `folder`."""
     fresh = workspace / folder.name
     fresh.mkdir()
     progress = tqdm(classes, desc=folder.name, unit=" classes", leave=False)
     try:
-        store.write(fresh, folder.name, progress, splits, packed=True, digest=digest)
+        store.write(fresh, folder.name, progress, module.splits, module.PACKED, digest)
     except ValueError as reason:
         raise UserError(f"{source} is not {TITLES[folder.name]} as published: {reason}") from reason
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -142,14 +152,14 @@ def _mirror_lacks(mirror: str, file: str, reason: object) -> UserError:
     return UserError(f"the mirror {mirror} has no {file} ({reason}): correct or unset METAMEMORY_MIRROR")
 
 
-def _from_host(file: str, md5: str, workspace: Path) -> Path:
-    """Path of one of Omniglot's archives, fetched from its host and checked."""
-    path = workspace / file
-    download(omniglot.HOST + file, path)
+def _from_host(url: str, md5: str, workspace: Path) -> Path:
+    """Path of an original archive, fetched from its host and checked."""
+    path = workspace / url.rpartition("/")[2]
+    download(url, path)
     with path.open("rb") as archive:
         found = hashlib.file_digest(archive, "md5").hexdigest()
     if found != md5:
-        raise UserError(f"{omniglot.HOST}{file} has md5 {found}, not {md5}: run it again, or use a mirror")
+        raise UserError(f"{url} has md5 {found}, not {md5}: run it again, or use a mirror")
     return path
 
 
@@ -166,4 +176,4 @@ def _workspace(root: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise UserError(f"the disk of {root} is full: free 200 MB and run `make data` again") from error
+        raise UserError(f"the disk of {root} is full: free 500 MB and run `make data` again") from error

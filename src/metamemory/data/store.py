@@ -63,7 +63,7 @@ def write(
     for class_name, images in classes:
         shape = images.shape
         names.append(class_name)
-        arrays.append(np.packbits(images == 0, axis=-1) if packed else images)
+        arrays.append(np.packbits(images == 0, axis=-1) if packed else np.ascontiguousarray(images))
         lines.update(f"{class_name} {array_sha256(images)}\n".encode())
     if digest not in (None, lines.hexdigest()):
         raise ValueError(f"its digest is {lines.hexdigest()}, not {digest}")

@@ -13,6 +13,7 @@ What a setting or a method needs at one scale only stands in it under the name o
 import copy
 import difflib
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ class Parameters:
     @property
     def experiments(self) -> list[str]:
         return list(self.values["experiments"])
+
+    @property
+    def data_sets(self) -> list[str]:
+        """Data sets that any run needs, whatever the scale: `data/` is the same at all of them."""
+        names = []
+        for name, section in self.values["experiments"].items():
+            for scale, method, setting in product(section["scales"], section["methods"], section["settings"]):
+                names.append(self.configuration(scale, name, method, setting, {})["data"]["name"])
+        return list(dict.fromkeys(names))
 
     def experiment(self, name: str) -> dict[str, Any]:
         """The section of an experiment: methods, settings, seeds, scales."""

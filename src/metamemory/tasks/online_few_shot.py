@@ -33,6 +33,7 @@ class OnlineFewShot:
             `presentations - 1` others.
         delay: steps between a drawing and its label, at least 1.
         rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
+        augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class OnlineFewShot:
         presentations: int,
         delay: int = 1,
         rotations: bool = False,
+        augment: bool = False,
     ):
         if rotations:
             turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
@@ -56,7 +58,7 @@ class OnlineFewShot:
                 reach = f"at least {low}" if high is None else f"from {low} to {high}"
                 raise UserError(f"task: {name} is {value} and must be {reach} ({why})")
         self.images = images
-        self.n_way, self.presentations, self.delay = n_way, presentations, delay
+        self.n_way, self.presentations, self.delay, self.augment = n_way, presentations, delay, augment
 
     def __str__(self) -> str:
         return f"{self.n_way}-way"
@@ -83,8 +85,10 @@ class OnlineFewShot:
 
         y = order // self.presentations  # classes come in random order, so their place can be their label
         drawing = drawings.flatten(1).T.gather(0, order)
-        x = self.images[classes.T.gather(0, y), drawing].float() / 255
-        return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
+        x = self.images[classes.T.gather(0, y), drawing]
+        if self.augment:  # last, so that without it the same episodes are drawn
+            x = augmented(x, generator)
+        return Episode(x=x.float() / 255, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
@@ -99,6 +103,24 @@ class OnlineFewShot:
         """k different numbers below n, in random order: [*shape, k] int64."""
         keys = torch.rand(*shape, n, generator=generator, device=self.images.device)
         return keys.topk(k).indices
+
+
+def augmented(x: Tensor, generator: Generator) -> Tensor:
+    """Mirror each image or not, and move it by up to an eighth of its size each way, by lot; 0 comes in.
+
+    x is [time, batch, channel, height, width], square. Where each pixel comes from is worked out for an image and
+    gathered for all its channels at once, from the image with a margin around it.
+    """
+    size, device = x.shape[-1], x.device
+    margin = size // 8
+    mirrored = torch.rand(*x.shape[:2], 1, generator=generator, device=device) < 0.5
+    down, right = torch.randint(2 * margin + 1, (2, *x.shape[:2], 1), generator=generator, device=device)
+    pixels = torch.arange(size, device=device)
+    rows = down + pixels  # [time, batch, height]
+    columns = right + torch.where(mirrored, pixels.flip(0), pixels)  # [time, batch, width]
+    source = rows[..., :, None] * (size + 2 * margin) + columns[..., None, :]
+    source = source.flatten(2)[:, :, None].expand(-1, -1, x.shape[2], -1)  # the same for every channel
+    return fn.pad(x, [margin] * 4).flatten(3).gather(3, source).view_as(x)
 
 
 def delayed(y: Tensor, delay: int) -> Tensor:

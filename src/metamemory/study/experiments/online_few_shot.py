@@ -40,8 +40,9 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     }
     task = config["task"]
     curriculum = [_stage(parts["train"], task, **changes) for changes in (*config.get("curriculum", ()), {})]
-    # turning multiplies the training classes; what is measured is characters as they were drawn
-    validation, test = (OnlineFewShot(parts[part], **{**task, "rotations": False}) for part in ("validation", "test"))
+    # turning multiplies the training classes, cropping their images; what is measured is images as they are
+    as_they_are = {**task, "rotations": False, "augment": False}
+    validation, test = (OnlineFewShot(parts[part], **as_they_are) for part in ("validation", "test"))
 
     input_shape = tuple(images.images.shape[2:])
     torch.manual_seed(seed)

@@ -1,0 +1,89 @@
+"""The original archive is read as it is, and a pickle in it runs nothing."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from metamemory.data import cifar_fs
+from metamemory.errors import UserError
+
+
+def assert_refused(cifar, match: str) -> None:
+    cifar.write_archive()
+    with pytest.raises(UserError, match=f"cifar-100-python.tar.gz is not the archive of CIFAR-100 .*{match}") as error:
+        list(cifar_fs.read_archive(cifar.archive))
+    assert "\n" not in str(error.value)
+
+
+def test_classes_come_by_name_and_images_by_file(cifar):
+    classes = dict(cifar_fs.read_archive(cifar.archive))
+    assert list(classes) == ["apple", "bear", "wolf"]
+    for name, images in classes.items():
+        assert images.dtype == np.uint8 and np.array_equal(images, cifar.images[name])
+
+
+def test_a_pickle_of_today_is_read_too(cifar):
+    cifar.members = {member: pickle.dumps(content) for member, content in cifar.members.items()}
+    cifar.write_archive()
+    assert np.array_equal(dict(cifar_fs.read_archive(cifar.archive))["wolf"], cifar.images["wolf"])
+
+
+class Runs:
+    """What a malicious pickle does: names a function and its arguments."""
+
+    def __init__(self, function, *arguments):
+        self.reduced = function, arguments
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+@pytest.mark.parametrize("key", ["data", "an extra key"])
+def test_a_malicious_pickle_is_refused_and_not_run(cifar, tmp_path, protocol, key):
+    victim = tmp_path / "made by the pickle"
+    plain = {"fine_labels": [0], "filenames": ["apple_s_000001.png"]}
+    cifar.members["train"] = pickle.dumps({**plain, key: Runs(os.mkdir, str(victim))}, protocol)
+    assert_refused(cifar, r"it asks for posix\.mkdir")
+    assert not victim.exists()
+    pickle.loads(cifar.members["train"])
+    assert victim.exists()  # it would have been run
+
+
+@pytest.mark.parametrize("function", [eval, getattr, np.load, np.save])
+def test_builtins_and_the_rest_of_numpy_are_refused(cifar, function):
+    cifar.members["meta"] = pickle.dumps(Runs(function, "1"))
+    assert_refused(cifar, f"it asks for .*{function.__name__}")
+
+
+def test_a_broken_pickle_is_refused(cifar):
+    cifar.members["test"] = pickle.dumps(cifar.members["test"])[:-100]
+    assert_refused(cifar, "not a pickle of arrays")
+
+
+@pytest.mark.parametrize(
+    ("member", "key"),
+    [("meta", "fine_label_names"), ("train", "data"), ("train", "filenames"), ("test", "fine_labels")],
+)
+def test_a_missing_key_is_named(cifar, member, key):
+    del cifar.members[member][key]
+    assert_refused(cifar, f"{member} has no {key}")
+
+
+def test_a_missing_member_is_named(cifar):
+    del cifar.members["test"]
+    assert_refused(cifar, "cifar-100-python/test")
+
+
+def test_lists_that_do_not_fit_are_refused(cifar):
+    cifar.members["train"]["filenames"].pop()
+    assert_refused(cifar, "15 labels and 14 names do not fit")
+
+
+@pytest.mark.parametrize("bytes_left", [0, 100, 20_000])
+def test_a_truncated_archive_is_refused(cifar, bytes_left):
+    cifar.archive.write_bytes(cifar.archive.read_bytes()[:bytes_left])
+    with pytest.raises(UserError, match="cifar-100-python.tar.gz is not the archive of CIFAR-100"):
+        list(cifar_fs.read_archive(cifar.archive))
