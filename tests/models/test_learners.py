@@ -9,7 +9,11 @@ from metamemory.errors import UserError
 from metamemory.models import available, build, learner_class
 from metamemory.tasks import OnlineFewShot
 
-SMALL = {"lstm": {"hidden": 24}, "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]}}
+SMALL = {
+    "lstm": {"hidden": 24},
+    "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]},
+    "ntm": {"hidden": 24, "rows": 16, "width": 8, "read_heads": 2},
+}
 SHAPE = (1, 8, 8)
 
 
