@@ -67,12 +67,11 @@ def test_an_episode_equals_the_definition_position_by_position(length, first_dil
         np.testing.assert_allclose(logits[:, b].numpy(), by_position(snail, tokens), rtol=1e-9)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("length", [2, 8, 9, 45])
-def test_convolutions_reach_the_length_and_every_step_within(length):
-    """Of a TC block alone: which steps the last of `length` depends on."""
+def reached(length, first_dilation=1):
+    """Whether what a TC block says of the last of 2 length + 1 steps depends on each of them."""
     torch.manual_seed(0)
-    blocks = [each for each in SNAIL((1, 8, 8), 3, length, **SMALL).blocks if isinstance(each, DenseBlock)]
+    snail = SNAIL((1, 8, 8), 3, length, first_dilation=first_dilation, **SMALL)
+    blocks = [each for each in snail.blocks if isinstance(each, DenseBlock)]
     blocks = blocks[: len(blocks) // 2]
 
     def last(z):
@@ -81,14 +80,21 @@ def test_convolutions_reach_the_length_and_every_step_within(length):
         return z[-1]
 
     z = torch.randn(2 * length + 1, 1, blocks[0].now.in_features)
-    reached = []
-    for t in range(len(z)):
-        other = z.clone()
-        other[t] += 1
-        reached.append(not torch.equal(last(z), last(other)))
-    assert all(reached[-length:])
-    power = 2 ** math.ceil(math.log2(length))
-    assert not any(reached[:-power])
+    changed = z + torch.eye(len(z))[:, :, None, None]  # one step in each
+    return [not torch.equal(last(z), last(each)) for each in changed]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("length", [2, 8, 9, 45])
+def test_convolutions_reach_every_step_of_the_length(length):
+    depends = reached(length)
+    assert all(depends[-length:])
+    assert not any(depends[: -(2 ** math.ceil(math.log2(length)))])
+
+
+@torch.no_grad()
+def test_dilations_as_printed_never_reach_the_step_before():
+    assert reached(8, first_dilation=2)[::-1] == [distance % 2 == 0 and distance < 16 for distance in range(17)]
 
 
 def test_parameters_and_flops_are_those_of_the_closed_formulas():

@@ -9,13 +9,15 @@ An LSTM, the controller, with a memory of N rows of width W beside it, which its
     r_t     = read(M_t, w_t)
     logits_t = W [h_t, r_t] + b
 
-Santoro et al. 2016 (section 4, Table 2) ran it on Omniglot as "MANN with NTM access": an LSTM of 200 units, what
-is read goes to the classifier and to the next step. Babu et al. 2021 (Table 1) report an NTM and say no more.
+Santoro et al. 2016 (section 4, Table 2) ran it on Omniglot as "MANN with NTM access": what is read goes to the
+classifier and to the next step. Babu et al. 2021 (Table 1) report an NTM and say no more of it. The sizes here,
+200 units and a memory of 128 x 40, are those that others report of Santoro's supplement, which we have not seen.
 
 Our choices, where the papers say nothing: flattened pixels and the one-hot label as input, as in the LSTM
 baseline; a step writes before it reads, and read heads address M_t, so that what has just been written can be
 found at once; beta = softplus, g = sigmoid, s = softmax, gamma = 1 + softplus, e = sigmoid, a = tanh of linear
-functions of h_t (the paper gives their ranges); M_0, h_0, c_0, r_0 = 0, and every head starts at the first row.
+functions of h_t (Graves et al. give the ranges of all but a); M_0, h_0, c_0, r_0 = 0, and every head starts at
+the first row. The cosine is that of `nn.addressing`, which has a floor under the lengths.
 
 Shape legend: T steps, B batch, K ways, R read heads, V write heads, N rows, W width of a row.
 """

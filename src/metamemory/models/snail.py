@@ -62,8 +62,8 @@ class AttentionBlock(nn.Module):
     def forward(self, z: Tensor, past: Attended) -> tuple[Tensor, Attended]:
         q, k, v = self.affine(z).split(self.sizes, dim=-1)
         state = Attended(torch.cat([past.keys, k]), torch.cat([past.values, v]))
-        read = attend(*(each[:, :, None] for each in (q, *state)))  # one head
-        return torch.cat([z, read[:, :, 0]], dim=-1), state
+        read = attend(q[:, :, None], state.keys[:, :, None], state.values[:, :, None])[:, :, 0]  # one head
+        return torch.cat([z, read], dim=-1), state
 
 
 class DenseBlock(nn.Module):
