@@ -13,9 +13,10 @@ usual four convolutional blocks): its appendix, which we know only through publi
 
 Departures. The paper shows labels with their own samples and asks for one answer at the end of an episode;
 here labels come late and every step is answered, as in its reinforcement learning, where a step is shown the
-reward of the one before. The paper prints dilations 2, 4, 8, ...: these reach even distances only, never
-the step before, which a label shown one step late belongs to. From 1 on, ceil(log2 T) blocks reach the
-last 2^ceil(log2 T) steps, just enough for all T, so that we take the print for a slip; `first_dilation` sets it.
+reward of the one before. The paper prints dilations 2, 4, 8, ...: convolutions that reach even distances only,
+not the step before, to which a label shown one step late belongs; only attention could tell. From 1 on,
+ceil(log2 T) blocks reach the last 2^ceil(log2 T) steps, just enough for all T, so that we take the print for a
+slip; `first_dilation` sets it.
 
 Shape legend: T steps, B batch, C channels, which grow from block to block, K and V sizes of key and value.
 """
