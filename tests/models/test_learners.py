@@ -13,6 +13,15 @@ SMALL = {
     "lstm": {"hidden": 24},
     "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]},
     "mann": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
+    "ntm": {"hidden": 24, "rows": 16, "width": 8, "read_heads": 2},
+    "snail": {
+        "length": 8,
+        "attention": [[8, 4], [8, 4], [8, 4]],
+        "tc_filters": 8,
+        "features": 16,
+        "filters": 8,
+    },
+    "transformer": {"layers": 2, "width": 16, "heads": 2, "filters": 8},
 }
 SHAPE = (1, 8, 8)
 

@@ -1,1 +1,1 @@
-"""Layers with state: cells and memories that the learners are made of."""
+"""Layers, cells and memories that the learners are made of."""

@@ -1,4 +1,5 @@
-"""Figures. A method has the same colour everywhere (Okabe and Ito's palette, safe for colour-blind readers)."""
+"""Figures. A method has the same colour everywhere, from Okabe and Ito's palette, and where that ends from Tol's
+muted one; both are safe for colour-blind readers."""
 
 import base64
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ COLOURS = {
     "apl": "#E69F00",
     "opn": "#56B4E9",
     "cpm": "#CC79A7",
+    "snail": "#882255",
+    "transformer": "#332288",
 }
 SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"

@@ -62,6 +62,8 @@ TITLES = {
     "apl": "APL",
     "opn": "OPN",
     "cpm": "CPM",
+    "snail": "SNAIL",
+    "transformer": "Transformer",
     "cl_lstm": "CL+LSTM",
 }
 
