@@ -1,4 +1,4 @@
-"""Adaptive posterior learning, APL (Ramalho and Garnelo 2019, section 2; the APL row of Babu et al. 2021, Table 1).
+"""Adaptive posterior learning, APL (Ramalho and Garnelo 2019; the APL row of Babu et al. 2021, Table 1).
 
 A memory of labelled embeddings in which only what surprised is written, and a decoder that reads the nearest ones.
 
@@ -12,16 +12,16 @@ embedding e_j, an embedding of its label, the query and a weight w = softmax(-|e
     a <- a + attention(a)        a <- a + LayerNorm(W relu(a))        and at last logits = W' sum_j w_j a_j
 
 From their code: 5 neighbours by squared Euclidean distance, ratio 0.75, labels of 32 features, 5 layers of 2 heads with
-keys and values of 256, and no gradient into the memory. Without it, what is written and which neighbours are found
-are constants of an episode. So they are found first, step by step and without gradients, and then the decoder runs
-once more, with gradients, over all steps together.
+keys and values of 256, the oldest item overwritten when the memory is full, and no gradient into the memory. Because of
+the last, what is written and which neighbours are found are constants of an episode. So they are found first, step by
+step and without gradients, and then the decoder runs once more, with gradients, over all steps together.
 
 Our choices and departures: the four-block encoder that the other methods have (theirs is residual, with 16
-convolutions); trained on the sum of losses over short episodes (theirs: long streams, a random half of whose batches
-are learned from); layer normalisation of each neighbour by itself (theirs over all N together, which cannot leave out
-those that are not there); an empty memory gives all answers the same probability; when the memory is full the oldest
-item is overwritten; no noise on the images. Like the other methods that file samples under their class it keeps the
-last `delay` embeddings until their labels come, and what it answered for them.
+convolutions); trained on the sum of losses over short episodes (theirs: on a random half of the batches of long
+streams); the query learns from its distances too (theirs: from its embedding alone); layer normalisation of each
+neighbour by itself (theirs: of all N together, blank ones included, where the memory holds fewer; here those are masked
+and an empty memory gives all answers the same probability); no noise on the images. Like the other methods that file
+samples under their class it keeps the last `delay` embeddings until their labels come, and what it answered for them.
 
 Shape legend: T steps, B batch, K ways, D features, M slots of the memory, N neighbours, V = heads * size.
 """

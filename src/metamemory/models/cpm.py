@@ -1,4 +1,4 @@
-"""Contextual prototypical memory, CPM (Ren et al. 2021, section 4; the CPM row of Babu et al. 2021, Table 1).
+"""Contextual prototypical memory, CPM (Ren et al. 2021; the CPM row of Babu et al. 2021, Table 1).
 
 Prototypes in a space that depends on the stream so far. An LSTM reads the embeddings, not the labels; from its
 output r_t are read a context h, gates, a metric m and the radius of the known:

@@ -1,4 +1,4 @@
-"""Online prototypical network, OPN (Ren et al. 2021, section 4; the OPN row of Babu et al. 2021, Table 1).
+"""Online prototypical network, OPN (Ren et al. 2021; the OPN row of Babu et al. 2021, Table 1).
 
 A class is the mean of the embeddings of its labelled samples so far, its prototype p_k; a sample is of the class
 whose prototype is nearest.
@@ -8,11 +8,10 @@ whose prototype is nearest.
 
 A running average is a cumulative sum over a count, so that all prototypes of an episode are computed at once.
 
-From their code: squared Euclidean distance, a learned radius beta that starts at 10 and scale gamma that starts at 1,
-features of the last block as they are. Our choices: beside the way in which unseen classes share u, gamma is kept
-positive as exp(log gamma). Departures: our encoder keeps the border pixels that their unpadded pooling drops alike
-only at 28x28; no weight decay. Babu et al. do not say how they fitted OPN to labels one step late; like theirs of CPM,
-ours keeps the last `delay` embeddings until their labels come.
+From their code: squared Euclidean distance; a learned radius beta that starts at 10 and gamma that starts at 1; the
+features of the last block as they are. Our choices: what u means where every class has one of K names (see
+`nn.unseen`); gamma as exp(log gamma), so that it stays positive. Departure: no weight decay. Babu et al. do not say how
+they fitted OPN to labels one step late; ours keeps the last `delay` embeddings until their labels come.
 
 Shape legend: T steps, B batch, K ways, D features.
 """

@@ -1,4 +1,4 @@
-"""Answers from distances to prototypes, when some classes have none yet (Ren et al. 2021, section 4).
+"""Answers from distances to prototypes, when some classes have none yet (Ren et al. 2021).
 
 Ren et al. tell a new class by its distance to the nearest prototype, beyond a radius beta with a slope 1 / gamma:
 
