@@ -37,7 +37,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.waiting import until_labelled
 
-NEVER = -1e9  # added to the logit of what must get no weight: finite, so that a row of nothing else has no nan
+NEVER = -1e9  # logit of what must get no weight: finite, so that a row of nothing else has no nan
 
 
 class Labelled(NamedTuple):
