@@ -22,6 +22,9 @@ SMALL = {
         "filters": 8,
     },
     "transformer": {"layers": 2, "width": 16, "heads": 2, "filters": 8},
+    "opn": {"filters": 8},
+    "cpm": {"filters": 8, "features": 8, "hidden": 16},
+    "apl": {"filters": 8, "features": 16, "neighbours": 3, "label_features": 8, "layers": 2, "size": 16},
 }
 SHAPE = (1, 8, 8)
 
@@ -120,7 +123,8 @@ def test_a_small_batch_can_be_learned_by_heart(name, images):
     trained(learner, episode, updates=200)
     learner.train()  # the very batch that it was trained on, statistics and all
     right = learner(episode.x, episode.y_seen).argmax(-1) == episode.y
-    assert right.float().mean() > 0.95
+    # a class not named yet is anybody's guess to a method whose answers are names that it was shown
+    assert right[episode.shot >= 1].float().mean() > 0.95
 
 
 def test_unknown_names_are_refused_with_what_there_is(name):

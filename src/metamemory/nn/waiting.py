@@ -1,0 +1,23 @@
+"""Embeddings that wait for their label.
+
+A method that files a sample under its class needs the sample and its label together. Where labels come `delay`
+steps late it has to know the delay and to keep as many embeddings: more than the protocol gives the learners
+that only see the stream (Babu et al. 2021, section 4.2).
+"""
+
+import torch
+from torch import Tensor
+
+
+def until_labelled(waiting: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+    """The embeddings whose labels are shown now, and those that wait after that.
+
+    Args:
+        waiting: [delay, B, ...], the oldest first; zeros at the start of an episode, when the labels shown are null.
+        e: [T, B, ...], those of the next T steps.
+
+    Returns:
+        [T, B, ...], at each step the embedding of `delay` steps before; and the next `waiting`.
+    """
+    stream = torch.cat([waiting, e])
+    return stream[: len(e)], stream[len(e) :]
