@@ -9,7 +9,12 @@ from metamemory.errors import UserError
 from metamemory.models import available, build, learner_class
 from metamemory.tasks import OnlineFewShot
 
-SMALL = {"lstm": {"hidden": 24}, "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]}}
+SMALL = {
+    "lstm": {"hidden": 24},
+    "cl_lstm": {"filters": 6, "hidden": 24, "pool_after": [1, 2]},
+    "cnn_lstm": {"filters": 6, "hidden": 24, "pools": 1},
+    "cnn_f_lstm": {"filters": 6, "hidden": 24, "pools": 1},
+}
 SHAPE = (1, 8, 8)
 
 
