@@ -17,6 +17,7 @@ own, a sample has the same features in pre-training, in online training and in e
 Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features.
 """
 
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -74,7 +75,7 @@ class PretrainedCNNLSTM(Learner):
         if order not in (1, 2):
             raise UserError(f"order is {order!r} and must be 1 or 2")
         self.n_way, self.inner_steps, self.inner_rate, self.order = n_way, inner_steps, inner_rate, order
-        self.encoder = Encoder(input_shape, None, filters, LayerNorm, pools)
+        self.encoder = Encoder(input_shape, None, filters, partial(nn.GroupNorm, 1), pools)
         self.head = nn.Linear(self.encoder.out_features, n_way)
         self.lstm = nn.LSTM(self.encoder.out_features + n_way, hidden)
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
@@ -103,10 +104,3 @@ class PretrainedCNNLSTM(Learner):
             features = self.encoder(x)  # [T, B, D]
         h, last = self.lstm(torch.cat([features, one_hot(y_seen, self.n_way)], dim=-1), state)
         return self.classifier(h), LSTMState(*last)
-
-
-class LayerNorm(nn.LayerNorm):
-    """Over the channels of each pixel. [B, C, height, width] -> the same."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return super().forward(maps.movedim(1, -1)).movedim(-1, 1)
