@@ -68,6 +68,13 @@ def test_the_meta_gradient_is_of_second_order_through_the_whole_network(images, 
 
 
 @torch.no_grad()
+def test_without_adaptation_the_head_reads_the_features_that_the_stream_has(images):
+    learner, episode = fresh(inner_steps=0), support_and_queries(images)
+    logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
+    torch.testing.assert_close(logits, learner.head(learner.encoder(episode.query_x)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
 def test_a_query_is_answered_on_its_own_and_the_support_set_has_no_order(images):
     learner, episode = fresh(), support_and_queries(images)
     logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)

@@ -1,4 +1,4 @@
-"""CNN+LSTM (Babu et al. 2021, Table 1): a CNN pre-trained with MAML, trained on together with an LSTM on its features.
+"""CNN+LSTM (Babu et al. 2021, Table 2): a CNN pre-trained with MAML, trained on together with an LSTM on its features.
 
 The method, its equations and its departures are in `bases.cnn_lstm`.
 """
@@ -7,7 +7,7 @@ from metamemory.models.bases.cnn_lstm import PretrainedCNNLSTM
 
 
 class CNNLSTM(PretrainedCNNLSTM):
-    """The pre-trained CNN goes on learning in online training.
+    """The pre-trained CNN goes on learning in the stream.
 
     Example:
         >>> learner = CNNLSTM((1, 28, 28), n_way=5)

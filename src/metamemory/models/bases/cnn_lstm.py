@@ -1,18 +1,18 @@
-"""A convolutional network that is pre-trained with MAML, and an LSTM on its features (the CNN+LSTM and CNN-F+LSTM rows
-of Babu et al. 2021, Table 1, and section 4.1).
+"""A CNN that is pre-trained with MAML, and an LSTM on its features: the two CNN rows of Babu et al. 2021, Table 2.
 
-    before       logits = U CNN(x) + a      U, a, CNN adapted to each episode by gradient descent: see `nn.maml`
+    before       logits = U CNN(x) + a      U, a and the CNN adapted to each episode by gradient descent: see `nn.maml`
     then         h_t, c_t = LSTM([CNN(x_t), y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
 
 "These pre-trained networks replace the ConvLSTM part and are jointly trained with the LSTM (which receives the labels)
-and classifier": online, all that is learned within an episode is in the LSTM, and no gradient is taken. The head U, a
-serves the pre-training only. Which stages are pre-training is for the curriculum to say.
+and classifier" (section 4.1). In the stream no gradient is taken: all that is learned within an episode is in the LSTM.
+The head U, a serves the pre-training only. Which stages are pre-training, the curriculum says.
 
-From the papers: MAML of second order, one inner step of rate 0.4 (Finn et al. 2017, for Omniglot, 5-way 1-shot), a CNN
-in place of the ConvLSTM part of CL+LSTM. Our choices: the sizes and the pooling of that part; how long to pre-train.
-Departures: layer normalisation instead of batch normalisation. With batch statistics, MAML's usual way, an answer
-depends on the queries beside it, and there would be none to speak of when samples come one by one; normalised on its
-own, a sample has the same features in pre-training, in online training and in evaluation. No skip connection.
+From the papers: second order; one inner step of rate 0.4 (Finn et al. 2017, for Omniglot, 5-way 1-shot); a CNN with the
+four layers and the pooling of CL+LSTM, of which it takes the place. Our choice, where they say nothing: how long to
+pre-train. Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a
+sample, in place of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the
+queries beside it, and a stream has none to offer; normalised on its own, a sample has the same features in
+pre-training, in the stream and in evaluation.
 
 Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features.
 """
