@@ -39,6 +39,10 @@ class FewShot:
         classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
         return classes, self._choose(self.images.shape[1], k, (batch, self.n_way), generator)
 
+    def _look_up(self, classes: Tensor, drawings: Tensor) -> Tensor:
+        """The images at these places: [..., channel, height, width] float32, 0 to 1."""
+        return self.images[classes, drawings].float() / 255
+
     def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
         """k different numbers below n, in random order: [*shape, k] int64."""
         keys = torch.rand(*shape, n, generator=generator, device=self.device)

@@ -58,8 +58,7 @@ class OnlineFewShot(FewShot):
         order = self._choose(self.length, self.length, (batch,), generator).T  # [time, batch]
 
         y = order // self.presentations
-        drawing = drawings.flatten(1).T.gather(0, order)
-        x = self.images[classes.T.gather(0, y), drawing].float() / 255
+        x = self._look_up(classes.T.gather(0, y), drawings.flatten(1).T.gather(0, order))
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:

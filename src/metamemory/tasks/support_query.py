@@ -45,7 +45,7 @@ class SupportQuery(FewShot):
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
         classes, drawings = self._draw(self.k_shot + self.n_query, batch, generator)
-        x = self.images[classes.T, drawings.permute(2, 1, 0)].flatten(0, 1).float() / 255  # [sample, batch, ...]
+        x = self._look_up(classes.T, drawings.permute(2, 1, 0)).flatten(0, 1)  # [sample, batch, ...]
         y = torch.arange(self.n_way, device=self.device).repeat(self.k_shot + self.n_query)
         y = y[:, None].expand(-1, batch)
         support = self.n_way * self.k_shot

@@ -100,7 +100,7 @@ def _stage(
     **changes: Any,
 ) -> Stage:
     if pretrain is not None:
-        return Stage(SupportQuery(images, **pretrain, rotations=task["rotations"]), episodes)
+        return Stage(SupportQuery(images, **pretrain, rotations=task.get("rotations", False)), episodes)
     return Stage(OnlineFewShot(images, **{**task, **changes}), episodes)
 
 
