@@ -25,6 +25,8 @@ SMALL = {
     "opn": {"filters": 8},
     "cpm": {"filters": 8, "features": 8, "hidden": 16},
     "apl": {"filters": 8, "features": 16, "neighbours": 3, "label_features": 8, "layers": 2, "size": 16},
+    "cnn_lstm": {"filters": 6, "hidden": 24, "pools": 1},
+    "cnn_f_lstm": {"filters": 6, "hidden": 24, "pools": 1},
 }
 SHAPE = (1, 8, 8)
 

@@ -79,3 +79,16 @@ def test_parameters_are_those_of_the_closed_formula():
     """Four convolutions without bias, a gain and a bias each, and a linear layer on one pixel of 64 channels."""
     expected = 9 * 64 * (1 + 3 * 64) + 4 * 2 * 64 + 64 * 64 + 64
     assert sum(each.numel() for each in Encoder((1, 28, 28)).parameters()) == expected
+
+
+@pytest.mark.parametrize(("pools", "side"), [(0, 14), (1, 7), (2, 3), (4, 1)])
+def test_only_the_first_blocks_pool(pools, side):
+    assert Encoder((1, 14, 14), None, 4, pools=pools).out_features == 4 * side**2
+
+
+def test_another_normalisation_takes_the_place_of_that_over_the_batch():
+    torch.manual_seed(0)
+    encoder = Encoder((1, 8, 8), None, 4, norm=lambda channels: nn.GroupNorm(1, channels))
+    x = torch.rand(3, 2, 1, 8, 8)
+    assert encoder.training
+    torch.testing.assert_close(encoder(x)[1, 1], encoder(x[1, 1]))

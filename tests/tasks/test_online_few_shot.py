@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from metamemory.errors import UserError
 from metamemory.tasks import OnlineFewShot
-from metamemory.tasks.online_few_shot import augmented, delayed, shots
+from metamemory.tasks.few_shot import augmented
+from metamemory.tasks.online_few_shot import delayed, shots
 
 
 def generator(seed=0):

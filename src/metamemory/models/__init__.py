@@ -1,4 +1,5 @@
 """The learners, one a file. A file `models/name.py` holds one subclass of `Learner`; its name is the method's.
+What several of them are variants of is in the folder `bases`.
 
 from metamemory.models import CLLSTM            any learner's class, by its own name
 learner_class("cl_lstm")                        the same, by the name of its file
@@ -15,7 +16,8 @@ from metamemory.models.learner import Learner
 
 def available() -> list[str]:
     """Names of all learners."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "learner")
+    modules = pkgutil.iter_modules(__path__)
+    return sorted(module.name for module in modules if module.name != "learner" and not module.ispkg)
 
 
 def learner_class(name: str) -> type[Learner]:

@@ -12,7 +12,8 @@ class Learner(nn.Module):
 
     A subclass is built as `Subclass(input_shape, n_way, **settings)` with input_shape = (channel, height,
     width), and defines `initial_state`, `step` and `forward`; `forward` is the unrolled `step`, as fast as
-    it can be had, and agrees with it in evaluation mode.
+    it can be had, and agrees with it in evaluation mode. One that learns from a support set by gradient descent
+    also has `adapt_and_answer(support_x, support_y, query_x)` -> logits [query, batch, n_way].
 
     Attributes:
         transductive: whether an answer may depend on other inputs that are to be answered at the same time.

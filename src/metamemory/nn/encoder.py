@@ -7,8 +7,11 @@ smaller images keep what they have: 14, 7, 3, 1, 1. Larger ones leave more than 
 layer, if there is one, brings to the same number of features: 32, 16, 8, 4, 2.
 
 In training, batch normalisation uses the statistics of all steps of all episodes of the batch; in evaluation
-the running ones, so that no episode can see another and one step can be taken alone.
+the running ones, so that no episode can see another and one step can be taken alone. A learner whose weights
+differ from episode to episode asks for another normalisation.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +24,8 @@ class Encoder(nn.Module):
         input_shape: (channel, height, width).
         features: length of the vector; None for the flattened maps as they are.
         filters: channels of each block.
+        norm: makes the normalisation of so many channels.
+        pools: how many of the blocks, from the first on, end with pooling.
 
     Attributes:
         out_features: length of the vector.
@@ -32,15 +37,22 @@ class Encoder(nn.Module):
 
     n_blocks = 4
 
-    def __init__(self, input_shape: tuple[int, int, int], features: int | None = 64, filters: int = 64):
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        features: int | None = 64,
+        filters: int = 64,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        pools: int = 4,
+    ):
         super().__init__()
         channels, height, width = input_shape
         layers = []
-        for _ in range(self.n_blocks):
+        for block in range(1, self.n_blocks + 1):
             # no bias: the normalisation has one
-            layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
+            layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), norm(filters), nn.ReLU()]
             channels = filters
-            if min(height, width) >= 2:
+            if block <= pools and min(height, width) >= 2:
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
         self.blocks = nn.Sequential(*layers)

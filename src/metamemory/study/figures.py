@@ -27,6 +27,9 @@ COLOURS = {
     "cpm": "#CC79A7",
     "snail": "#882255",
     "transformer": "#332288",
+    "mann": "#117733",
+    "cnn_lstm": "#999933",
+    "cnn_f_lstm": "#DDCC77",
 }
 SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"

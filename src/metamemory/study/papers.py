@@ -64,6 +64,9 @@ TITLES = {
     "cpm": "CPM",
     "snail": "SNAIL",
     "transformer": "Transformer",
+    "mann": "MANN",
+    "cnn_lstm": "CNN+LSTM",
+    "cnn_f_lstm": "CNN-F+LSTM",
     "cl_lstm": "CL+LSTM",
 }
 

@@ -18,19 +18,24 @@ class Episode:
         y: [time, batch] int64, the target of step t; -1 where the step is not scored.
         shot: [time, batch] int64, how many samples of y_t's class have had their label shown by the time
             x_t is predicted. "k-shot accuracy" is the accuracy of the steps with shot == k.
+        query_x: [query, batch, channel, height, width], where a task asks after the last step: inputs to be
+            answered each on its own, from what the steps have taught.
+        query_y: [query, batch] int64, their targets.
     """
 
     x: Tensor
     y_seen: Tensor
     y: Tensor
     shot: Tensor
+    query_x: Tensor | None = None
+    query_y: Tensor | None = None
 
 
 class Score(NamedTuple):
     """How a learner did in a batch of episodes; scalars on the device.
 
     Attributes:
-        loss: what training minimises: summed over the steps of an episode, mean over episodes; nats.
+        loss: what training minimises: summed over the steps (or queries) of an episode, mean over episodes; nats.
         accuracy: share of right answers where the right one could be known.
     """
 

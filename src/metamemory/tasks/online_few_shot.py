@@ -11,29 +11,24 @@ in every episode, so that nothing but the stream itself can tell them.
     shot      0     0     1     1     2                              labels of this class shown so far
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.errors import UserError
 from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.few_shot import FewShot, require
 
 
-class OnlineFewShot:
+class OnlineFewShot(FewShot):
     """k-way episodes with the same number of presentations of each class, in random order.
 
-    The whole data set lies on the device and a batch of episodes is one gather from it.
+    A batch of episodes is one gather from the data set.
 
     Args:
-        images: [class, drawing, channel, height, width] uint8, the classes of one part of a split.
-        n_way: classes in an episode.
+        images, n_way, rotations, augment: see `FewShot`.
         presentations: drawings of each class in an episode, all different; the last is seen after
             `presentations - 1` others.
         delay: steps between a drawing and its label, at least 1.
-        rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
-        augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
     """
 
     def __init__(
@@ -45,50 +40,27 @@ class OnlineFewShot:
         rotations: bool = False,
         augment: bool = False,
     ):
-        if rotations:
-            turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
-            images = torch.cat(turns).contiguous()
-        n_classes, n_drawings = images.shape[:2]
-        for name, value, low, high, why in (
-            ("n_way", n_way, 1, n_classes, "the classes of this part of the split"),
-            ("presentations", presentations, 1, n_drawings, "the drawings of a class"),
-            ("delay", delay, 1, None, "a label is shown after its drawing has been named"),
-        ):
-            if value < low or (high is not None and value > high):
-                reach = f"at least {low}" if high is None else f"from {low} to {high}"
-                raise UserError(f"task: {name} is {value} and must be {reach} ({why})")
-        self.images = images
-        self.n_way, self.presentations, self.delay, self.augment = n_way, presentations, delay, augment
+        super().__init__(images, n_way, rotations, augment)
+        require("presentations", presentations, 1, images.shape[1], "the drawings of a class")
+        require("delay", delay, 1, None, "a label is shown after its drawing has been named")
+        self.presentations, self.delay = presentations, delay
 
     def __str__(self) -> str:
         return f"{self.n_way}-way"
-
-    @property
-    def device(self) -> torch.device:
-        return self.images.device
 
     @property
     def length(self) -> int:
         """Steps in an episode."""
         return self.n_way * self.presentations
 
-    @property
-    def chance(self) -> float:
-        """Accuracy of a guess."""
-        return 1 / self.n_way
-
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
-        classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
-        drawings = self._choose(self.images.shape[1], self.presentations, (batch, self.n_way), generator)
+        classes, drawings = self._draw(self.presentations, batch, generator)
         order = self._choose(self.length, self.length, (batch,), generator).T  # [time, batch]
 
-        y = order // self.presentations  # classes come in random order, so their place can be their label
-        drawing = drawings.flatten(1).T.gather(0, order)
-        x = self.images[classes.T.gather(0, y), drawing]
-        if self.augment:  # last, so that without it the same episodes are drawn
-            x = augmented(x, generator)
-        return Episode(x=x.float() / 255, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
+        y = order // self.presentations
+        x = self._look_up(classes.T.gather(0, y), drawings.flatten(1).T.gather(0, order), generator)
+        return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
@@ -98,29 +70,6 @@ class OnlineFewShot:
             right, told = logits.argmax(dim=-1) == episode.y, episode.shot >= 1
             accuracy = (right & told).sum() / told.sum()
         return Score(loss / episode.y.shape[1], accuracy)
-
-    def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
-        """k different numbers below n, in random order: [*shape, k] int64."""
-        keys = torch.rand(*shape, n, generator=generator, device=self.images.device)
-        return keys.topk(k).indices
-
-
-def augmented(x: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image or not, and move it by up to an eighth of its size each way, by lot; 0 comes in.
-
-    x is [time, batch, channel, height, width], square. Where each pixel comes from is worked out for an image and
-    gathered for all its channels at once, from the image with a margin around it.
-    """
-    size, device = x.shape[-1], x.device
-    margin = size // 8
-    mirrored = torch.rand(*x.shape[:2], 1, generator=generator, device=device) < 0.5
-    down, right = torch.randint(2 * margin + 1, (2, *x.shape[:2], 1), generator=generator, device=device)
-    pixels = torch.arange(size, device=device)
-    rows = down + pixels  # [time, batch, height]
-    columns = right + torch.where(mirrored, pixels.flip(0), pixels)  # [time, batch, width]
-    source = rows[..., :, None] * (size + 2 * margin) + columns[..., None, :]
-    source = source.flatten(2)[:, :, None].expand(-1, -1, x.shape[2], -1)  # the same for every channel
-    return fn.pad(x, [margin] * 4).flatten(3).gather(3, source).view_as(x)
 
 
 def delayed(y: Tensor, delay: int) -> Tensor:

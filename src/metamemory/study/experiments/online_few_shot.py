@@ -5,17 +5,18 @@ accuracy is measured in a fixed set of episodes of test characters.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from metamemory import data
+from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study.experiments import Context, Outcome
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks import OnlineFewShot, SupportQuery
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
 from metamemory.training.loop import Position, Stage, settings_of, train
@@ -30,8 +31,9 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     """Train and evaluate one learner.
 
     `config` has the sections `data` (name, split, size), `task` (of `OnlineFewShot`), `curriculum` (the stages before
-    the task: changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none
-    for a learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
+    the task: changes to it, or `pretrain` with the settings of a `SupportQuery`; and `episodes` where a stage does not
+    end by mastery), `training` (of `Training`; none for a learner without parameters), `evaluation` (episodes,
+    batch_size) and `model` (the learner's own settings).
     """
     images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
     parts = {
@@ -48,6 +50,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     torch.manual_seed(seed)
     learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {}))
     learner.to(context.device)
+    _require_pretrainable(learner, method, curriculum)
     trained = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
         settings = settings_of(config["training"], "params.yaml: training")
@@ -90,8 +93,30 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     )
 
 
-def _stage(images: Tensor, task: Mapping[str, Any], episodes: int | None = None, **changes: Any) -> Stage:
+def _stage(
+    images: Tensor,
+    task: Mapping[str, Any],
+    episodes: int | None = None,
+    pretrain: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Stage:
+    if pretrain is not None:
+        varied = {key: task[key] for key in ("rotations", "augment") if key in task}
+        return Stage(SupportQuery(images, **varied, **pretrain), episodes)
     return Stage(OnlineFewShot(images, **{**task, **changes}), episodes)
+
+
+def _require_pretrainable(learner: Learner, method: str, curriculum: Sequence[Stage]) -> None:
+    n_way = curriculum[-1].task.n_way
+    for task in (stage.task for stage in curriculum if isinstance(stage.task, SupportQuery)):
+        if not hasattr(learner, "adapt_and_answer"):
+            raise UserError(
+                f"params.yaml: curriculum: pretrain is for learners with adapt_and_answer; {method} has none"
+            )
+        if task.n_way > n_way:
+            raise UserError(
+                f"params.yaml: curriculum: pretrain.n_way is {task.n_way}, but the learner knows {n_way} labels"
+            )
 
 
 def _validation(task: OnlineFewShot, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:

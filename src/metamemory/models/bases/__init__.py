@@ -1,0 +1,1 @@
+"""What several learners are variants of, one family a file."""

@@ -1,0 +1,106 @@
+"""A CNN that is pre-trained with MAML, and an LSTM on its features: the two CNN rows of Babu et al. 2021, Table 2.
+
+    before       logits = U CNN(x) + a      U, a and the CNN adapted to each episode by gradient descent: see `nn.maml`
+    then         h_t, c_t = LSTM([CNN(x_t), y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
+
+"These pre-trained networks replace the ConvLSTM part and are jointly trained with the LSTM (which receives the labels)
+and classifier" (section 4.1). In the stream no gradient is taken: all that is learned within an episode is in the LSTM.
+The head U, a serves the pre-training only. Which stages are pre-training, the curriculum says.
+
+From the papers: second order; one inner step of rate 0.4 (Finn et al. 2017, for Omniglot, 5-way 1-shot); a CNN with the
+four layers and the pooling of CL+LSTM, of which it takes the place. Our choice, where they say nothing: how long to
+pre-train. Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a
+sample, in place of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the
+queries beside it, and a stream has none to offer; normalised on its own, a sample has the same features in
+pre-training, in the stream and in evaluation.
+
+Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features.
+"""
+
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metamemory.errors import UserError
+from metamemory.models.learner import Learner, one_hot
+from metamemory.nn import maml
+from metamemory.nn.encoder import Encoder
+
+
+class LSTMState(NamedTuple):
+    """Hidden and cell state, each [1, B, hidden] float32 (torch's layout)."""
+
+    h: Tensor
+    c: Tensor
+
+
+class PretrainedCNNLSTM(Learner):
+    """Four convolutional blocks, an LSTM, a classifier.
+
+    Args:
+        input_shape: (channel, height, width).
+        n_way: K, the number of labels.
+        filters: of each block.
+        hidden: units of the LSTM.
+        pools: blocks, from the first on, whose output is max-pooled 2x2.
+        inner_steps: of gradient descent on a support set.
+        inner_rate: of that descent.
+        order: 2 for MAML, 1 for its first-order variant.
+        forget_bias: added to the forget gate at the start.
+
+    Attributes:
+        frozen: whether the CNN stays as it was pre-trained.
+
+    Raises:
+        UserError: `order` is neither 1 nor 2.
+    """
+
+    frozen: ClassVar[bool]
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        n_way: int,
+        filters: int = 64,
+        hidden: int = 256,
+        pools: int = 3,
+        inner_steps: int = 1,
+        inner_rate: float = 0.4,
+        order: int = 2,
+        forget_bias: float = 1.0,
+    ):
+        super().__init__()
+        if order not in (1, 2):
+            raise UserError(f"order is {order!r} and must be 1 or 2")
+        self.n_way, self.inner_steps, self.inner_rate, self.order = n_way, inner_steps, inner_rate, order
+        self.encoder = Encoder(input_shape, None, filters, partial(nn.GroupNorm, 1), pools)
+        self.head = nn.Linear(self.encoder.out_features, n_way)
+        self.lstm = nn.LSTM(self.encoder.out_features + n_way, hidden)
+        nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
+        self.classifier = nn.Linear(hidden, n_way)
+
+    def adapt_and_answer(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+        """Pre-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
+        [Q, B, K] of the adapted CNN and head, each query on its own."""
+        model = nn.Sequential(self.encoder.blocks, nn.Flatten(), self.head)
+        theta = maml.adapt(model, support_x, support_y, self.inner_steps, self.inner_rate, self.order)
+        return maml.answer(model, theta, query_x)
+
+    def initial_state(self, batch: int) -> LSTMState:
+        zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
+        return LSTMState(zero, zero)
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        logits, state = self._run(x_t[None], y_seen_t[None], state)
+        return logits[0], state
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
+
+    def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features = self.encoder(x)  # [T, B, D]
+        h, last = self.lstm(torch.cat([features, one_hot(y_seen, self.n_way)], dim=-1), state)
+        return self.classifier(h), LSTMState(*last)

@@ -1,0 +1,79 @@
+"""What all tasks with a few classes have in common: where their drawings come from, and how they are chosen."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as fn
+
+from metamemory.errors import UserError
+
+
+class FewShot:
+    """Draws classes, and drawings of them, from a data set that lies on the device as a whole.
+
+    Args:
+        images: [class, drawing, channel, height, width] uint8, the classes of one part of a split.
+        n_way: classes in an episode.
+        rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
+        augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
+    """
+
+    def __init__(self, images: Tensor, n_way: int, rotations: bool, augment: bool):
+        if rotations:
+            turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
+            images = torch.cat(turns).contiguous()
+        require("n_way", n_way, 1, images.shape[0], "the classes of this part of the split")
+        self.images, self.n_way, self.augment = images, n_way, augment
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a guess."""
+        return 1 / self.n_way
+
+    def _draw(self, k: int, batch: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Classes [batch, n_way] in random order, so that a class's place can be its label, and k different
+        drawings of each, [batch, n_way, k]; places in `images`, int64."""
+        classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
+        return classes, self._choose(self.images.shape[1], k, (batch, self.n_way), generator)
+
+    def _look_up(self, classes: Tensor, drawings: Tensor, generator: Generator) -> Tensor:
+        """The images at these places: [..., channel, height, width] float32, 0 to 1."""
+        x = self.images[classes, drawings]
+        if self.augment:  # after all else is drawn, so that without it the same episodes are
+            x = augmented(x, generator)
+        return x.float() / 255
+
+    def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
+        """k different numbers below n, in random order: [*shape, k] int64."""
+        keys = torch.rand(*shape, n, generator=generator, device=self.device)
+        return keys.topk(k).indices
+
+
+def augmented(x: Tensor, generator: Generator) -> Tensor:
+    """Mirror each image or not, and move it by up to an eighth of its size each way, by lot; 0 comes in.
+
+    x is [..., channel, height, width], square. Where each pixel comes from is worked out for an image and
+    gathered for all its channels at once, from the image with a margin around it.
+    """
+    size, device = x.shape[-1], x.device
+    margin = size // 8
+    mirrored = torch.rand(*x.shape[:-3], 1, generator=generator, device=device) < 0.5
+    down, right = torch.randint(2 * margin + 1, (2, *x.shape[:-3], 1), generator=generator, device=device)
+    pixels = torch.arange(size, device=device)
+    rows = down + pixels  # [..., height]
+    columns = right + torch.where(mirrored, pixels.flip(0), pixels)  # [..., width]
+    source = rows[..., :, None] * (size + 2 * margin) + columns[..., None, :]
+    source = source.flatten(-2)[..., None, :].expand(*x.shape[:-2], -1)  # the same for every channel
+    return fn.pad(x, [margin] * 4).flatten(-2).gather(-1, source).view_as(x)
+
+
+def require(name: str, value: int, low: int, high: int | None, why: str) -> None:
+    """Refuse a setting of a task that is not from `low` to `high`."""
+    if value < low or (high is not None and value > high):
+        reach = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise UserError(f"task: {name} is {value} and must be {reach} ({why})")
