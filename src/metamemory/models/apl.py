@@ -68,7 +68,8 @@ class APL(Learner):
         features: D.
         slots: M, items that the memory holds; theirs 10,000, for streams far longer than ours.
         neighbours: N.
-        surprise: a sample is written if -log p(y) is above this share of ln K.
+        surprise: a sample is written if -log p(y) is above this share of ln K, that is, if p(y) < K^-surprise: at
+            0.75, below 0.02 for the 200 classes of their code, below 0.30 for five.
         label_features: of the embedding of a label.
         layers, heads, size: of the decoder; size is that of a head's keys and values.
 
