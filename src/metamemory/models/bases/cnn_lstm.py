@@ -1,22 +1,27 @@
 """A CNN that is pre-trained with MAML, and an LSTM on its features: the two CNN rows of Babu et al. 2021, Table 2.
 
     before       logits = U CNN(x) + a      U, a and the CNN adapted to each episode by gradient descent: see `nn.maml`
-    then         h_t, c_t = LSTM([CNN(x_t), y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
+    then         h_t, c_t = LSTM([CNN(x_t) / sqrt(D), y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
 
 "These pre-trained networks replace the ConvLSTM part and are jointly trained with the LSTM (which receives the labels)
 and classifier" (section 4.1). In the stream no gradient is taken: all that is learned within an episode is in the LSTM.
 The head U, a serves the pre-training only. Which stages are pre-training, the curriculum says.
 
 From the papers: second order; one inner step of rate 0.4 (Finn et al. 2017, for Omniglot, 5-way 1-shot); a CNN with the
-four layers and the pooling of CL+LSTM, of which it takes the place. Our choice, where they say nothing: how long to
-pre-train. Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a
-sample, in place of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the
-queries beside it, and a stream has none to offer; normalised on its own, a sample has the same features in
-pre-training, in the stream and in evaluation.
+four layers and the pooling of CL+LSTM, of which it takes the place.
+
+Our choices, where they say nothing: how long to pre-train; features scaled to a length of about 1, that of the label
+beside them: as they come they drown it, and the LSTM is slow to connect the two.
+
+Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a sample, in place
+of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the queries beside it, and
+a stream has none to offer; normalised on its own, a sample has the same features in pre-training, in the stream and in
+evaluation.
 
 Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features.
 """
 
+import math
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -101,6 +106,6 @@ class PretrainedCNNLSTM(Learner):
 
     def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            features = self.encoder(x)  # [T, B, D]
+            features = self.encoder(x) / math.sqrt(self.encoder.out_features)  # [T, B, D]
         h, last = self.lstm(torch.cat([features, one_hot(y_seen, self.n_way)], dim=-1), state)
         return self.classifier(h), LSTMState(*last)
