@@ -82,8 +82,9 @@ def test_features_reach_the_lstm_about_as_long_as_a_label_however_small_the_cnn_
         for each in learner.encoder.blocks[-2].parameters():  # gain and bias, before a ReLU: features halve
             each /= 2
     learner(episode.x, episode.y_seen)
-    torch.testing.assert_close(shown[1], shown[0], rtol=0.01, atol=1e-3)
-    assert 0.8 < shown[0].square().sum(dim=-1).mean().sqrt() <= 1  # a feature that is always 0 stays 0
+    before, after = (each.square().sum(dim=-1).mean().sqrt() for each in shown)
+    assert 0.8 < before <= 1  # a feature that is always 0 stays 0
+    assert after > 0.95 * before
 
 
 @torch.no_grad()
