@@ -39,8 +39,8 @@ def changed(learner, tasks, updates=3):
 def test_pre_training_moves_the_cnn_and_online_training_only_where_it_is_not_frozen(images, cls, online):
     pretraining, stream = SupportQuery(images, 3, 1, 2), OnlineFewShot(images, 3, 4)
     assert changed(fresh(cls), [pretraining]) == {"encoder", "head"}
-    assert changed(fresh(cls), [pretraining, stream]) == online | {"lstm", "classifier"}
-    assert changed(fresh(cls), [stream]) == online | {"lstm", "classifier"}
+    assert changed(fresh(cls), [pretraining, stream]) == online | {"normalise", "lstm", "classifier"}
+    assert changed(fresh(cls), [stream]) == online | {"normalise", "lstm", "classifier"}
 
 
 @pytest.mark.parametrize("inner_steps", [1, 2])
@@ -72,6 +72,19 @@ def test_without_adaptation_the_head_reads_the_features_that_the_stream_has(imag
     learner, episode = fresh(inner_steps=0), support_and_queries(images)
     logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
     torch.testing.assert_close(logits, learner.head(learner.encoder(episode.query_x)), rtol=1e-4, atol=1e-5)
+
+
+def test_features_reach_the_lstm_about_as_long_as_a_label_however_small_the_cnn_makes_them(images):
+    learner, episode, shown = fresh(), OnlineFewShot(images, 3, 4).sample(8, torch.Generator().manual_seed(0)), []
+    learner.lstm.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0][..., :-3]))
+    learner(episode.x, episode.y_seen)
+    with torch.no_grad():
+        for each in learner.encoder.blocks[-2].parameters():  # gain and bias, before a ReLU: features halve
+            each /= 2
+    learner(episode.x, episode.y_seen)
+    before, after = (each.square().sum(dim=-1).mean().sqrt() for each in shown)
+    assert 0.8 < before <= 1  # a feature that is always 0 stays 0
+    assert after > 0.95 * before
 
 
 @torch.no_grad()

@@ -1,22 +1,29 @@
 """A CNN that is pre-trained with MAML, and an LSTM on its features: the two CNN rows of Babu et al. 2021, Table 2.
 
     before       logits = U CNN(x) + a      U, a and the CNN adapted to each episode by gradient descent: see `nn.maml`
-    then         h_t, c_t = LSTM([CNN(x_t), y_seen_t], h_{t-1}, c_{t-1})          logits_t = W h_t + b
+    then         h_t, c_t = LSTM([N(CNN(x_t)) / sqrt(D), y_seen_t], h_{t-1}, c_{t-1})       logits_t = W h_t + b
 
 "These pre-trained networks replace the ConvLSTM part and are jointly trained with the LSTM (which receives the labels)
 and classifier" (section 4.1). In the stream no gradient is taken: all that is learned within an episode is in the LSTM.
 The head U, a serves the pre-training only. Which stages are pre-training, the curriculum says.
 
 From the papers: second order; one inner step of rate 0.4 (Finn et al. 2017, for Omniglot, 5-way 1-shot); a CNN with the
-four layers and the pooling of CL+LSTM, of which it takes the place. Our choice, where they say nothing: how long to
-pre-train. Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a
-sample, in place of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the
-queries beside it, and a stream has none to offer; normalised on its own, a sample has the same features in
-pre-training, in the stream and in evaluation.
+four layers and the pooling of CL+LSTM, of which it takes the place.
+
+Our choices, where they say nothing: how long to pre-train; N, batch normalisation of each feature, over all steps and
+episodes of the batch in training, by running statistics in evaluation; with sqrt(D) it makes features about as long as
+the label beside them. Without N, a CNN that goes on learning loses what it was pre-trained for: to an LSTM that does
+not yet connect features with labels their variety is noise, and within some hundred updates it is gone.
+
+Departures: no skip connection; layer normalisation (Ba et al. 2016), over the channels and pixels of a sample, in place
+of MAML's batch normalisation. The statistics of a batch would let a query's answer depend on the queries beside it, and
+a stream has none to offer; with each sample normalised on its own, the CNN is the same function in pre-training, in the
+stream and in evaluation.
 
 Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features.
 """
 
+import math
 from functools import partial
 from typing import ClassVar, NamedTuple
 
@@ -77,6 +84,7 @@ class PretrainedCNNLSTM(Learner):
         self.n_way, self.inner_steps, self.inner_rate, self.order = n_way, inner_steps, inner_rate, order
         self.encoder = Encoder(input_shape, None, filters, partial(nn.GroupNorm, 1), pools)
         self.head = nn.Linear(self.encoder.out_features, n_way)
+        self.normalise = nn.BatchNorm1d(self.encoder.out_features, affine=False)
         self.lstm = nn.LSTM(self.encoder.out_features + n_way, hidden)
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
         self.classifier = nn.Linear(hidden, n_way)
@@ -101,6 +109,7 @@ class PretrainedCNNLSTM(Learner):
 
     def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            features = self.encoder(x)  # [T, B, D]
+            features = self.encoder(x).flatten(0, 1)
+        features = self.normalise(features).unflatten(0, x.shape[:2]) / math.sqrt(features.shape[1])  # [T, B, D]
         h, last = self.lstm(torch.cat([features, one_hot(y_seen, self.n_way)], dim=-1), state)
         return self.classifier(h), LSTMState(*last)
