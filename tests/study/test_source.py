@@ -12,11 +12,8 @@ from metamemory.study.runs import Run
 from metamemory.study.source import PACKAGE, closure, digest, essence
 
 STAGES = yaml.safe_load((project_root() / "dvc.yaml").read_text())["stages"]
-SHARED_FOLDERS = (
-    "nn/",
-    "kernels/",
-    "models/bases/",
-)  # shared by learners: a stage names the folder, the digest only what is imported
+# Shared by learners: a stage names the folder, the digest only what is imported.
+SHARED_FOLDERS = ("nn/", "kernels/", "models/bases/")
 
 
 def names(paths):
