@@ -1,0 +1,45 @@
+"""Counting labels, without a look at the drawings: what an accuracy has to be compared with.
+
+Where every class comes equally often, the one whose label was shown least is the likeliest to come:
+
+    logit_k = -(times that label k was shown)
+
+That is more than one in K, and it is where every learner with a memory stays at first, before it binds drawings to
+labels: the plateau of its training.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metamemory.models.learner import Learner, one_hot
+
+
+class Counts(NamedTuple):
+    """How often each label was shown, [batch, n_way] float32."""
+
+    shown: Tensor
+
+
+class Counting(Learner):
+    """The label shown least; nothing to train.
+
+    Args:
+        input_shape: (channel, height, width), of no matter.
+        n_way: labels.
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int):
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(n_way), persistent=False)
+
+    def initial_state(self, batch: int) -> Counts:
+        return Counts(self.zero.expand(batch, -1))
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Counts) -> tuple[Tensor, Counts]:
+        shown = state.shown + one_hot(y_seen_t, len(self.zero))
+        return -shown, Counts(shown)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        return -one_hot(y_seen, len(self.zero)).cumsum(dim=0)
