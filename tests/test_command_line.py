@@ -30,7 +30,7 @@ def test_list_names_every_run_and_the_headline(capsys):
     assert main(["list", "--scale", "paper"]) == 0
     assert "paper/online_few_shot/cl_lstm/omniglot/seed0" in capsys.readouterr().out
     assert main(["list", "--headline", "--scale", "smoke"]) == 0
-    methods = ("nearest_neighbour", "lstm", "cl_lstm")
+    methods = ("counting", "nearest_neighbour", "lstm", "cl_lstm")
     assert capsys.readouterr().out.split() == [f"online_few_shot@smoke-{method}-omniglot-0" for method in methods]
 
 

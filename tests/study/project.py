@@ -1,10 +1,13 @@
 """A temporary copy of the project that tests can run and break."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 from metamemory.study.parameters import project_root
 
@@ -32,7 +35,7 @@ class Project:
                 shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
             else:
                 shutil.copy(source, root / part)
-        self.edit("params.yaml", "scale: laptop", f"scale: {scale}")
+        self._cut_down(scale)
         (root / ".dvc").mkdir()
         shutil.copy(project_root() / ".dvc" / "config", root / ".dvc" / "config")
         self.run("git", "init", "-q")
@@ -40,6 +43,18 @@ class Project:
         self.run("python", "-m", "metamemory", "data")
         self.run("dvc", "add", "-q", "data")
         self.commit("data")
+
+    def _cut_down(self, scale: str) -> None:
+        """All methods of the first experiment on its first data set, and one run of each other experiment."""
+        values = yaml.safe_load((self.root / "params.yaml").read_text())
+        values["scale"] = scale
+        first, *others = values["experiments"].values()
+        first["settings"] = dict(list(first["settings"].items())[:1])
+        for other in others:
+            for part in ("methods", "settings"):
+                other[part] = dict(list(other[part].items())[-1:])
+        # by way of JSON, so that what the file writes once and refers to is written out
+        (self.root / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False))
 
     def edit(self, path: str, old: str, new: str) -> None:
         text = (self.root / path).read_text()

@@ -68,6 +68,32 @@ def test_a_verdict_claims_no_more_than_was_run(monkeypatch, scale, title, high, 
     assert tables.verdict(group) == expected
 
 
+@pytest.mark.parametrize(
+    ("scale", "above", "below", "verdict"),
+    [
+        ("laptop", (0.8, 0.9), (0.6, 0.7), "not decided: reduced size"),
+        ("paper", (0.8, 0.9), (0.6, 0.7), "reproduced"),
+        ("paper", (0.6, 0.7), (0.8, 0.9), "not reproduced"),
+        ("paper", (0.6, 0.8), (0.7, 0.9), "not decided: intervals overlap"),
+    ],
+)
+def test_a_claim_is_decided_by_intervals(monkeypatch, scale, above, below, verdict):
+    from metamemory.study.results import Result
+    from metamemory.study.runs import Run
+
+    ends = {"cl_lstm": above, "lstm": below}
+
+    def groups(experiment, setting, root):
+        return [Group([Result(Run(scale, experiment, m, setting), {"data": {"title": "Omniglot"}})]) for m in ends]
+
+    monkeypatch.setattr(tables, "groups", groups)
+    monkeypatch.setattr(
+        Group, "accuracy", lambda self, shot: Interval(sum(ends[self.run.method]) / 2, *ends[self.run.method], "seeds")
+    )
+    row = tables.claims_table().splitlines()[2]
+    assert "an LSTM on pixels" in row and "+11.5, +5.0, +3.9" in row and f"| {verdict} " in row
+
+
 def test_a_table_lines_up():
     assert tables.markdown(["a", "n"], [["x", "1"], ["long", "10"]]).splitlines() == [
         "| a    |  n |",

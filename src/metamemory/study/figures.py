@@ -21,6 +21,7 @@ COLOURS = {
     "cl_lstm": "#D55E00",
     "lstm": "#0072B2",
     "nearest_neighbour": "#767676",
+    "counting": "#BBBBBB",
     "ntm": "#009E73",
     "apl": "#E69F00",
     "opn": "#56B4E9",

@@ -52,10 +52,56 @@ TABLE_3 = {
     (5, True): _at((6, 7, 8), (55.2, 0.3), (56.4, 0.0), (57.4, 0.4)),
 }
 
+
+class Claim(NamedTuple):
+    """That one run is better than another at some shots: what is said, (experiment, method, setting) of both, and the
+    paper's difference at each shot."""
+
+    text: str
+    better: tuple[str, str, str]
+    worse: tuple[str, str, str]
+    differences: dict[int, float]
+
+
+def _claim(text, better, worse, above, below, shots) -> Claim:
+    return Claim(text, better, worse, {shot: above[shot].mean - below[shot].mean for shot in shots})
+
+
+def _table_1_claim(text: str, worse: str, data: str, shots: tuple[int, ...]) -> Claim:
+    ours, theirs = (("online_few_shot", method, data) for method in ("cl_lstm", worse))
+    return _claim(text, ours, theirs, TABLE_1[data]["cl_lstm"], TABLE_1[data][worse], shots)
+
+
+# What the same paper concludes from these tables (sections 4.1 and 4.2).
+CLAIMS = [
+    _table_1_claim("CL+LSTM is better than an LSTM on pixels, Omniglot", "lstm", "omniglot", (1, 5, 8)),
+    _table_1_claim("CL+LSTM is better than prototypes (CPM), Omniglot", "cpm", "omniglot", (1, 5, 8)),
+    _table_1_claim("CL+LSTM is better than prototypes (CPM) at many shots, CIFAR-FS", "cpm", "cifar_fs", (5, 8)),
+    _claim(
+        "labels shown to the first layer too are better than to the LSTM alone",
+        *(("online_few_shot", "cl_lstm", "omniglot"), ("label_injection", "cl_lstm", "lstm")),
+        *(TABLE_2[row] for row in [("online_few_shot", "cl_lstm", "omniglot"), ("label_injection", "cl_lstm", "lstm")]),
+        (1, 5, 8),
+    ),
+    _claim(
+        "that is better than a CNN pre-trained with MAML below the LSTM",
+        *(("online_few_shot", "cl_lstm", "omniglot"), ("online_few_shot", "cnn_lstm", "omniglot")),
+        *(TABLE_2[("online_few_shot", method, "omniglot")] for method in ("cl_lstm", "cnn_lstm")),
+        (1, 5, 8),
+    ),
+    _claim(
+        "training at a delay of 1 first helps a delay of 5, CIFAR-FS",
+        *(("delayed_labels", "cl_lstm", f"cifar_fs_delay_5{ending}") for ending in ("_pretrained", "")),
+        *(TABLE_3[(5, True)], TABLE_3[(5, False)]),
+        (6, 7, 8),
+    ),
+]
+
 # The same paper, section 4.3: FLOPs of one forward step, 1 multiply-add = 2 FLOPs.
 CL_LSTM_FLOPS = 0.40e9
 
 TITLES = {
+    "counting": "Counting labels",
     "nearest_neighbour": "Nearest neighbour",
     "lstm": "LSTM",
     "ntm": "NTM",

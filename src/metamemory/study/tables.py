@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metamemory.study import papers
-from metamemory.study.papers import Reported
+from metamemory.study.papers import Claim, Reported
+from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
 from metamemory.training.statistics import Interval
 
@@ -111,6 +112,38 @@ def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
         name = (str(delay), "at a delay of 1" if pretrained else "–")
         rows.append(Row(name, reported if data == "cifar_fs" else None, groups("delayed_labels", setting, root)))
     return comparison(["delay", "pre-training"], (6, 7, 8), rows, runs_of_paper=2)
+
+
+def claims_table(root: Path = Path(".")) -> str:
+    """What the main paper concludes, and how it stands here, at the largest scale at which both runs are."""
+    lines = []
+    for claim in papers.CLAIMS:
+        shots = list(claim.differences)
+        paper = ", ".join(f"{100 * difference:+.1f}" for difference in claim.differences.values())
+        ours, verdict = _difference(claim, shots, root)
+        lines.append([claim.text, ", ".join(map(str, shots)), paper, ours, verdict])
+    return markdown(["claim", "shots", "paper, points", "this study, points", "verdict"], lines)
+
+
+def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, str]:
+    """Our own difference in points of a per cent, with its scale; and what may be said."""
+    better, worse = (
+        {each.run.scale: each for each in groups(experiment, setting, root) if each.run.method == method}
+        for experiment, method, setting in (claim.better, claim.worse)
+    )
+    scale = next((each for each in reversed(SCALES) if each in better and each in worse), None)
+    if scale is None:
+        return "not run", "not run"
+    above, below = ([group.accuracy(shot) for shot in shots] for group in (better[scale], worse[scale]))
+    points = ", ".join(f"{100 * (a.mean - b.mean):+.1f}" for a, b in zip(above, below, strict=True))
+    shown = f"{points} ({scale} scale, {better[scale].data})"
+    if scale != "paper" or "stand-in" in better[scale].data:
+        return shown, "not decided: reduced size"
+    if all(a.low > b.high for a, b in zip(above, below, strict=True)):
+        return shown, "reproduced"
+    if any(a.high < b.low for a, b in zip(above, below, strict=True)):
+        return shown, "not reproduced"
+    return shown, "not decided: intervals overlap"
 
 
 def recipe_table(root: Path = Path(".")) -> str:
