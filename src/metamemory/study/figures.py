@@ -104,6 +104,62 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
     return figure
 
 
+def calibration(results: Sequence[Result]) -> Figure:
+    """Accuracy and mean confidence against the shot, and the calibration error; a colour a method."""
+    figure, (sure, error) = plt.subplots(1, 2, figsize=(9, 3.6))
+    for result in results:
+        tint, shown = colour(result.run.method), result.example
+        shots = range(len(shown["confidence"]))
+        sure.plot(shots, [100 * row["accuracy"] for row in result.by_shot], color=tint, marker="o", markersize=4)
+        sure.plot(shots, [100 * each for each in shown["confidence"]], color=tint, linestyle="--")
+        error.plot(
+            shots, [100 * each for each in shown["calibration_error"]], color=tint, marker="o", markersize=4,
+            label=papers.title(result.run.method),
+        )  # fmt: skip
+    sure.plot([], [], color=MUTED, marker="o", markersize=4, label="accuracy")
+    sure.plot([], [], color=MUTED, linestyle="--", label="mean confidence")
+    for axes, name in ((sure, "%"), (error, "expected calibration error, points of %")):
+        axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel=name)
+        axes.legend(fontsize="small")
+    sure.set_ylim(0, 102)
+    error.set_ylim(0, None)
+    figure.tight_layout()
+    return figure
+
+
+LAYER_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")  # from the first layer up
+
+
+def layers(result: Result) -> Figure:
+    """Accuracy by shot with the state of one part reset before every step, and frozen from a step on."""
+    figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    shown = result.example
+    titles = (
+        ("reset", "state reset before every step"),
+        ("frozen", f"state frozen from step {shown['frozen_after']} on"),
+    )
+    for axes, (kind, title) in zip(both, titles, strict=True):
+        axes.plot([100 * row["accuracy"] for row in result.by_shot], color="black", label="as trained")
+        for (part, accuracy), tint in zip(shown[kind].items(), LAYER_COLOURS, strict=True):
+            axes.plot([100 * each for each in accuracy], color=tint, marker="o", markersize=3, label=part)
+        axes.set(xlabel="labelled samples of the class seen before (shot)", ylim=(0, 102))
+        axes.set_title(title, fontsize="medium")
+    both[0].set_ylabel("accuracy, %")
+    both[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.tight_layout()
+    return figure
+
+
+def moved(result: Result) -> Figure:
+    """How far the label of each step moves the state of each part, as a share of its length."""
+    figure, axes = plt.subplots(figsize=(7, 3.6))
+    for (part, share), tint in zip(result.example["moved"].items(), LAYER_COLOURS, strict=True):
+        axes.plot(range(1, len(share)), [100 * each for each in share[1:]], color=tint, label=part)
+    axes.set(xlabel="step", ylabel="moved by the label, % of the state's length", ylim=(0, None))
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
     """The first steps of one episode as the learner meets it: drawing, label shown with it, answer wanted."""
     steps = min(steps, len(sample.y))

@@ -92,6 +92,8 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         "source": source.digest(source.closure(run.modules)),
         "data": data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data").digest,
     }
+    if "trained" in config:  # the run looks at what another has trained
+        digests["trained"] = _file_digest(run.root / config["trained"].format(method=run.method, seed=run.seed))
     fingerprint = _sha256([digests, run.seed])
     if not again and finished(run) == fingerprint:
         print(f"{run.place}: finished before, with the same configuration, code and data")
@@ -120,7 +122,7 @@ def finished(run: Run) -> str | None:
     """The fingerprint that the finished run was made with; None if it is not finished or its model is lost."""
     with suppress(OSError, ValueError, KeyError):
         manifest = read_manifest(run)
-        if hashlib.sha256(run.model.read_bytes()).hexdigest() == manifest["model"]:
+        if _file_digest(run.model) == manifest["model"]:
             return manifest["fingerprint"]
     return None
 
@@ -165,7 +167,7 @@ def _record(run: Run, outcome: Outcome, config, digests, fingerprint, device, se
             **{name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "metamemory")},
         },
         "git": _git_state(run.root),
-        "model": hashlib.sha256(run.model.read_bytes()).hexdigest(),
+        "model": _file_digest(run.model),
     }
     _write_json(run.result("manifest.json"), manifest)
 
@@ -189,6 +191,11 @@ def _write_rows(path: Path, rows: list[dict], header: list[str]) -> None:
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str | None:
+    """None where there is no such file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def hardware(device: torch.device) -> str:

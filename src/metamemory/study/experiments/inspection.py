@@ -1,0 +1,118 @@
+"""What a trained learner does with its memory, beyond what Babu et al. 2021 show: on test episodes, without training.
+
+Calibration of every learner by shot; and of a CL+LSTM, what its accuracy is with the state of one layer reset before
+every step or frozen after two appearances of each class, and how far labels move the state of each layer.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from metamemory import data
+from metamemory.errors import UserError
+from metamemory.models import build
+from metamemory.models.learner import Learner
+from metamemory.study import inspection
+from metamemory.study.experiments import Context, Outcome
+from metamemory.tasks import Episode, OnlineFewShot
+from metamemory.training.evaluation import score_by_shot
+from metamemory.training.statistics import bootstrap
+
+TEST_SEED = 20_000_000  # the test episodes of `online_few_shot`
+
+
+@torch.no_grad()
+def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome:
+    """Inspect one trained learner.
+
+    `config` has the sections `data`, `task`, `evaluation` and `model` of the run that trained it, and `trained`: its
+    model, below the top of the project.
+    """
+    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
+    indices = images.splits[config["data"]["split"]]["test"]
+    task = OnlineFewShot(
+        images.images[indices].to(context.device), **{**config["task"], "rotations": False, "augment": False}
+    )
+    learner = build(method, tuple(images.images.shape[2:]), task.n_way, task.delay, config.get("model", {})).to(
+        context.device
+    )
+    path = context.data.parent / config["trained"].format(method=method, seed=seed)
+    try:
+        learner.load_state_dict(load_file(path, device=str(context.device)))
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: run online_few_shot of {method} first") from None
+    learner.eval()
+
+    generator = torch.Generator(context.device).manual_seed(TEST_SEED)
+    evaluation, episodes = config["evaluation"], []
+    for _ in range(evaluation["episodes"] // evaluation["batch_size"]):
+        episodes.append(task.sample(evaluation["batch_size"], generator))
+
+    def accuracy(answer: Callable[[Episode], torch.Tensor]) -> np.ndarray:
+        rows = [
+            score_by_shot(answer(each).argmax(-1) == each.y, each.shot, each.y >= 0, task.presentations)
+            for each in episodes
+        ]
+        return torch.cat(rows).numpy()
+
+    intact = accuracy(lambda each: learner(each.x, each.y_seen))
+    intervals = [bootstrap(column, over="episodes") for column in intact.T]
+    told = [inspection.told_apart(learner(each.x, each.y_seen), each) for each in episodes]
+    together = {name: torch.cat([each[name] for each in told], dim=1) for name in told[0]}
+    shot = torch.cat([each.shot for each in episodes], dim=1)
+    errors = inspection.by_shot(together, shot, task.presentations, inspection.calibration_error)
+    sure = inspection.by_shot(together, shot, task.presentations, lambda confidence, right: confidence.mean().item())
+
+    found: dict[str, Any] = {"calibration_error": errors, "confidence": sure}
+    if method == "cl_lstm":
+        found |= _layers(learner, episodes, accuracy, task)
+    return Outcome(
+        learner=learner,
+        metrics={f"calibration_error_{k}_shot": round(error, 5) for k, error in enumerate(errors)},
+        by_shot=[
+            {"shot": k, "accuracy": each.mean, "low": each.low, "high": each.high} for k, each in enumerate(intervals)
+        ],
+        example=_rounded(found),
+        facts={
+            "data": {
+                "name": images.name,
+                "title": images.title,
+                "digest": images.digest,
+                "size": config["data"]["size"],
+            },
+            "test_episodes": evaluation["episodes"],
+            "test_seed": TEST_SEED,
+            "interval": "95 % bootstrap over test episodes",
+        },
+    )
+
+
+def _layers(learner: Learner, episodes: list[Episode], accuracy: Callable, task: OnlineFewShot) -> dict[str, Any]:
+    """Accuracy by shot with each part of the state reset or frozen; how far labels move each part."""
+    after = 2 * task.n_way
+    altered = {"reset": {}, "frozen": {}}
+    for part in inspection.parts(learner):
+        for kind, alter in (
+            ("reset", partial(inspection.reset, learner, part)),
+            ("frozen", partial(inspection.frozen, part, after)),
+        ):
+            scores = accuracy(lambda each, alter=alter: inspection.answers(learner, each, alter()))
+            altered[kind][part] = np.nanmean(scores, axis=0).tolist()
+    moved = [inspection.moved_by_labels(learner, each) for each in episodes[:4]]
+    return {
+        **altered,
+        "frozen_after": after,
+        "moved": {part: np.mean([each[part] for each in moved], axis=0).tolist() for part in moved[0]},
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [round(each, 4) for each in value]
+    return value
