@@ -19,6 +19,7 @@ from torch.nn import functional as fn
 from metamemory.kernels import least_recently_used
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
+from metamemory.models import available, build
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.models.learner import one_hot
 from metamemory.models.mann import MANN
@@ -27,6 +28,7 @@ from metamemory.tasks import OnlineFewShot
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
 STREAM = 10_000  # steps
+LONG = 1_000  # steps of an episode in which learners are compared
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
@@ -157,6 +159,36 @@ def streaming(age: int) -> Callable[[], None]:
     return steps
 
 
+def online(name: str) -> dict[str, float]:
+    """Milliseconds of a step at batch 1 and kilobytes of state, of a learner at full size: at the start of an episode
+    and after `LONG` steps."""
+    learner = build(name, (1, SIZE, SIZE), N_WAY, 1, {}).eval()
+    state, found = learner.initial_state(1), {}
+
+    @torch.no_grad()
+    def milliseconds(steps: int) -> float:
+        nonlocal state
+        times = []
+        for t in range(steps):
+            x, label = torch.rand(1, 1, SIZE, SIZE), torch.tensor([t % N_WAY])
+            began = time.perf_counter()
+            _, state = learner.step(x, label, state)
+            times.append(1000 * (time.perf_counter() - began))
+        return statistics.median(times)
+
+    for moment, before in (("early", 5), ("late", LONG - 55)):
+        milliseconds(before)
+        found[f"milliseconds_{moment}"] = round(milliseconds(25), 3)
+        found[f"kilobytes_{moment}"] = round(_bytes(state) / 1000, 1)
+    return found
+
+
+def _bytes(state: object) -> int:
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    return sum(map(_bytes, state))
+
+
 def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each variant in each round, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
@@ -221,6 +253,7 @@ def main() -> None:
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,
+        "online": {name: online(name) for name in available() if name != "counting"},
         "ratios": [{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows],
         "median_seconds": {name: round(statistics.median(each), 5) for name, each in seconds.items()},
     }

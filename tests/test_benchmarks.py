@@ -22,6 +22,8 @@ def small(monkeypatch):
     monkeypatch.setattr(speed, "BATCH", 2)
     monkeypatch.setattr(speed, "FILTERS", 4)
     monkeypatch.setattr(speed, "STREAM", 20)
+    monkeypatch.setattr(speed, "LONG", 60)
+    monkeypatch.setattr(speed, "available", lambda: ["lstm", "nearest_neighbour"])
 
 
 def test_the_plain_loop_is_the_same_model():
@@ -69,4 +71,7 @@ def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text())
     assert len(report["ratios"]) == 8 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert report["online"]["lstm"]["kilobytes_early"] == report["online"]["lstm"]["kilobytes_late"]
+    grows = report["online"]["nearest_neighbour"]
+    assert 1.5 * grows["kilobytes_early"] < grows["kilobytes_late"]
     assert "plain loop / fast" in capsys.readouterr().out

@@ -181,6 +181,7 @@ def cost_table(root: Path = Path(".")) -> str:
         "episodes",
         "training FLOPs",
         "minutes",
+        "episodes/s",
         "hardware",
     ]
     rows = []
@@ -196,6 +197,7 @@ def cost_table(root: Path = Path(".")) -> str:
                     f"{manifest['training_episodes']:,}",
                     f"{manifest['training_flops'] / 1e15:.3f} P",
                     f"{manifest['training_seconds'] / 60:.1f}",
+                    f"{manifest['training_episodes'] / max(manifest['training_seconds'], 1e-9):,.0f}",
                     manifest["hardware"],
                 ]
             )
@@ -214,6 +216,24 @@ def speed_table(root: Path = Path(".")) -> str:
         f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
         f"{report['hardware']}, torch {report['torch']}."
     )
+
+
+def online_table(root: Path = Path(".")) -> str:
+    """What a step costs each learner at full size as an episode grows to 1,000 steps; measured by `make bench`."""
+    path = root / "results" / "speed" / "cpu.json"
+    if not path.exists():
+        return "Not measured here: `make bench`."
+    report = json.loads(path.read_text())
+    rows = [
+        [
+            papers.title(name),
+            *(f"{each[f'milliseconds_{moment}']:.2f}" for moment in ("early", "late")),
+            *(f"{each[f'kilobytes_{moment}']:,.1f}" for moment in ("early", "late")),
+        ]
+        for name, each in sorted(report["online"].items(), key=lambda item: item[1]["milliseconds_early"])
+    ]
+    header = ["method", "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
+    return f"{markdown(header, rows)}\n\nOne stream, 28×28, 5-way, full size; {report['hardware']}."
 
 
 def verdict(group: Group) -> str:
