@@ -108,9 +108,9 @@ def test_editing_a_learner_changes_its_own_stage_only(project):
 
 
 def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
-    project.edit("params.yaml", "filters: 4", "filters: 5")
-    assert changed_stages(project) == {"online_few_shot@smoke-cl_lstm-omniglot-0"}
-    project.edit("params.yaml", "filters: 5", "filters: 4")
+    project.edit("params.yaml", "episodes: 800000", "episodes: 800001")
+    assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
+    project.edit("params.yaml", "episodes: 800001", "episodes: 800000")
 
 
 def test_a_learner_is_added_with_one_file_and_one_line(project):
