@@ -29,8 +29,8 @@ COLOURS = {
     "snail": "#882255",
     "transformer": "#332288",
     "mann": "#117733",
-    "cnn_lstm": "#999933",
-    "cnn_f_lstm": "#DDCC77",
+    "cnn_lstm": "#44AA99",
+    "cnn_f_lstm": "#999933",
 }
 SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
@@ -61,7 +61,7 @@ def colour(method: str) -> str:
 def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
     """Accuracy against the number of labelled samples seen, with 95 % intervals, and the paper's values."""
     figure, axes = plt.subplots(figsize=(7, 4.2))
-    for group in groups:
+    for group in _best_first(groups):
         shots = range(len(group.results[0].by_shot))
         intervals = [group.accuracy(shot) for shot in shots]
         tint = colour(group.run.method)
@@ -76,20 +76,25 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
     axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
     axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
     axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.27), fontsize="small")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return figure
+
+
+def _best_first(groups: Sequence[Group]) -> list[Group]:
+    """In the order in which lines end, from above, so that a legend beside them reads as they do."""
+    return sorted(groups, key=lambda group: -group.results[0].by_shot[-1]["accuracy"])
 
 
 def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
     """Validation accuracy at one shot against episodes trained on and against time; a line a seed."""
-    figure, (by_episodes, by_time) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for group in groups:
+    figure, (by_episodes, by_time) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    for group in _best_first(groups):
         label = papers.title(group.run.method)
         for history in (result.history for result in group.results if result.history):
             accuracy = [100 * row[f"accuracy_{shot}_shot"] for row in history]
             tint = colour(group.run.method)
-            by_episodes.plot([row["episodes"] for row in history], accuracy, color=tint, label=label)
-            by_time.plot([row["seconds"] / 60 for row in history], accuracy, color=tint)
+            by_episodes.plot([row["episodes"] for row in history], accuracy, color=tint)
+            by_time.plot([row["seconds"] / 60 for row in history], accuracy, color=tint, label=label)
             label = None
     for axes in (by_episodes, by_time):
         axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
@@ -99,7 +104,7 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
         xlabel="training episodes", xscale="log", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102)
     )
     by_time.set(xlabel="training time, minutes")
-    by_episodes.legend(loc="upper left", fontsize="small")
+    by_time.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     figure.tight_layout()
     return figure
 
