@@ -147,7 +147,7 @@ def layers(result: Result) -> Figure:
         axes.plot([100 * row["accuracy"] for row in result.by_shot], color="black", label="as trained")
         for (part, accuracy), tint in zip(shown[kind].items(), LAYER_COLOURS, strict=True):
             axes.plot([100 * each for each in accuracy], color=tint, marker="o", markersize=3, label=part)
-        axes.set(xlabel="labelled samples of the class seen before (shot)", ylim=(0, 102))
+        axes.set(xlabel="labelled samples seen before (shot)", ylim=(0, 102))
         axes.set_title(title, fontsize="medium")
     both[0].set_ylabel("accuracy, %")
     both[1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

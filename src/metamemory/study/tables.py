@@ -8,7 +8,7 @@ from typing import NamedTuple
 from metamemory.study import papers
 from metamemory.study.papers import Claim, Reported
 from metamemory.study.parameters import SCALES
-from metamemory.study.results import Group, groups
+from metamemory.study.results import Group, Result, groups
 from metamemory.training.statistics import Interval
 
 SHOTS = (1, 5, 8)
@@ -234,6 +234,17 @@ def online_table(root: Path = Path(".")) -> str:
     ]
     header = ["method", "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
     return f"{markdown(header, rows)}\n\nOne stream, 28×28, 5-way, full size; {report['hardware']}."
+
+
+def parts_table(result: Result, shot: int = 5) -> str:
+    """What the memory of each part of a CL+LSTM is worth: accuracy at one shot with its state reset, and frozen."""
+    whole, shown = result.by_shot[shot]["accuracy"], result.example
+    rows = [["none", *[f"{100 * whole:.1f}"] * 2]]
+    rows += [
+        [part, *(f"{100 * shown[kind][part][shot]:.1f}" for kind in ("reset", "frozen"))] for part in shown["reset"]
+    ]
+    frozen = f"{shot}-shot, %, it frozen from step {shown['frozen_after']} on"
+    return markdown(["part altered", f"{shot}-shot, %, its state reset before every step", frozen], rows)
 
 
 def verdict(group: Group) -> str:
