@@ -261,8 +261,15 @@ def verdict(group: Group) -> str:
 def print_report(root: Path = Path(".")) -> None:
     """All tables on the terminal."""
     print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
-    for setting, name in (("omniglot", "Omniglot"), ("cifar_fs", "CIFAR-FS")):
-        print(f"Online few-shot learning, 5-way, {name} (Babu et al. 2021, Table 1)\n{table_1(setting, root)}\n")
+    for title, table in (
+        ("Online few-shot learning, 5-way, Omniglot (Babu et al. 2021, Table 1)", table_1("omniglot", root)),
+        ("The same, CIFAR-FS", table_1("cifar_fs", root)),
+        ("Where labels are shown, Omniglot (Table 2)", table_2(root)),
+        ("Delayed labels, CIFAR-FS (Table 3)", table_3("cifar_fs", root)),
+        ("The same, Omniglot", table_3("omniglot", root)),
+        ("What the paper concludes", claims_table(root)),
+    ):
+        print(f"{title}\n{table}\n")
     if groups("online_few_shot", None, root):
         print(cost_table(root))
     else:
