@@ -10,7 +10,7 @@ from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory_network import memory_network, memory_network_reference
 
 compiled = pytest.mark.skipif(
-    native.library("least_recently_used", torch.float32) is None, reason="no C compiler on this machine"
+    native.library("least_recently_used", torch.float32, HEADS=1, WIDTH=2) is None, reason="no C compiler here"
 )
 
 
@@ -68,9 +68,9 @@ def test_without_a_compiler_it_is_the_formulas():
 @given(
     batch=st.integers(1, 3),
     units=st.integers(1, 9),
-    heads=st.integers(1, 4),
+    heads=st.sampled_from([1, 3]),  # compiled for each
     slots=st.integers(4, 40),
-    width=st.integers(2, 17),  # of a width of 1 every cosine is 1 or -1, and gradients are rounding
+    width=st.sampled_from([2, 9, 16]),  # of a width of 1 every cosine is 1 or -1, and gradients are rounding
 )
 def test_a_step_in_c_equals_the_formulas_from_any_state(batch, units, heads, slots, width):
     assert_equal(arguments(1, batch, units, heads, slots, width, torch.float32), 1e-4)

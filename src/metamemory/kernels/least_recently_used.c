@@ -6,18 +6,25 @@
 
 #include "functions.h"
 
+/* Loops over heads and over the width of a slot are short: the compiler is told their lengths, HEADS and WIDTH. */
+enum { heads = HEADS, width = WIDTH, LANES = 8 };
+
 static const float TINY = 1e-6f; /* beside the product of two norms */
 
-static inline float dot(long n, const float *restrict a, const float *restrict b) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (long k = 0; k < n; k++) sum += a[k] * b[k];
-    return sum;
+static inline float dot(const float *restrict a, const float *restrict b) {
+    float sums[LANES] = {0}, sum = 0; /* in lanes, since the order of a single sum would have to be kept */
+    long k = 0;
+    for (; k + LANES <= width; k += LANES)
+        for (int lane = 0; lane < LANES; lane++) sums[lane] += a[k + lane] * b[k + lane];
+    for (; k < width; k++) sum += a[k] * b[k];
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
+    return sum + sums[0];
 }
 
-static inline void add(long n, float factor, const float *restrict a, float *restrict sum) {
+static inline void add(float factor, const float *restrict a, float *restrict sum) {
 #pragma omp simd
-    for (long k = 0; k < n; k++) sum[k] += factor * a[k];
+    for (long k = 0; k < width; k++) sum[k] += factor * a[k];
 }
 
 /* The `count` smallest of usage, in order; of equals the first. */
@@ -39,7 +46,7 @@ static int among(long count, const int64_t *least, long i) {
 }
 
 /* Writes all that stands after `used`. */
-void forward(long batch, long heads, long slots, long width, double decay, const float *all_keys,
+void forward(long batch, long slots, double decay, const float *all_keys,
              const float *all_gates, const float *all_old, const float *all_reading_before, const float *all_used,
              float *all_memory, float *all_reading, float *all_usage, float *all_writing, float *all_norms,
              int64_t *all_least, float *all_reads) {
@@ -52,11 +59,8 @@ void forward(long batch, long heads, long slots, long width, double decay, const
         float *reading = all_reading + b * heads * slots, *writing = all_writing + b * heads * slots;
         float *reads = all_reads + b * heads * width, *norms = all_norms + b * slots;
         int64_t *least = all_least + b * heads;
-        float key_norms[heads], totals[heads];
-        for (long r = 0; r < heads; r++) {
-            key_norms[r] = sqrtf(dot(width, keys + r * width, keys + r * width));
-            totals[r] = 0;
-        }
+        float key_norms[heads];
+        for (long r = 0; r < heads; r++) key_norms[r] = sqrtf(dot(keys + r * width, keys + r * width));
         smallest(slots, heads, used, least);
         for (long i = 0; i < slots; i++) {
             float *row = memory + i * width, fresh = among(heads, least, i);
@@ -66,11 +70,11 @@ void forward(long batch, long heads, long slots, long width, double decay, const
                 float w = gates[r] * reading_before[r * slots + i] + (1 - gates[r]) * fresh;
                 writing[r * slots + i] = w;
                 usage[i] += w;
-                add(width, w, keys + r * width, row);
+                add(w, keys + r * width, row);
             }
-            norms[i] = sqrtf(dot(width, row, row));
+            norms[i] = sqrtf(dot(row, row));
             for (long r = 0; r < heads; r++) { /* a cosine is at most 1: no need to take off the largest */
-                float cosine = dot(width, keys + r * width, row) / (key_norms[r] * norms[i] + TINY);
+                float cosine = dot(keys + r * width, row) / (key_norms[r] * norms[i] + TINY);
                 reading[r * slots + i] = cosine;
             }
         }
@@ -82,7 +86,7 @@ void forward(long batch, long heads, long slots, long width, double decay, const
             for (long i = 0; i < slots; i++) {
                 weights[i] /= total;
                 usage[i] += weights[i];
-                add(width, weights[i], memory + i * width, read);
+                add(weights[i], memory + i * width, read);
             }
         }
     }
@@ -90,7 +94,7 @@ void forward(long batch, long heads, long slots, long width, double decay, const
 
 /* The way back. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
    step, and leave as those before it. */
-void backward(long batch, long heads, long slots, long width, const float *all_keys, const float *all_gates,
+void backward(long batch, long slots, const float *all_keys, const float *all_gates,
               const float *all_reading_before, const float *all_memory, const float *all_reading,
               const float *all_writing, const float *all_norms, const int64_t *all_least, const float *all_d_reads,
               float *all_d_memory, float *all_d_reading, float *all_d_keys, float *all_d_gates) {
@@ -109,11 +113,11 @@ void backward(long batch, long heads, long slots, long width, const float *all_k
             const float *weights = reading + r * slots;
             float mean = 0;
             for (long i = 0; i < slots; i++) {
-                d_cosines[r][i] = d_reading[r * slots + i] + dot(width, d_reads + r * width, memory + i * width);
+                d_cosines[r][i] = d_reading[r * slots + i] + dot(d_reads + r * width, memory + i * width);
                 mean += weights[i] * d_cosines[r][i];
             }
             for (long i = 0; i < slots; i++) d_cosines[r][i] = weights[i] * (d_cosines[r][i] - mean);
-            key_norms[r] = sqrtf(dot(width, keys + r * width, keys + r * width));
+            key_norms[r] = sqrtf(dot(keys + r * width, keys + r * width));
             d_gates[r] = 0;
             for (long k = 0; k < width; k++) d_keys[r * width + k] = 0;
         }
@@ -124,16 +128,16 @@ void backward(long batch, long heads, long slots, long width, const float *all_k
                 const float *key = keys + r * width;
                 float *d_key = d_keys + r * width;
                 float below = key_norms[r] * norms[i] + TINY, d = d_cosines[r][i] / below;
-                float cosine = dot(width, key, row) / below;
-                add(width, reading[r * slots + i], d_reads + r * width, d_row);
-                add(width, d, key, d_row);
-                add(width, d, row, d_key);
-                if (norms[i] > 0) add(width, -d * cosine * key_norms[r] / norms[i], row, d_row);
-                if (key_norms[r] > 0) add(width, -d * cosine * norms[i] / key_norms[r], key, d_key);
+                float cosine = dot(key, row) / below;
+                add(reading[r * slots + i], d_reads + r * width, d_row);
+                add(d, key, d_row);
+                add(d, row, d_key);
+                if (norms[i] > 0) add(-d * cosine * key_norms[r] / norms[i], row, d_row);
+                if (key_norms[r] > 0) add(-d * cosine * norms[i] / key_norms[r], key, d_key);
             }
             for (long r = 0; r < heads; r++) {
-                float d_writing = dot(width, d_row, keys + r * width);
-                add(width, writing[r * slots + i], d_row, d_keys + r * width);
+                float d_writing = dot(d_row, keys + r * width);
+                add(writing[r * slots + i], d_row, d_keys + r * width);
                 d_gates[r] += d_writing * (reading_before[r * slots + i] - fresh);
                 d_reading[r * slots + i] = gates[r] * d_writing;
             }

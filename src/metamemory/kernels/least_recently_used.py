@@ -69,8 +69,7 @@ def forward(
         after, found, reads: to be written; reads is [B, R, W]. All contiguous; nothing may overlap.
     """
     if (compiled := _compiled(keys)) is not None:
-        shape = (*after.reading.shape, keys.shape[-1])
-        native.call(compiled.forward, *shape, float(decay), keys, gates, *before, *after, *found, reads)
+        native.call(compiled.forward, *after.usage.shape, float(decay), keys, gates, *before, *after, *found, reads)
         return
     read, memory, access = access_reference(keys, gates, before, decay)
     for target, value in zip((reads, *after, *found), (read, *memory, *access), strict=True):
@@ -90,9 +89,8 @@ def backward(
         d_keys, d_gates: to be written.
     """
     if (compiled := _compiled(keys)) is not None:
-        shape = (*after.reading.shape, keys.shape[-1])
         saved = (keys, gates, before.reading, after.slots, after.reading, *found)
-        native.call(compiled.backward, *shape, *saved, d_reads, d_slots, d_reading, d_keys, d_gates)
+        native.call(compiled.backward, *after.usage.shape, *saved, d_reads, d_slots, d_reading, d_keys, d_gates)
         return
     with torch.enable_grad():
         inputs = [each.detach().requires_grad_() for each in (keys, gates, before.slots, before.reading)]
@@ -127,4 +125,6 @@ def _norm(x: Tensor) -> Tensor:
 
 def _compiled(keys: Tensor) -> ctypes.CDLL | None:
     on_cpu = keys.device.type == "cpu" and keys.dtype == torch.float32
-    return native.library("least_recently_used", torch.float32) if on_cpu else None
+    if not on_cpu:
+        return None
+    return native.library("least_recently_used", torch.float32, HEADS=keys.shape[1], WIDTH=keys.shape[2])
