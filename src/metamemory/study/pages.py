@@ -57,9 +57,12 @@ def ordering(groups: list[Group]) -> str:
         ours.append(f"{100 * here:+.1f}")
         theirs.append(f"{100 * there:+.1f}")
     episodes = [by_method[method].results[0].manifest["training_episodes"] for method in ("cl_lstm", "lstm")]
-    decided = by_method["cl_lstm"].run.scale == "paper" and by_method["cl_lstm"].data == "Omniglot"
     return (
         f"CL+LSTM against the LSTM, in points of accuracy at {', '.join(map(str, SHOTS))} shots: {', '.join(ours)}; "
         f"in the paper {', '.join(theirs)}. They were trained on {episodes[0]:,} and {episodes[1]:,} episodes. "
-        + ("" if decided else "At this size and budget **the paper's ordering is not decided**.")
+        + (
+            ""
+            if by_method["cl_lstm"].comparable
+            else "At this size and budget **the paper's ordering is not decided**."
+        )
     )

@@ -57,6 +57,11 @@ class Group:
         """The data set as captions name it; a stand-in says so."""
         return self.results[0].manifest["data"]["title"]
 
+    @property
+    def comparable(self) -> bool:
+        """Whether it was made at the paper's size and on its data: only then can it decide anything about the paper."""
+        return self.run.scale == "paper" and "stand-in" not in self.data
+
     def accuracy(self, shot: int) -> Interval:
         """k-shot accuracy: over seeds where there are several, else over the episodes of the one."""
         rows = [result.by_shot[shot] for result in self.results]
@@ -80,10 +85,13 @@ def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
             yield Result(run, read_manifest(run))
 
 
-def groups(experiment: str, setting: str | None = None, root: Path = Path(".")) -> list[Group]:
+def groups(
+    experiment: str, setting: str | None = None, root: Path = Path("."), method: str | None = None
+) -> list[Group]:
     """Finished runs put together over seeds, of the largest scale first, as pages and tables show them.
 
-    Those of one setting, or of all. Smoke runs claim nothing and are left out, unless they are all there is.
+    Those of one setting and one method, or of all. Smoke runs claim nothing and are left out, unless they are all
+    there is.
     """
     together: dict[tuple, list[Result]] = {}
     for result in finished(root, experiment):
@@ -93,7 +101,7 @@ def groups(experiment: str, setting: str | None = None, root: Path = Path(".")) 
     shown = sorted((Group(seeds) for seeds in together.values()), key=lambda group: -SCALES.index(group.run.scale))
     if any(group.run.scale != "smoke" for group in shown):
         shown = [group for group in shown if group.run.scale != "smoke"]
-    return [group for group in shown if setting in (None, group.run.setting)]
+    return [group for group in shown if setting in (None, group.run.setting) and method in (None, group.run.method)]
 
 
 def by_scale(experiment: str, setting: str, root: Path = Path(".")) -> dict[str, list[Group]]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metamemory.study import papers
 from metamemory.study.papers import Claim, Reported
@@ -98,7 +98,7 @@ def table_2(root: Path = Path(".")) -> str:
     for experiment, method, setting in dict.fromkeys(addresses):
         pretrained = "MAML" if method.startswith("cnn") else "–"
         where = INJECTED.get(setting, "CL-1, LSTM" if method == "cl_lstm" else "LSTM")
-        ours = [each for each in groups(experiment, setting, root) if each.run.method == method]
+        ours = groups(experiment, setting, root, method)
         reported = papers.TABLE_2.get((experiment, method, setting))
         rows.append(Row((papers.title(method), pretrained, where), reported, ours))
     return comparison(["method", "pre-training", "labels shown to"], SHOTS, rows, runs_of_paper=3)
@@ -128,7 +128,7 @@ def claims_table(root: Path = Path(".")) -> str:
 def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, str]:
     """Our own difference in points of a per cent, with its scale; and what may be said."""
     better, worse = (
-        {each.run.scale: each for each in groups(experiment, setting, root) if each.run.method == method}
+        {each.run.scale: each for each in groups(experiment, setting, root, method)}
         for experiment, method, setting in (claim.better, claim.worse)
     )
     scale = next((each for each in reversed(SCALES) if each in better and each in worse), None)
@@ -137,7 +137,7 @@ def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, st
     above, below = ([group.accuracy(shot) for shot in shots] for group in (better[scale], worse[scale]))
     points = ", ".join(f"{100 * (a.mean - b.mean):+.1f}" for a, b in zip(above, below, strict=True))
     shown = f"{points} ({scale} scale, {better[scale].data})"
-    if scale != "paper" or "stand-in" in better[scale].data:
+    if not better[scale].comparable:
         return shown, "not decided: reduced size"
     if all(a.low > b.high for a, b in zip(above, below, strict=True)):
         return shown, "reproduced"
@@ -204,12 +204,17 @@ def cost_table(root: Path = Path(".")) -> str:
     return markdown(header, rows)
 
 
+def _speed(root: Path) -> dict[str, Any] | None:
+    """What `make bench` wrote; None where it has not been run."""
+    path = root / "results" / "speed" / "cpu.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def speed_table(root: Path = Path(".")) -> str:
     """The ratios that `make bench` measured, with where and on what; a hint where it has not been run."""
-    path = root / "results" / "speed" / "cpu.json"
-    if not path.exists():
+    report = _speed(root)
+    if report is None:
         return "Speed has not been measured here: `make bench`."
-    report = json.loads(path.read_text())
     rows = [[row["what"], f"{row['ratio']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"] for row in report["ratios"]]
     return (
         f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest'], rows)}\n\n"
@@ -220,10 +225,9 @@ def speed_table(root: Path = Path(".")) -> str:
 
 def online_table(root: Path = Path(".")) -> str:
     """What a step costs each learner at full size as an episode grows to 1,000 steps; measured by `make bench`."""
-    path = root / "results" / "speed" / "cpu.json"
-    if not path.exists():
+    report = _speed(root)
+    if report is None:
         return "Not measured here: `make bench`."
-    report = json.loads(path.read_text())
     rows = [
         [
             papers.title(name),
@@ -252,7 +256,7 @@ def verdict(group: Group) -> str:
     reported = papers.TABLE_1.get(group.run.setting, {}).get(group.run.method)
     if not reported:
         return "not in the paper"
-    if group.run.scale != "paper" or "stand-in" in group.data:
+    if not group.comparable:
         return "not comparable: reduced size"
     missed = [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation]
     return f"below the paper at {', '.join(f'{shot}-shot' for shot in missed)}" if missed else "reproduced"
