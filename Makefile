@@ -78,7 +78,8 @@ study: data
 	fi && echo "Runs at scale $(SCALE): $${targets:-all}" && dvc repro $$targets
 	@$(MAKE) --no-print-directory book
 
-# A page may read any result, so anything newer than the start of the last good build rebuilds the book.
+# A page may read any result, so anything newer than the start of the last good build rebuilds all pages: Sphinx looks
+# at their own text only.
 book: data
 	@if [ -f $(PAGE) ] && [ -f book/_build/.built ] && [ -z "$$(find $(SHOWN) \( -name _build -o -name __pycache__ \
 	    -o -name .ipynb_checkpoints -o -name '*.egg-info' \) -prune -o -type f -newer book/_build/.built -print)" ]; then \
@@ -86,7 +87,7 @@ book: data
 	else \
 	  echo "Building the book (its pages are executed: a minute or two)" \
 	  && mkdir -p book/_build && rm -f book/_build/.built && touch book/_build/.started \
-	  && jupyter-book build -W -n --keep-going -q book > /dev/null \
+	  && jupyter-book build --all -W -n --keep-going -q book > /dev/null \
 	  && mv book/_build/.started book/_build/.built; \
 	fi
 	@echo "Open $(CURDIR)/$(PAGE)"
