@@ -255,7 +255,7 @@ def verdict(group: Group) -> str:
     """How a group stands to the paper's Table 1, in words that claim no more than was run."""
     reported = papers.TABLE_1.get(group.run.setting, {}).get(group.run.method)
     if not reported:
-        return "not in the paper"
+        return "not in the paper's table"
     if not group.comparable:
         return "not comparable: reduced size"
     missed = [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation]
