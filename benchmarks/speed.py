@@ -21,10 +21,10 @@ from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models import available, build
 from metamemory.models.cl_lstm import CLLSTM
-from metamemory.models.learner import one_hot
 from metamemory.models.mann import MANN
+from metamemory.nn.labels import one_hot
 from metamemory.study.runs import hardware
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
 STREAM = 10_000  # steps

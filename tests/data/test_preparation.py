@@ -172,7 +172,7 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
 
 
 def test_refuses_an_unknown_name(origin, root):
-    with pytest.raises(UserError, match="'omniglott'.*omniglot, glyphs, cifar_fs, scenes"):
+    with pytest.raises(UserError, match="'omniglott'.*omniglot, cifar_fs, glyphs, scenes"):
         prepare(["omniglot", "omniglott"], root)
     assert not root.exists()
 

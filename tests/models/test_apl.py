@@ -8,7 +8,7 @@ import torch
 
 from metamemory.errors import UserError
 from metamemory.models.apl import APL
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.flops import flops_per_step
 
 SMALL = {"filters": 8, "features": 6, "slots": 5, "neighbours": 3, "label_features": 4, "layers": 2, "size": 4}

@@ -6,7 +6,8 @@ import torch
 from metamemory.errors import UserError
 from metamemory.models.cnn_f_lstm import CNNFLSTM
 from metamemory.models.cnn_lstm import CNNLSTM
-from metamemory.tasks import OnlineFewShot, SupportQuery
+from metamemory.tasks.online_few_shot import OnlineFewShot
+from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.flops import flops_per_step
 
 SIZES = {"filters": 4, "hidden": 8, "pools": 1}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from metamemory.models.cpm import CPM
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.flops import flops_per_step
 
 

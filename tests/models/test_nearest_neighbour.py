@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metamemory.models.nearest_neighbour import NearestNeighbour
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 
 
 @pytest.mark.parametrize("delay", [1, 3, 20])

@@ -51,7 +51,7 @@ def by_the_equations(ntm, x, y_seen):
     weights = [np.eye(ntm.rows)[0] for _ in range(heads)]
     reads, logits = np.zeros(ntm.read_heads * ntm.width), []
     for x_t, y_t in zip(x, y_seen, strict=True):
-        label = np.array([float(y_t == way) for way in range(ntm.n_way)])
+        label = np.array([float(y_t == way) for way in range(ntm.labels.n_way)])
         gates = linear(ntm.from_input, np.concatenate([x_t, label]))
         gates = gates + linear(ntm.from_before, np.concatenate([h, reads]))
         i, f, g, o = np.split(gates, 4)

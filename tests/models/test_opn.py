@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metamemory.models.opn import OPN
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.flops import flops_per_step
 
 

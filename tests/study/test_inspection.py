@@ -5,7 +5,7 @@ import torch
 
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.study import inspection
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamemory.errors import UserError
-from metamemory.tasks import OnlineFewShot
 from metamemory.tasks.few_shot import augmented
-from metamemory.tasks.online_few_shot import delayed, shots
+from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
 
 
 def generator(seed=0):
@@ -53,6 +52,16 @@ def test_a_drawing_is_of_its_class_and_never_shown_twice(images):
             assert (character, drawing) not in met
             met.add((character, drawing))
         assert len(set(class_of_label.values())) == 4
+
+
+def test_few_classes_are_spread_over_all(images):
+    """And turned only after they were chosen."""
+    task = OnlineFewShot(images, n_way=2, presentations=1, classes=3, rotations=True)
+    every = len(images) // 3
+    assert torch.equal(task.images[:3], images[[0, every, 2 * every]])
+    assert len(task.images) == 12
+    with pytest.raises(UserError, match="classes is 1000"):
+        OnlineFewShot(images, n_way=2, presentations=1, classes=1000)
 
 
 def test_labels_are_dealt_anew(images):

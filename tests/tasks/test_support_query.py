@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.tasks import SupportQuery
+from metamemory.tasks.support_query import SupportQuery
 
 
 def generator(seed=0):

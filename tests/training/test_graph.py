@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metamemory.models.lstm import LSTM
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.loop import Training, update
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a GPU")

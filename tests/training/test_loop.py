@@ -9,7 +9,7 @@ import torch
 from metamemory.errors import UserError
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.models.lstm import LSTM
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training import loop
 from metamemory.training.evaluation import evaluate
 from metamemory.training.loop import Stage, Training, settings_of, train
@@ -40,11 +40,13 @@ def run(images, checkpoint, minutes=math.inf, settings=SETTINGS, learner=None, s
     return learner, train(learner, stages, validation(images), settings, 0, checkpoint, minutes)
 
 
-def test_stopping_and_going_on_changes_no_bit(images, tmp_path):
-    whole, at_end = run(images, tmp_path / "whole.pt")
+@pytest.mark.parametrize("optimiser", loop.OPTIMISERS)
+def test_stopping_and_going_on_changes_no_bit(images, tmp_path, optimiser):
+    settings = dataclasses.replace(SETTINGS, optimiser=optimiser, weight_decay=1e-4)
+    whole, at_end = run(images, tmp_path / "whole.pt", settings=settings)
     slices = 0
     while True:  # a slice of no minutes ends at the first checkpoint: one update
-        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0)
+        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0, settings=settings)
         slices += 1
         if at is not None:
             break
@@ -114,3 +116,5 @@ def test_unknown_settings_are_refused():
         settings_of({"episodes": 1, "learnin_rate": 1}, "here")
     with pytest.raises(UserError, match="here: episodes is missing"):
         settings_of({}, "here")
+    with pytest.raises(UserError, match="here: optimiser is 'adma'; choose from adam, rmsprop, sgd"):
+        settings_of({"episodes": 1, "optimiser": "adma"}, "here")

@@ -12,8 +12,23 @@ from torch import Tensor
 from metamemory.data import store
 from metamemory.errors import UserError
 
-TITLES = {"omniglot": "Omniglot", "glyphs": "glyphs", "cifar_fs": "CIFAR-FS", "scenes": "scenes"}
-STAND_INS = {"omniglot": "glyphs", "cifar_fs": "scenes"}  # data set -> the embedded one used where it cannot be had
+TITLES = {
+    "omniglot": "Omniglot",
+    "glyphs": "glyphs",
+    "cifar_fs": "CIFAR-FS",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "scenes": "scenes",
+    "fss1000": "FSS-1000",
+    "silhouettes": "silhouettes",
+}
+STAND_INS = {  # data set -> the embedded one used where it cannot be had
+    "omniglot": "glyphs",
+    "cifar_fs": "scenes",
+    "cifar10": "scenes",
+    "cifar100": "scenes",
+    "fss1000": "silhouettes",
+}
 CACHE = ".cache"  # beside the root
 PARTIAL = ".partial"  # ending of the temporary folders in it
 

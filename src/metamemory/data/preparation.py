@@ -58,13 +58,14 @@ def prepare(
     root, names = Path(root), list(names)
     mirror = str(mirror or os.environ.get("METAMEMORY_MIRROR", ""))
     for name in names:
-        if name not in TITLES:
-            raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
+        if name not in {**ORIGINALS, **EMBEDDED}:
+            raise UserError(f"unknown data set {name!r}: choose from {', '.join([*ORIGINALS, *EMBEDDED])}")
     with _workspace(root) as workspace:
         for name in names:
             log(f"{name}: {_prepare(name, root, mirror, workspace)}")
+        needed = {STAND_INS.get(name, name) for name in names if not store.exists(root / name)}
         for real, stand_in in STAND_INS.items():
-            if stand_in not in names and store.exists(root / real) and store.exists(root / stand_in):
+            if stand_in not in {*names, *needed} and store.exists(root / real) and store.exists(root / stand_in):
                 shutil.rmtree(root / stand_in)  # it stood in for what has come since
 
 

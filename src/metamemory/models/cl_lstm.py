@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
+from metamemory.nn.labels import one_hot
 from metamemory.nn.precision import product_type
 
 
@@ -103,14 +104,7 @@ class CLLSTM(Learner):
         cl = tuple(layer.initial_state(batch, size) for layer, size in zip(self.cl, self.sizes, strict=True))
         return CLLSTMState(cl, (zero, zero))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: CLLSTMState) -> tuple[Tensor, CLLSTMState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: CLLSTMState) -> tuple[Tensor, CLLSTMState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: CLLSTMState) -> tuple[Tensor, CLLSTMState]:
         label = one_hot(y_seen, self.n_way)  # [T, B, K]
         cl_states, skip = [], None
         for layer, (cl, size, cl_state) in enumerate(zip(self.cl, self.sizes, state.cl, strict=True), start=1):
@@ -129,6 +123,14 @@ class CLLSTM(Learner):
             features = torch.cat([features, label], dim=-1)
         h, lstm_state = self.lstm(features, state.lstm)
         return self.classifier(h), CLLSTMState(tuple(cl_states), lstm_state)
+
+    def predict(self, query_x: Tensor, state: CLLSTMState) -> Tensor:
+        """As in `Learner`, for all queries at once: each is a step from its own copy of the state."""
+        queries, batch = query_x.shape[:2]
+        cl = tuple(ConvLSTMState(*(each.repeat(queries, 1, 1, 1) for each in layer)) for layer in state.cl)
+        copies = CLLSTMState(cl, tuple(each.repeat(1, queries, 1) for each in state.lstm))
+        null = torch.full((queries * batch,), -1, device=query_x.device)
+        return self.step(query_x.flatten(0, 1), null, copies)[0].unflatten(0, (queries, batch))
 
     def _pool(self, x: Tensor, layer: int) -> Tensor:
         """What follows CL layer `layer`: 2x2 max pooling or nothing. [T, B, F, height, width]."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
+from metamemory.nn.labels import one_hot
 
 
 class Counts(NamedTuple):

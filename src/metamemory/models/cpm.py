@@ -25,8 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import one_hot
 from metamemory.nn.unseen import logits_with_unseen
 from metamemory.nn.waiting import until_labelled
 
@@ -109,14 +110,7 @@ class CPM(Learner):
             known=self.tau.new_zeros(batch, self.n_way, dtype=torch.bool),
         )
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: CPMState) -> tuple[Tensor, CPMState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: CPMState) -> tuple[Tensor, CPMState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: CPMState) -> tuple[Tensor, CPMState]:
         e = self.encoder(x)  # [T, B, D]
         r, lstm = self.lstm(e, state.lstm)
         h, m, g_e, g_h, beta, gamma = self.read(r).split(self.sizes, dim=-1)

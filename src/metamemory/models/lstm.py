@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
+from metamemory.nn.labels import Labels, labels_of
 
 
 class LSTMState(NamedTuple):
@@ -27,29 +28,22 @@ class LSTM(Learner):
 
     Args:
         input_shape: (channel, height, width).
-        n_way: labels.
+        n_way: how many labels, or how they are written (`nn.labels`).
         hidden: units of the LSTM.
         forget_bias: added to the forget gate at the start.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], n_way: int, hidden: int = 200, forget_bias: float = 1.0):
+    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200, forget_bias: float = 1.0):
         super().__init__()
-        self.n_way = n_way
-        self.lstm = nn.LSTM(torch.Size(input_shape).numel() + n_way, hidden)
+        self.labels = labels_of(n_way)
+        self.lstm = nn.LSTM(torch.Size(input_shape).numel() + self.labels.inputs, hidden)
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
-        self.classifier = nn.Linear(hidden, n_way)
+        self.classifier = nn.Linear(hidden, self.labels.outputs)
 
     def initial_state(self, batch: int) -> LSTMState:
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
         return LSTMState(zero, zero)
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        h, last = self.lstm(torch.cat([x.flatten(2), one_hot(y_seen, self.n_way)], dim=-1), state)
+    def run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        h, last = self.lstm(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1), state)
         return self.classifier(h), LSTMState(*last)

@@ -20,7 +20,8 @@ Shape legend: T steps, B batch, K ways.
 import torch
 from torch import Tensor, nn
 
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
+from metamemory.nn.labels import Labels, labels_of
 from metamemory.nn.memory_network import MemoryNetwork, MemoryNetworkState
 
 
@@ -29,14 +30,14 @@ class MANN(Learner):
 
     Args:
         input_shape: (channel, height, width).
-        n_way: K, labels.
+        n_way: K, how many labels, or how they are written (`nn.labels`).
         hidden, slots, width, heads, decay, forget_bias: of the `MemoryNetwork`.
     """
 
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
-        n_way: int,
+        input_shape: tuple[int, ...],
+        n_way: int | Labels,
         hidden: int = 200,
         slots: int = 128,
         width: int = 40,
@@ -45,22 +46,15 @@ class MANN(Learner):
         forget_bias: float = 1.0,
     ):
         super().__init__()
-        self.n_way = n_way
-        n_inputs = torch.Size(input_shape).numel() + n_way
+        self.labels = labels_of(n_way)
+        n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
         self.network = MemoryNetwork(n_inputs, hidden, slots, width, heads, decay, forget_bias)
-        self.classifier = nn.Linear(self.network.out_features, n_way)
+        self.classifier = nn.Linear(self.network.out_features, self.labels.outputs)
 
     def initial_state(self, batch: int) -> MemoryNetworkState:
         return self.network.initial_state(batch)
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
-        inputs = torch.cat([x.flatten(2), one_hot(y_seen, self.n_way)], dim=-1)
+    def run(self, x: Tensor, y_seen: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
+        inputs = torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)
         outputs, state = self.network(inputs, state)
         return self.classifier(outputs), state

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn import addressing
+from metamemory.nn.labels import Labels, labels_of
 
 
 class NTMState(NamedTuple):
@@ -56,7 +57,7 @@ class NTM(Learner):
 
     Args:
         input_shape: (channel, height, width).
-        n_way: K, the number of labels.
+        n_way: K, how many labels, or how they are written (`nn.labels`).
         hidden: units of the controller.
         rows, width: N and W of the memory.
         read_heads, write_heads: R and V.
@@ -74,8 +75,8 @@ class NTM(Learner):
 
     def __init__(
         self,
-        input_shape: tuple[int, int, int],
-        n_way: int,
+        input_shape: tuple[int, ...],
+        n_way: int | Labels,
         hidden: int = 200,
         rows: int = 128,
         width: int = 40,
@@ -90,17 +91,18 @@ class NTM(Learner):
             raise UserError(f"ntm: {', '.join(empty)} must be at least 1")
         if not 0 <= 2 * reach < rows:
             raise UserError(f"ntm: reach is {reach} and must be from 0 to {(rows - 1) // 2}, less than half the rows")
-        self.n_way, self.hidden, self.rows, self.width = n_way, hidden, rows, width
+        self.labels = labels_of(n_way)
+        self.hidden, self.rows, self.width = hidden, rows, width
         self.read_heads, self.write_heads = read_heads, write_heads
         # The gates' product with the input and with what the step before left, in the order i, f, g, o.
-        self.from_input = nn.Linear(torch.Size(input_shape).numel() + n_way, 4 * hidden)
+        self.from_input = nn.Linear(torch.Size(input_shape).numel() + self.labels.inputs, 4 * hidden)
         self.from_before = nn.Linear(hidden + read_heads * width, 4 * hidden, bias=False)
         nn.init.constant_(self.from_input.bias.data[hidden : 2 * hidden], forget_bias)
         # Of every head k, beta, g, s, gamma; the write heads come first. Then e and a of every write head.
         self.address_sizes = [width, 1, 1, 2 * reach + 1, 1]
         self.address = nn.Linear(hidden, (write_heads + read_heads) * sum(self.address_sizes))
         self.erase_add = nn.Linear(hidden, write_heads * 2 * width)
-        self.classifier = nn.Linear(hidden + read_heads * width, n_way)
+        self.classifier = nn.Linear(hidden + read_heads * width, self.labels.outputs)
 
     def initial_state(self, batch: int) -> NTMState:
         def zeros(*size: int) -> Tensor:
@@ -132,7 +134,7 @@ class NTM(Learner):
 
     def _input_part(self, x: Tensor, y_seen: Tensor) -> Tensor:
         """Of the gates: [T, B, 4 hidden]."""
-        return self.from_input(torch.cat([x.flatten(2), one_hot(y_seen, self.n_way)], dim=-1))
+        return self.from_input(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1))
 
     def _recur(self, u_t: Tensor, state: NTMState) -> NTMState:
         before = torch.cat([state.h, state.r.flatten(1)], dim=-1)

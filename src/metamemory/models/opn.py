@@ -21,8 +21,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import one_hot
 from metamemory.nn.unseen import logits_with_unseen
 from metamemory.nn.waiting import until_labelled
 
@@ -68,14 +69,7 @@ class OPN(Learner):
             counts=self.beta.new_zeros(batch, self.n_way),
         )
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: OPNState) -> tuple[Tensor, OPNState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: OPNState) -> tuple[Tensor, OPNState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: OPNState) -> tuple[Tensor, OPNState]:
         e = self.encoder(x)  # [T, B, D]
         labelled, waiting = until_labelled(state.waiting, e)
         of_class = one_hot(y_seen, self.n_way)  # [T, B, K]

@@ -28,9 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import one_hot
 
 
 class Attended(NamedTuple):
@@ -140,14 +141,7 @@ class SNAIL(Learner):
     def initial_state(self, batch: int) -> SNAILState:
         return SNAILState(tuple(block.initial_state(batch) for block in self.blocks))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
         z, states = torch.cat([self.encoder(x), one_hot(y_seen, self.n_way)], dim=-1), []
         for block, past in zip(self.blocks, state.blocks, strict=True):
             z, kept = block(z, past)

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend, rotate
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import one_hot
 
 
 class LayerState(NamedTuple):
@@ -105,14 +106,7 @@ class Transformer(Learner):
     def initial_state(self, batch: int) -> TransformerState:
         return TransformerState(tuple(layer.initial_state(batch) for layer in self.layers))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         embedded, states = self.encoder(x), []
         z = embedded + self.label(one_hot(y_seen, self.n_way).to(embedded.dtype))
         for layer, past in zip(self.layers, state.layers, strict=True):

@@ -1,7 +1,5 @@
-"""Distributions over episodes, sampled on the device."""
+"""Distributions over episodes, sampled on the device: one a file, so that a run depends on its own task alone."""
 
 from metamemory.tasks.episode import Episode, Score, Task
-from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.tasks.support_query import SupportQuery
 
-__all__ = ["Episode", "OnlineFewShot", "Score", "SupportQuery", "Task"]
+__all__ = ["Episode", "Score", "Task"]

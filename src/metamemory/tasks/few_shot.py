@@ -15,11 +15,16 @@ class FewShot:
     Args:
         images: [class, drawing, channel, height, width] uint8, the classes of one part of a split.
         n_way: classes in an episode.
+        classes: to take, spread evenly over those given; None for all. A beginning of a curriculum: with a few, to
+            tell drawings apart is soon learned, and what remains is to bind them to labels.
         rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
         augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
     """
 
-    def __init__(self, images: Tensor, n_way: int, rotations: bool, augment: bool):
+    def __init__(self, images: Tensor, n_way: int, classes: int | None, rotations: bool, augment: bool):
+        if classes is not None:
+            require("classes", classes, 1, images.shape[0], "the classes of this part of the split")
+            images = images[:: images.shape[0] // classes][:classes]
         if rotations:
             turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
             images = torch.cat(turns).contiguous()

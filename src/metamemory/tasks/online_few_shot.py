@@ -25,7 +25,7 @@ class OnlineFewShot(FewShot):
     A batch of episodes is one gather from the data set.
 
     Args:
-        images, n_way, rotations, augment: see `FewShot`.
+        images, n_way, classes, rotations, augment: see `FewShot`.
         presentations: drawings of each class in an episode, all different; the last is seen after
             `presentations - 1` others.
         delay: steps between a drawing and its label, at least 1.
@@ -37,10 +37,11 @@ class OnlineFewShot(FewShot):
         n_way: int,
         presentations: int,
         delay: int = 1,
+        classes: int | None = None,
         rotations: bool = False,
         augment: bool = False,
     ):
-        super().__init__(images, n_way, rotations, augment)
+        super().__init__(images, n_way, classes, rotations, augment)
         require("presentations", presentations, 1, images.shape[1], "the drawings of a class")
         require("delay", delay, 1, None, "a label is shown after its drawing has been named")
         self.presentations, self.delay = presentations, delay

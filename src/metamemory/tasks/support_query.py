@@ -23,15 +23,22 @@ class SupportQuery(FewShot):
     in both sets is the order of their classes and says nothing to a learner that answers each query on its own.
 
     Args:
-        images, n_way, rotations, augment: see `FewShot`.
+        images, n_way, classes, rotations, augment: see `FewShot`.
         k_shot: support samples of each class.
         n_query: queries of each class.
     """
 
     def __init__(
-        self, images: Tensor, n_way: int, k_shot: int, n_query: int, rotations: bool = False, augment: bool = False
+        self,
+        images: Tensor,
+        n_way: int,
+        k_shot: int,
+        n_query: int,
+        classes: int | None = None,
+        rotations: bool = False,
+        augment: bool = False,
     ):
-        super().__init__(images, n_way, rotations, augment)
+        super().__init__(images, n_way, classes, rotations, augment)
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the drawings of a class, and one is left to ask for")
         require("n_query", n_query, 1, images.shape[1] - k_shot, "the drawings of a class that are not in its support")
         self.k_shot, self.n_query = k_shot, n_query

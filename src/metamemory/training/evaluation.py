@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.tasks import OnlineFewShot
+from metamemory.tasks.online_few_shot import OnlineFewShot
 
 
 @dataclass(frozen=True)

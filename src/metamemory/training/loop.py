@@ -23,6 +23,7 @@ from metamemory.tasks import Score, Task
 from metamemory.training.files import write_atomically
 from metamemory.training.progress import Progress
 
+OPTIMISERS = ("adam", "rmsprop", "sgd")
 CHECKPOINT_SECONDS = 30.0  # between checkpoints
 LOOK_EVERY = 20  # updates between looks at the loss; each look waits for the device
 
@@ -34,8 +35,10 @@ class Training:
     Attributes:
         episodes: how many to train on, all stages of the curriculum together.
         batch_size: episodes an update.
-        learning_rate: Adam's, after the warm-up.
-        beta2: Adam's decay of the squared gradient, per update.
+        optimiser: "adam", "rmsprop" or "sgd", the last two with a momentum of 0.9.
+        learning_rate: after the warm-up.
+        beta2: decay of the squared gradient, per update, in Adam and RMSProp.
+        weight_decay: share of a weight that is added to its gradient.
         warmup: episodes over which the learning rate rises from 0.
         cooldown: share of all episodes, at the end, over which it falls linearly to 0.
         clip_norm: the gradient of the summed loss is scaled down to this norm.
@@ -47,8 +50,10 @@ class Training:
 
     episodes: int
     batch_size: int = 32
+    optimiser: str = "adam"
     learning_rate: float = 1e-3
     beta2: float = 0.999
+    weight_decay: float = 0.0
     warmup: int = 3200
     cooldown: float = 0.3
     clip_norm: float = 1.0
@@ -128,7 +133,7 @@ def train(
     generator = Generator(device).manual_seed(seed)
     on_gpu = device.type == "cuda"
     rate = torch.zeros((), device=device) if on_gpu else 0.0
-    optimiser = torch.optim.Adam(learner.parameters(), rate, (0.9, settings.beta2), capturable=on_gpu)
+    optimiser = _optimiser(learner, settings, rate)
     advance = import_module("metamemory.training.graph").CapturedUpdate() if on_gpu else update
     at = Position(loss=torch.zeros((), device=device), accuracy=torch.zeros((), device=device))
     if checkpoint.exists():
@@ -171,6 +176,17 @@ def update(
     torch.nn.utils.clip_grad_norm_(learner.parameters(), settings.clip_norm)
     optimiser.step()
     return Score(score.loss.detach(), score.accuracy)
+
+
+def _optimiser(learner: Learner, settings: Training, rate: float | Tensor) -> torch.optim.Optimizer:
+    """One whose rate can be changed inside a captured update, if it comes as a tensor."""
+    shared = {"params": learner.parameters(), "lr": rate, "weight_decay": settings.weight_decay}
+    capturable = isinstance(rate, Tensor)
+    if settings.optimiser == "sgd":  # always capturable
+        return torch.optim.SGD(**shared, momentum=0.9)
+    if settings.optimiser == "rmsprop":
+        return torch.optim.RMSprop(**shared, alpha=settings.beta2, momentum=0.9, capturable=capturable)
+    return torch.optim.Adam(**shared, betas=(0.9, settings.beta2), capturable=capturable)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -263,4 +279,7 @@ def settings_of(mapping: dict, where: str) -> Training:
         raise UserError(f"{where}: unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
     if "episodes" not in mapping:
         raise UserError(f"{where}: episodes is missing")
-    return Training(**mapping)
+    settings = Training(**mapping)
+    if settings.optimiser not in OPTIMISERS:
+        raise UserError(f"{where}: optimiser is {settings.optimiser!r}; choose from {', '.join(OPTIMISERS)}")
+    return settings

@@ -31,9 +31,10 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner, one_hot
+from metamemory.models.learner import Learner
 from metamemory.nn import maml
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import one_hot
 
 
 class LSTMState(NamedTuple):
@@ -100,14 +101,7 @@ class PretrainedCNNLSTM(Learner):
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
         return LSTMState(zero, zero)
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        logits, state = self._run(x_t[None], y_seen_t[None], state)
-        return logits[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self._run(x, y_seen, self.initial_state(x.shape[1]))[0]
-
-    def _run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    def run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.encoder(x).flatten(0, 1)
         features = self.normalise(features).unflatten(0, x.shape[:2]) / math.sqrt(features.shape[1])  # [T, B, D]

@@ -4,21 +4,23 @@ Calibration of every learner by shot; and of a CL+LSTM, what its accuracy is wit
 every step or frozen after two appearances of each class, and how far labels move the state of each layer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from metamemory import data
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study import inspection
-from metamemory.study.experiments import Context, Outcome
-from metamemory.tasks import Episode, OnlineFewShot
+from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.tasks import Episode
+from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import score_by_shot
 from metamemory.training.statistics import bootstrap
 
@@ -52,16 +54,9 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     for _ in range(evaluation["episodes"] // evaluation["batch_size"]):
         episodes.append(task.sample(evaluation["batch_size"], generator))
 
-    def accuracy(answer: Callable[[Episode], torch.Tensor]) -> np.ndarray:
-        rows = [
-            score_by_shot(answer(each).argmax(-1) == each.y, each.shot, each.y >= 0, task.presentations)
-            for each in episodes
-        ]
-        return torch.cat(rows).numpy()
-
-    intact = accuracy(lambda each: learner(each.x, each.y_seen))
-    intervals = [bootstrap(column, over="episodes") for column in intact.T]
-    told = [inspection.told_apart(learner(each.x, each.y_seen), each) for each in episodes]
+    logits = [learner(each.x, each.y_seen) for each in episodes]
+    intervals = [bootstrap(column, over="episodes") for column in _accuracy(logits, episodes, task).T]
+    told = [inspection.told_apart(each, episode) for each, episode in zip(logits, episodes, strict=True)]
     together = {name: torch.cat([each[name] for each in told], dim=1) for name in told[0]}
     shot = torch.cat([each.shot for each in episodes], dim=1)
     errors = inspection.by_shot(together, shot, task.presentations, inspection.calibration_error)
@@ -69,7 +64,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
     found: dict[str, Any] = {"calibration_error": errors, "confidence": sure}
     if method == "cl_lstm":
-        found |= _layers(learner, episodes, accuracy, task)
+        found |= _layers(learner, episodes, task)
     return Outcome(
         learner=learner,
         metrics={f"calibration_error_{k}_shot": round(error, 5) for k, error in enumerate(errors)},
@@ -78,20 +73,22 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         ],
         example=_rounded(found),
         facts={
-            "data": {
-                "name": images.name,
-                "title": images.title,
-                "digest": images.digest,
-                "size": config["data"]["size"],
-            },
-            "test_episodes": evaluation["episodes"],
-            "test_seed": TEST_SEED,
-            "interval": "95 % bootstrap over test episodes",
+            **facts.of_data(images, config["data"]["size"]),
+            **facts.of_test(evaluation["episodes"], TEST_SEED),
         },
     )
 
 
-def _layers(learner: Learner, episodes: list[Episode], accuracy: Callable, task: OnlineFewShot) -> dict[str, Any]:
+def _accuracy(logits: list[Tensor], episodes: list[Episode], task: OnlineFewShot) -> np.ndarray:
+    """[episode, shot] of the answers to batches of episodes."""
+    rows = [
+        score_by_shot(each.argmax(-1) == episode.y, episode.shot, episode.y >= 0, task.presentations)
+        for each, episode in zip(logits, episodes, strict=True)
+    ]
+    return torch.cat(rows).numpy()
+
+
+def _layers(learner: Learner, episodes: list[Episode], task: OnlineFewShot) -> dict[str, Any]:
     """Accuracy by shot with each part of the state reset or frozen; how far labels move each part."""
     after = 2 * task.n_way
     altered = {"reset": {}, "frozen": {}}
@@ -100,8 +97,8 @@ def _layers(learner: Learner, episodes: list[Episode], accuracy: Callable, task:
             ("reset", partial(inspection.reset, learner, part)),
             ("frozen", partial(inspection.frozen, part, after)),
         ):
-            scores = accuracy(lambda each, alter=alter: inspection.answers(learner, each, alter()))
-            altered[kind][part] = np.nanmean(scores, axis=0).tolist()
+            logits = [inspection.answers(learner, each, alter()) for each in episodes]
+            altered[kind][part] = np.nanmean(_accuracy(logits, episodes, task), axis=0).tolist()
     moved = [inspection.moved_by_labels(learner, each) for each in episodes[:4]]
     return {
         **altered,

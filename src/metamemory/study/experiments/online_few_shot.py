@@ -15,8 +15,9 @@ from metamemory import data
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
-from metamemory.study.experiments import Context, Outcome
-from metamemory.tasks import OnlineFewShot, SupportQuery
+from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.tasks.online_few_shot import OnlineFewShot
+from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
 from metamemory.training.loop import Position, Stage, settings_of, train
@@ -73,22 +74,10 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         history=trained.history,
         example=example(learner, test),
         facts={
-            "data": {
-                "name": images.name,
-                "title": images.title,
-                "digest": images.digest,
-                "size": config["data"]["size"],
-            },
-            "parameters": sum(each.numel() for each in learner.parameters()),
-            "flops_per_step": step,
-            # a backward pass costs about twice the forward one (Babu et al. 2021, section 4.3)
-            "training_flops": 3 * step * trained.steps,
-            "training_episodes": trained.episodes,
-            "training_seconds": round(trained.seconds, 1),
-            "stages_reached": f"{trained.stage + 1} of {len(curriculum)}",
-            "test_episodes": evaluation["episodes"],
-            "test_seed": TEST_SEED,
-            "interval": "95 % bootstrap over test episodes",
+            **facts.of_data(images, config["data"]["size"]),
+            **facts.of_learner(learner, step),
+            **facts.of_training(trained, step, len(curriculum)),
+            **facts.of_test(evaluation["episodes"], TEST_SEED),
         },
     )
 
