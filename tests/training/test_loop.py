@@ -105,10 +105,19 @@ def test_a_stage_of_so_many_episodes_ends_after_them(images, tmp_path):
 
 
 def test_the_learning_rate_rises_and_falls():
-    settings = Training(episodes=1000, batch_size=10, learning_rate=1.0, warmup=100, cooldown=0.5)
-    rates = [settings.rate(episodes) for episodes in range(0, 1000, 10)]
+    settings = Training(episodes=1000, batch_size=10, learning_rate=1.0, warmup=100, cooldown=0.5, curriculum_rate=0.25)
+    rates = [settings.rate(episodes, last_stage=True) for episodes in range(0, 1000, 10)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and rates[50] == 1.0
     assert rates[75] == pytest.approx(0.5) and rates[-1] == pytest.approx(0.02)
+    assert settings.rate(750, last_stage=False) == pytest.approx(0.125)
+
+
+def test_the_stages_before_the_last_have_their_share_of_the_rate(images, tmp_path, monkeypatch):
+    rates, set_rate = [], loop._set_rate
+    monkeypatch.setattr(loop, "_set_rate", lambda optimiser, rate: (rates.append(rate), set_rate(optimiser, rate)))
+    settings = dataclasses.replace(SETTINGS, warmup=0, cooldown=0, learning_rate=0.01, curriculum_rate=0.5)
+    run(images, tmp_path / "c.pt", settings=settings, stages=curriculum(images, episodes=40))
+    assert rates == [0.005] * 10 + [0.01] * 14
 
 
 def test_unknown_settings_are_refused():

@@ -41,6 +41,7 @@ class Training:
         weight_decay: share of a weight that is added to its gradient.
         warmup: episodes over which the learning rate rises from 0.
         cooldown: share of all episodes, at the end, over which it falls linearly to 0.
+        curriculum_rate: share of the learning rate before the last stage of the curriculum.
         clip_norm: the gradient of the summed loss is scaled down to this norm.
         advance_at: a stage of the curriculum is mastered when the running accuracy lies this share of the way
             from chance to perfect.
@@ -56,17 +57,18 @@ class Training:
     weight_decay: float = 0.0
     warmup: int = 3200
     cooldown: float = 0.3
+    curriculum_rate: float = 1.0
     clip_norm: float = 1.0
     advance_at: float = 0.6
     validations: int = 50
     validation_episodes: int = 200
 
-    def rate(self, episodes: int) -> float:
-        """The learning rate after so many episodes."""
+    def rate(self, episodes: int, last_stage: bool) -> float:
+        """The learning rate after so many episodes, in the last stage of the curriculum or before."""
         rise = min(1.0, (episodes + self.batch_size) / self.warmup) if self.warmup else 1.0
         left = (self.episodes - episodes) / self.episodes
         fall = min(1.0, left / self.cooldown) if self.cooldown else 1.0
-        return self.learning_rate * rise * fall
+        return self.learning_rate * rise * fall * (1.0 if last_stage else self.curriculum_rate)
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def train(
     with Progress(settings.episodes, at.episodes) as progress:
         while at.episodes < settings.episodes:
             task = curriculum[at.stage].task
-            _set_rate(optimiser, settings.rate(at.episodes))
+            _set_rate(optimiser, settings.rate(at.episodes, last_stage=at.stage == len(curriculum) - 1))
             learner.train()
             _count(advance(learner, task, settings, optimiser, generator), task, settings, at)
             at.seconds = seconds_before + time.monotonic() - began
