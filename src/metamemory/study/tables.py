@@ -153,7 +153,7 @@ def recipe_table(root: Path = Path(".")) -> str:
         history, manifest = group.results[0].history, group.results[0].manifest
         climbed = [
             next((f"{row['episodes'] / 1000:.0f}k" for row in history if row["stage"] >= stage), "–")
-            for stage in (2, 5)
+            for stage in (2, int(manifest["stages_reached"].split()[-1]))
         ]
         rows.append(
             [
@@ -168,6 +168,39 @@ def recipe_table(root: Path = Path(".")) -> str:
     rows.sort(key=lambda row: (row[0] != "as it is", -float(row[2].partition("\N{NO-BREAK SPACE}")[0])))
     header = ["changed", "1-shot, %", "5-shot, %", "second stage at", "last stage at", "stage at the end", "minutes"]
     return markdown(header, rows) if rows else "Not run: `dvc repro recipe`."
+
+
+def record_table(root: Path = Path(".")) -> str:
+    """How long CL+LSTM took to which accuracy, run by run, as speed records are reported."""
+    rows = []
+    for group in groups("online_few_shot", "omniglot", root, "cl_lstm"):
+        for result in group.results:
+            manifest, history = result.manifest, result.history
+            first = {mark: _first_at(history, mark) for mark in RECORD_MARKS}
+            shot = result.by_shot[5]
+            rows.append(
+                [
+                    group.run.scale,
+                    str(result.run.seed),
+                    manifest["hardware"],
+                    f"{manifest['training_episodes']:,}",
+                    f"{manifest['training_flops'] / 1e15:.3g}",
+                    f"{manifest['training_seconds'] / 60:.1f}",
+                    *(f"{row['seconds'] / 60:.1f}" if row else "–" for row in first.values()),
+                    percent(Interval(shot["accuracy"], shot["low"], shot["high"], over="episodes")),
+                ]
+            )
+    until = [f"minutes to {mark:.0%} in validation" for mark in RECORD_MARKS]
+    header = ["scale", "seed", "on", "episodes", "PFLOP", "minutes", *until, "5-shot in the test, %"]
+    return markdown(header, rows) if rows else "Not run: `make study`."
+
+
+RECORD_MARKS = (0.8, 0.85, 0.9)  # of 5-shot accuracy
+
+
+def _first_at(history: list[dict[str, float]], mark: float) -> dict[str, float] | None:
+    """The first row of a learning curve whose 5-shot accuracy is at least `mark`."""
+    return next((row for row in history if row["accuracy_5_shot"] >= mark), None)
 
 
 def cost_table(root: Path = Path(".")) -> str:
