@@ -176,7 +176,7 @@ def record_table(root: Path = Path(".")) -> str:
     for group in groups("online_few_shot", "omniglot", root, "cl_lstm"):
         for result in group.results:
             manifest, history = result.manifest, result.history
-            first = {mark: _first_at(history, mark) for mark in RECORD_MARKS}
+            first = {mark: first_at(history, mark) for mark in RECORD_MARKS}
             shot = result.by_shot[5]
             rows.append(
                 [
@@ -198,7 +198,7 @@ def record_table(root: Path = Path(".")) -> str:
 RECORD_MARKS = (0.8, 0.85, 0.9)  # of 5-shot accuracy
 
 
-def _first_at(history: list[dict[str, float]], mark: float) -> dict[str, float] | None:
+def first_at(history: list[dict[str, float]], mark: float) -> dict[str, float] | None:
     """The first row of a learning curve whose 5-shot accuracy is at least `mark`."""
     return next((row for row in history if row["accuracy_5_shot"] >= mark), None)
 
