@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -9,43 +10,16 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from metamemory.study.parameters import Parameters
+from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import finished
 from metamemory.study.runs import planned
 
 pytestmark = pytest.mark.slow
 
-LEARNER = '''"""Answers with the label that was shown last."""
-
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
-
-from metamemory.models.learner import Learner
-from metamemory.nn.labels import one_hot
-
-
-class Nothing(NamedTuple):
-    """Nothing to remember."""
-
-
-class LastLabel(Learner):
-    """Answers with the label that was shown last."""
-
-    def __init__(self, input_shape, n_way):
-        super().__init__()
-        self.n_way = n_way
-
-    def initial_state(self, batch):
-        return Nothing()
-
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state):
-        return one_hot(y_seen_t, self.n_way), state
-
-    def forward(self, x: Tensor, y_seen: Tensor):
-        return torch.stack([self.step(x_t, y_t, None)[0] for x_t, y_t in zip(x, y_seen, strict=True)])
-'''
+# the learner that the page on extending the study shows
+LEARNER = re.search(
+    r"```python\n# src/metamemory/models/last_label.py\n(.*?)```", (project_root() / "book/extend.md").read_text(), re.S
+)[1]
 
 
 def changed_stages(project):
