@@ -1,5 +1,5 @@
-"""CL-ResNet-20 (0.35×) (Babu et al. 2021, Table 5): ResNet-20 with a ConvLSTM in place of every convolution, and about a third
-of its filters. The method is in `bases.image_network`, the arrangement of layers in `bases.resnet`."""
+"""CL-ResNet-20 (0.35×) (Babu et al. 2021, Table 5): ResNet-20 with a ConvLSTM in place of every convolution, and about
+a third of its filters. The method is in `bases.image_network`, the arrangement of layers in `bases.resnet`."""
 
 from metamemory.models.bases.resnet import ResNet
 

@@ -1,5 +1,5 @@
-"""CL-VGG-11 (0.35×) (Babu et al. 2021, Table 5): VGG-11 with a ConvLSTM in place of every convolution, and about a third
-of its filters. The method is in `bases.image_network`, the arrangement of layers in `bases.vgg`."""
+"""CL-VGG-11 (0.35×) (Babu et al. 2021, Table 5): VGG-11 with a ConvLSTM in place of every convolution, and about
+a third of its filters. The method is in `bases.image_network`, the arrangement of layers in `bases.vgg`."""
 
 from metamemory.models.bases.vgg import VGG
 

@@ -61,13 +61,14 @@ class Normalisation(NamedTuple):
 
     @classmethod
     def of(cls, images: Tensor) -> "Normalisation":
-        """Of uint8 [..., channel, height, width]."""
-        levels = torch.arange(256, dtype=torch.float64) / 255
-        counts = [torch.bincount(each.flatten().long(), minlength=256).double() for each in images.unbind(-3)]
-        shares = torch.stack([each / each.sum() for each in counts]).cpu()
-        mean = shares @ levels
-        deviation = (shares @ levels**2 - mean**2).sqrt().clamp(min=1e-3)
-        return cls(*(each.float()[:, None, None].to(images.device) for each in (mean, deviation)))
+        """Of uint8 [class, image, channel, height, width]."""
+        moments = []
+        for of_class in images:  # one at a time: 8 bytes a pixel are many
+            x = of_class.double() / 255
+            moments.append(torch.stack([x.mean(dim=(0, 2, 3)), (x**2).mean(dim=(0, 2, 3))]))
+        mean, square = torch.stack(moments).mean(dim=0)
+        deviation = (square - mean**2).sqrt().clamp(min=1e-3)
+        return cls(mean.float()[:, None, None], deviation.float()[:, None, None])
 
 
 class Supervised:

@@ -29,8 +29,8 @@ EXAMPLES = 12  # test images that are shown with the answers to them
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train and evaluate one network.
 
-    `config` has the sections `data` (name, size), `task` (n_way, augment), `training` (of `Training`, whose episodes are
-    images here; validation is on at most `validation_episodes` of those held out), `evaluation` (batch_size) and
+    `config` has the sections `data` (name, size), `task` (n_way, augment), `training` (of `Training`, whose episodes
+    are images here; validation is on at most `validation_episodes` of those held out), `evaluation` (batch_size) and
     `model` (the learner's own settings).
     """
     found = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
