@@ -124,9 +124,10 @@ def _report(options: argparse.Namespace) -> None:
 
         write_readme()
     else:
-        from metamemory.study.tables import print_report
+        from metamemory.study import supervised, tables
 
-        print_report()
+        tables.print_report()
+        supervised.print_report()
 
 
 def _list(options: argparse.Namespace) -> None:
