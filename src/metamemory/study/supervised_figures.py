@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from metamemory.study import papers
 from metamemory.study.figures import MUTED, RIGHT, WRONG
@@ -65,9 +66,14 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
             axes.errorbar(x, mean, yerr=bar, color=colour, marker=mark, linestyle="none", label=label)
     by_parameters.plot([], [], "o", mfc="white", mec=MUTED, label="all parameters")
     by_parameters.plot([], [], "o", color=MUTED, label="those with a part in the answer")
-    by_parameters.set(xscale="log", xlabel="parameters, millions", ylabel="test accuracy, %")
+    by_parameters.set(xlabel="parameters, millions", ylabel="test accuracy, %")
     by_parameters.legend(fontsize="small")
-    by_flops.set(xscale="log", xlabel="MFLOPs an image")
+    by_flops.set(xlabel="MFLOPs an image")
+    for axes in (by_parameters, by_flops):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     by_flops.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     figure.tight_layout()
     return figure
