@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "Each comes from METAMEMORY_MIRROR, its original host, or an embedded stand-in, the first that works.",
         epilog="example: python -m metamemory data cifar_fs",
     )
-    prepare.add_argument("names", nargs="*", metavar="NAME", help="omniglot, cifar_fs, or a stand-in: glyphs, scenes")
+    prepare.add_argument(
+        "names", nargs="*", metavar="NAME", help="omniglot, cifar_fs, cifar10, or a stand-in: glyphs, scenes"
+    )
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)
 
@@ -122,9 +124,10 @@ def _report(options: argparse.Namespace) -> None:
 
         write_readme()
     else:
-        from metamemory.study.tables import print_report
+        from metamemory.study import supervised, tables
 
-        print_report()
+        tables.print_report()
+        supervised.print_report()
 
 
 def _list(options: argparse.Namespace) -> None:

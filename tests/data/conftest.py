@@ -8,12 +8,13 @@ import random
 import tarfile
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from metamemory.data import cifar_fs, glyphs, omniglot, scenes, store
+from metamemory.data import cifar10, cifar_fs, glyphs, omniglot, scenes, store
 
 NAMES = {
     "background": ("Abc/character01", "Abc/character02", "Xyz/character01"),
@@ -62,39 +63,44 @@ class Omniglot:
 
 
 class Cifar:
-    """A small CIFAR-100: a pack, and an archive as Python 2 wrote it, of which a test may change the members."""
+    """A small CIFAR: a pack, and an archive as Python 2 wrote it, of which a test may change the members."""
 
     numbers = {"train": (2, 9, 10, 11, 100), "test": (1, 3, 20)}  # of the files, in natural order
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, module: ModuleType):
         generator = np.random.default_rng(0)
-        names = ("apple", "bear", "wolf")
-        self.mirror, self.archive = folder / "mirror", folder / "host" / "cifar-100-python.tar.gz"
+        names, self.layout = ("apple", "bear", "wolf"), module.LAYOUT
+        self.mirror, self.archive = folder / "mirror", folder / "host" / next(iter(module.ARCHIVES))
         self.mirror.mkdir()
         self.archive.parent.mkdir()
         self.images = {name: [] for name in names}
-        self.members = {"meta": {"fine_label_names": list(names), "coarse_label_names": ["all"]}}
+        meta, key = self.layout.names
+        self.members = {meta: {key: list(names), "more": ["all"]}}
         entries = []
-        for member, numbers in self.numbers.items():
+        for (part, numbers), members in zip(self.numbers.items(), self.layout.parts, strict=True):
             rows = []
             for label, name in enumerate(names):
                 images = generator.integers(0, 256, (len(numbers), 32, 32, 3), dtype=np.uint8)
-                entries.append((member, name, images))
+                entries.append((part, name, images))
                 self.images[name].extend(images)
                 rows += [(label, f"{name}_s_{n}.png", image) for n, image in zip(numbers, images, strict=True)]
             random.Random(0).shuffle(rows)
-            labels, files, images = zip(*rows, strict=True)
-            data = np.stack(images).transpose(0, 3, 1, 2).reshape(len(rows), -1)
-            self.members[member] = {"data": data, "fine_labels": list(labels), "filenames": list(files)}
-        write_pack(self.mirror / "cifar100.zip", entries)
+            for start, member in enumerate(members):
+                self._add(member, rows[start :: len(members)])
+        write_pack(self.mirror / module.PACK, entries)
         self.write_archive()
         self.digest = digest({name: np.stack(images) for name, images in self.images.items()})
+
+    def _add(self, member: str, rows: list[tuple[int, str, np.ndarray]]) -> None:
+        labels, files, images = zip(*rows, strict=True)
+        data = np.stack(images).transpose(0, 3, 1, 2).reshape(len(rows), -1)
+        self.members[member] = {"data": data, self.layout.labels: list(labels), "filenames": list(files)}
 
     def write_archive(self) -> None:
         with tarfile.open(self.archive, "w:gz") as archive:
             for member, content in self.members.items():
                 data = content if isinstance(content, bytes) else python2_pickle(content)
-                header = tarfile.TarInfo(f"cifar-100-python/{member}")
+                header = tarfile.TarInfo(f"{self.layout.folder}/{member}")
                 header.size = len(data)
                 archive.addfile(header, io.BytesIO(data))
 
@@ -172,17 +178,27 @@ def origin(tmp_path, monkeypatch) -> Omniglot:
     return origin
 
 
+def _cifar(folder: Path, monkeypatch, module: ModuleType) -> Cifar:
+    folder.mkdir()
+    small = Cifar(folder, module)
+    monkeypatch.delenv("METAMEMORY_MIRROR", raising=False)
+    monkeypatch.setattr(module, "HOST", f"{small.archive.parent.as_uri()}/")
+    monkeypatch.setattr(module, "ARCHIVES", small.md5s)
+    monkeypatch.setattr(module, "DIGEST", small.digest)
+    return small
+
+
 @pytest.fixture
 def cifar(tmp_path, monkeypatch) -> Cifar:
     """A small data set in place of CIFAR-100, at the mirror `cifar.mirror` and at its host."""
-    (tmp_path / "cifar").mkdir()
-    cifar = Cifar(tmp_path / "cifar")
-    monkeypatch.delenv("METAMEMORY_MIRROR", raising=False)
-    monkeypatch.setattr(cifar_fs, "HOST", f"{cifar.archive.parent.as_uri()}/")
-    monkeypatch.setattr(cifar_fs, "ARCHIVES", cifar.md5s)
-    monkeypatch.setattr(cifar_fs, "DIGEST", cifar.digest)
     monkeypatch.setattr(cifar_fs, "splits", lambda classes: {"bertinetto": {"train": [0], "test": [1, 2]}})
-    return cifar
+    return _cifar(tmp_path / "cifar", monkeypatch, cifar_fs)
+
+
+@pytest.fixture
+def small_cifar10(tmp_path, monkeypatch) -> Cifar:
+    """A small data set in place of CIFAR-10, at its mirror and at its host."""
+    return _cifar(tmp_path / "cifar10", monkeypatch, cifar10)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The original archive is read as it is, and a pickle in it runs nothing."""
+"""The original archives are read as they are, and a pickle in it runs nothing."""
 
 import os
 import pickle
@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from metamemory.data import cifar_fs
+from metamemory.data import cifar10, cifar_fs
 from metamemory.errors import UserError
 
 
@@ -18,10 +18,26 @@ def assert_refused(cifar, match: str) -> None:
 
 
 def test_classes_come_by_name_and_images_by_file(cifar):
-    classes = dict(cifar_fs.read_archive(cifar.archive))
+    assert_read(cifar_fs.read_archive(cifar.archive), cifar.images)
+
+
+def test_the_five_parts_of_cifar10_are_put_together(small_cifar10):
+    assert [len(small_cifar10.members[f"data_batch_{number}"]["data"]) for number in range(1, 6)] == [3] * 5
+    assert_read(cifar10.read_archive(small_cifar10.archive), small_cifar10.images)
+
+
+def test_a_missing_part_of_cifar10_is_named(small_cifar10):
+    del small_cifar10.members["data_batch_4"]
+    small_cifar10.write_archive()
+    with pytest.raises(UserError, match="is not the archive of CIFAR-10 .*cifar-10-batches-py/data_batch_4.*fetch it"):
+        list(cifar10.read_archive(small_cifar10.archive))
+
+
+def assert_read(classes, expected) -> None:
+    classes = dict(classes)
     assert list(classes) == ["apple", "bear", "wolf"]
     for name, images in classes.items():
-        assert images.dtype == np.uint8 and np.array_equal(images, cifar.images[name])
+        assert images.dtype == np.uint8 and np.array_equal(images, expected[name])
 
 
 def test_a_pickle_of_today_is_read_too(cifar):

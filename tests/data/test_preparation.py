@@ -14,7 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from metamemory.data import cifar_fs, glyphs, load, omniglot, store
+from metamemory.data import cifar10, cifar_fs, glyphs, load, omniglot, store
 from metamemory.data.preparation import prepare
 from metamemory.errors import UserError
 
@@ -79,6 +79,14 @@ def test_all_sources_give_the_same_bytes(origin, tmp_path, serve):
     assert str(origin.mirror) in lines[0] and url in lines[1] and omniglot.HOST in lines[2]
 
 
+def test_both_sources_of_cifar10_give_the_same_bytes(small_cifar10, tmp_path):
+    for name, mirror in {"mirror": small_cifar10.mirror, "host": None}.items():
+        prepare(["cifar10"], tmp_path / name, mirror)
+    assert contents(tmp_path / "mirror/cifar10") == contents(tmp_path / "host/cifar10")
+    record = store.read_record(tmp_path / "host/cifar10")
+    assert record.digest == small_cifar10.digest and record.shape == (3, 8, 32, 32, 3) and record.splits == {}
+
+
 def test_both_sources_of_cifar_fs_give_the_same_bytes(cifar, tmp_path):
     for name, mirror in {"mirror": cifar.mirror, "host": None}.items():
         prepare(["cifar_fs"], tmp_path / name, mirror)
@@ -90,12 +98,13 @@ def test_both_sources_of_cifar_fs_give_the_same_bytes(cifar, tmp_path):
         assert np.array_equal(images, np.stack(original))
 
 
-def test_each_data_set_has_sources_of_its_own(cifar, origin, few_glyphs, root, monkeypatch):
+def test_each_data_set_has_sources_of_its_own(cifar, small_cifar10, origin, few_glyphs, root, monkeypatch):
     monkeypatch.setattr(omniglot, "HOST", CLOSED_PORT)
     lines = []
     prepare(root=root, log=lines.append)
     assert "stand-in glyphs" in lines[0] and lines[1] == f"cifar_fs: from {cifar_fs.HOST}"
-    assert sorted(path.name for path in root.iterdir()) == ["cifar_fs", "glyphs"]
+    assert lines[2] == f"cifar10: from {cifar10.HOST}"
+    assert sorted(path.name for path in root.iterdir()) == ["cifar10", "cifar_fs", "glyphs"]
 
 
 def test_scenes_stand_in_for_cifar_fs(cifar, few_scenes, root, monkeypatch):
@@ -172,7 +181,7 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
 
 
 def test_refuses_an_unknown_name(origin, root):
-    with pytest.raises(UserError, match="'omniglott'.*omniglot, cifar_fs, glyphs, scenes"):
+    with pytest.raises(UserError, match="'omniglott'.*omniglot, cifar_fs, cifar10, glyphs, scenes"):
         prepare(["omniglot", "omniglott"], root)
     assert not root.exists()
 
@@ -296,6 +305,17 @@ def test_omniglot_of_the_mirror(root):
         "train": 806, "validation": 158, "test": 659,
     }  # fmt: skip
     assert images.images.float().mean().item() == pytest.approx(20.53, abs=0.01)  # 8 % ink
+
+
+@pytest.mark.skipif("METAMEMORY_MIRROR" not in os.environ, reason="METAMEMORY_MIRROR is not set")
+def test_cifar10_of_the_mirror(root):
+    prepare(["cifar10"], root)
+    images = load("cifar10", 16, root)
+    assert images.digest == cifar10.DIGEST
+    assert images.images.shape == (10, 6000, 3, 16, 16)
+    assert images.images[:, :5000].float().mean(dim=(0, 1, 3, 4)).tolist() == pytest.approx(
+        [125.3, 123.0, 113.9], abs=0.3
+    )
 
 
 @pytest.mark.skipif("METAMEMORY_MIRROR" not in os.environ, reason="METAMEMORY_MIRROR is not set")

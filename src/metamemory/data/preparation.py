@@ -24,12 +24,12 @@ from urllib.parse import urlsplit
 import numpy as np
 from tqdm import tqdm
 
-from metamemory.data import cifar_fs, glyphs, omniglot, packs, scenes, store
+from metamemory.data import cifar10, cifar_fs, glyphs, omniglot, packs, scenes, store
 from metamemory.data.download import Unreachable, download
 from metamemory.data.images import CACHE, PARTIAL, STAND_INS, TITLES
 from metamemory.errors import UserError
 
-ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs}
+ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs, "cifar10": cifar10}
 EMBEDDED = {"glyphs": glyphs, "scenes": scenes}
 
 

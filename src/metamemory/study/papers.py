@@ -114,6 +114,12 @@ TITLES = {
     "cnn_lstm": "CNN+LSTM",
     "cnn_f_lstm": "CNN-F+LSTM",
     "cl_lstm": "CL+LSTM",
+    "vgg11": "VGG-11",
+    "cl_vgg11_050": "CL-VGG-11 (0.5×)",
+    "cl_vgg11_035": "CL-VGG-11 (0.35×)",
+    "resnet20": "ResNet-20",
+    "cl_resnet20_050": "CL-ResNet-20 (0.5×)",
+    "cl_resnet20_035": "CL-ResNet-20 (0.35×)",
 }
 
 
