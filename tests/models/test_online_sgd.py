@@ -1,5 +1,5 @@
-"""OML, ANML and fine-tuning against loops with torch's own optimiser; the order of the meta-gradient, which public code of
-the first two has got wrong."""
+"""OML, ANML and fine-tuning against loops with torch's own optimiser; the order of the meta-gradient, which public code
+of the first two has got wrong."""
 
 import pytest
 import torch

@@ -6,22 +6,21 @@ prediction network, theta, all of which is adapted to every labelled sample of t
     gate_t = sigmoid(NM(x_t))           logits_t = W (gate_t CNN(x_t)) + b               theta = CNN, W, b
 
 A closed gate keeps a feature out of the answer and, since it multiplies the gradient as well, out of the update: which
-weights a sample may change is what training learns. How steps are taken, the order of the meta-gradient and how the last
-layer starts is in `bases.online_sgd`.
+weights a sample may change is what training learns. How steps are taken, the order of the meta-gradient and how the
+last layer starts is in `bases.online_sgd`.
 
 From Babu et al.: a CNN of four layers and a linear one, and a modulating network of three layers. From the code of
-Beaulieu et al.: 256 and 112 filters, the modulating network's own linear layer to the gates, a rate of 0.1, and that the
-whole prediction network is adapted. Our choices: pooling after the first three blocks, with which the gates are the 2304
-of their code. Departures: layer normalisation of each sample (Ba et al. 2016) in place of their batch normalisation by
-the statistics of the batch, with which a query's answer would depend on the queries beside it, and which one sample of a
-stream makes a normalisation of that sample anyway; their meta-loss is of the trajectory and a random sample of earlier
-classes, ours of the query set of the task, as Babu et al. train.
+Beaulieu et al.: 256 and 112 filters, the modulating network's own linear layer to the gates, a rate of 0.1, and that
+the whole prediction network is adapted. Our choices: pooling after the first three blocks, with which the gates are the
+2304 of their code. Departures: layer normalisation of each sample (Ba et al. 2016) in place of their batch
+normalisation by the statistics of the batch, with which a query's answer would depend on the queries beside it, and
+which one sample of a stream makes a normalisation of that sample anyway; their meta-loss is of the trajectory and a
+random sample of earlier classes, ours of the query set of the task, as Babu et al. train.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from metamemory.models.bases.online_sgd import OnlineSGD, Weights, blank, linear

@@ -3,13 +3,13 @@
     logits = W CNN(x) + b                        theta = CNN, W, b
 
 The network is meta-trained with MAML (Finn et al. 2017, see `nn.maml`): `steps` steps of gradient descent on a whole
-support set, all classes mixed, then queries. In the stream, classes one after the other, the same weights take a step of
-gradient descent for every labelled sample (see `bases.online_sgd`). Beside OML and ANML, which are trained through the
-stream itself, it shows what that training is worth.
+support set, all classes mixed, then queries. In the stream, classes one after the other, the same weights take a step
+of gradient descent for every labelled sample (see `bases.online_sgd`). Beside OML and ANML, which are trained through
+the stream itself, it shows what that training is worth.
 
 With 256 filters and pooling after every block it is the "4-layer CNN" of the comparison of cost in Babu et al. 2021,
-section 4.3. Our choices, where the papers do not have this baseline: layer normalisation of each sample, as in the other
-learners that are pre-trained with MAML; both rates.
+section 4.3. Our choices, where the papers do not have this baseline: layer normalisation of each sample, as in the
+other learners that are pre-trained with MAML; both rates.
 """
 
 from collections.abc import Sequence

@@ -114,6 +114,9 @@ TITLES = {
     "cnn_lstm": "CNN+LSTM",
     "cnn_f_lstm": "CNN-F+LSTM",
     "cl_lstm": "CL+LSTM",
+    "oml": "OML",
+    "anml": "ANML",
+    "fine_tuning": "Fine-tuning (MAML)",
 }
 
 

@@ -1,8 +1,9 @@
-"""Continual learning (Babu et al. 2021, section 4.3; Javed and White 2019): one class after the other, then all of them.
+"""Continual learning (Babu et al. 2021, section 4.3; Javed and White 2019): one class after the other, then all of
+them.
 
-A stream of subtasks, each a few drawings of one character, in order; nothing in it comes back. Then queries, drawings of
-all the characters, each answered on its own from what the stream has left behind: whoever learns the last subtask at the
-cost of the first gives it away there.
+A stream of subtasks, each a few drawings of one character, in order; nothing in it comes back. Then queries, drawings
+of all the characters, each answered on its own from what the stream has left behind: whoever learns the last subtask at
+the cost of the first gives it away there.
 
     step      0     1     2     3     4     5     6        (3 subtasks of 2 drawings, delay 1)
     x         ㄅ    ㄅ    ж     ж     ω     ω     blank     the drawing
@@ -12,12 +13,12 @@ cost of the first gives it away there.
     query_x   ㄅ    ж     ω     ㄅ    ж     ω              the state frozen: none sees another
     query_y   7     2     11    7     2     11
 
-How labels are shown here the paper does not say. As everywhere in it they come one step late, with the next drawing; and
-since after the last drawing no other comes, the last label is shown with a blank image before the queries. (Were it
+How labels are shown here the paper does not say. As everywhere in it they come one step late, with the next drawing;
+and since after the last drawing no other comes, the last label is shown with a blank image before the queries. (Were it
 shown with the queries, each would bring a label of its own; were it never shown, the last drawing would be lost.)
 
-No step is scored, only the queries are. Labels are dealt anew in every episode, from all that the learner knows, so that
-the names of short tasks are those of long ones.
+No step is scored, only the queries are. Labels are dealt anew in every episode, from all that the learner knows, so
+that the names of short tasks are those of long ones.
 """
 
 from collections.abc import Sequence

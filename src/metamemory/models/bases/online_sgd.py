@@ -1,4 +1,5 @@
-"""Learners that adapt to a stream by gradient descent, one step a labelled sample: what OML, ANML and fine-tuning share.
+"""Learners that adapt to a stream by gradient descent, one step a labelled sample: what OML, ANML and fine-tuning
+share.
 
 Some of the weights, theta, are adapted within an episode; the others, phi, stay as they were trained.
 
@@ -10,16 +11,17 @@ order, as in MAML (see `nn.maml`), by the Hessians in
 
     d theta_{t+1} / d theta_t = 1 - alpha Hessian of L at theta_t
 
-for which the first order takes the identity. Public code of both OML and ANML took it unawares; here `order` says which,
-and a test counts the double backward passes.
+for which the first order takes the identity. Public code of both OML and ANML took it unawares; here `order` says
+which, and a test counts the double backward passes.
 
-The last layer starts at zero. Labels are dealt anew in each episode, so that none should begin with an advantage; and of
-a start that all of them share, softmax sees nothing, then or after any number of steps. So no weight belongs to a label,
-and a learner can be asked for any number of them. (Javed and White's code draws the weights of a new class anew.)
+The last layer starts at zero. Labels are dealt anew in each episode, so that none should begin with an advantage; and
+of a start that all of them share, softmax sees nothing, then or after any number of steps. So no weight belongs to a
+label, and a learner can be asked for any number of them. (Javed and White's code draws the weights of a new class
+anew.)
 
 A label comes `delay` steps after its sample, so what has been computed of the last `delay` samples waits for it (see
-`nn.waiting`). In a step, first the weights are adapted to the sample whose label is shown, then the new sample is answered.
-Without gradients asked for from outside, nothing is kept of the steps before but theta: memory is constant.
+`nn.waiting`). In a step, first the weights are adapted to the sample whose label is shown, then the new sample is
+answered. Without gradients asked for from outside, nothing is kept of the steps before but theta: memory is constant.
 
 Shape legend: T steps, N samples, B episodes of a batch, K ways, H numbers that the last layer reads. Every episode has
 weights of its own: a weight of shape [...] is [B, ...] in the state.
@@ -106,7 +108,9 @@ class OnlineSGD(Learner):
         """The state after these steps, as `run` has it; their answers, which cost a forward pass each, are left out."""
         return self._descend(self.prepare(x), y_seen, state)[1]
 
-    def _descend(self, prepared: tuple[Tensor, ...], y_seen: Tensor, state: FastState) -> tuple[list[Weights], FastState]:
+    def _descend(
+        self, prepared: tuple[Tensor, ...], y_seen: Tensor, state: FastState
+    ) -> tuple[list[Weights], FastState]:
         """theta of every step, adapted to the label that is shown in it, and the state after the last."""
         streams = [until_labelled(*each) for each in zip(state.waiting, prepared, strict=True)]
         labelled = zip(*(each[:, None].unbind() for each, _ in streams), strict=True)

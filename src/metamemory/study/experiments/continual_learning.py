@@ -24,7 +24,7 @@ from metamemory.study.experiments import Context, Outcome, facts
 from metamemory.tasks.continual import Continual, after
 from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Position, Stage, settings_of, train
+from metamemory.training.loop import Stage, settings_of, train
 from metamemory.training.statistics import bootstrap
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
