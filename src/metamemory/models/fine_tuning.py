@@ -2,7 +2,7 @@
 
     logits = W CNN(x) + b                        theta = CNN, W, b
 
-The network is meta-trained with MAML (Finn et al. 2017, see `nn.maml`): `steps` steps of gradient descent on a whole
+The network is meta-trained with MAML (Finn et al. 2017, see `nn.maml`): some steps of gradient descent on a whole
 support set, all classes mixed, then queries. In the stream, classes one after the other, the same weights take a step
 of gradient descent for every labelled sample (see `bases.online_sgd`). Beside OML and ANML, which are trained through
 the stream itself, it shows what that training is worth.

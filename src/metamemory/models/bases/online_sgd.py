@@ -3,7 +3,7 @@ share.
 
 Some of the weights, theta, are adapted within an episode; the others, phi, stay as they were trained.
 
-    theta_0 = theta        theta_{t+1} = theta_t - alpha grad_{theta_t} L(f(x; phi, theta_t), y)        (x, y) labelled at t
+    theta_0 = theta        theta_{t+1} = theta_t - alpha grad_{theta_t} L(f(x; phi, theta_t), y)    (x, y) labelled at t
     L_query = sum over queries of L(f(x_q; phi, theta_T), y_q)
 
 Training takes the gradient of L_query with respect to phi and to theta_0, through all T inner steps. It is of second

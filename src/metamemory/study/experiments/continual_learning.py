@@ -185,8 +185,8 @@ def _metrics(rows: Sequence[Mapping[str, float]], subtasks: int) -> dict[str, fl
 
 @torch.no_grad()
 def example(learner: Learner, test: Continual, known: np.ndarray) -> dict[str, Any]:
-    """The first test episode, as plain values: `y`, the label of each subtask in order, and `probability`, that given to
-    every label [subtask][label] when one query of the subtask is asked after the last. And over all test episodes,
+    """The first test episode, as plain values: `y`, the label of each subtask in order, and `probability`, that given
+    to every label [subtask][label] when one query of the subtask is asked after the last. And over all test episodes,
     `known`: accuracy [seen][subtask] for the subtasks seen."""
     learner.eval()
     episode = test.sample(1, torch.Generator(test.device).manual_seed(TEST_SEED))
