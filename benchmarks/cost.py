@@ -92,6 +92,7 @@ def measure(learner: Learner, repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure all and write the report."""
     parser = argparse.ArgumentParser(description="Time and memory of a step of every learner.")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="counted steps")
     parser.add_argument("--to", type=Path, default=Path("results/speed/cost.json"), help="file to write")

@@ -1,12 +1,20 @@
 """Counted operations against closed formulas, and the figures that the paper gives."""
 
+import importlib.util
+import json
+import sys
+
 import pytest
 import torch
 
 from metamemory.models import build
 from metamemory.study import cost
+from metamemory.study.parameters import project_root
 
 SHAPE = (1, 28, 28)
+_spec = importlib.util.spec_from_file_location("cost_benchmark", project_root() / "benchmarks" / "cost.py")
+benchmark = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(benchmark)
 
 
 def convolution(inputs, outputs, side, kernel=3):
@@ -77,16 +85,27 @@ def test_what_was_not_measured_says_so(tmp_path):
     assert "make bench" in cost.measured_table(tmp_path)
 
 
-@pytest.mark.parametrize("bytes_of", [lambda x: x + 1, lambda x: (x + 1) + 1])
-def test_memory_is_that_of_the_tensors_that_live_at_once(bytes_of):
-    import importlib.util
-
-    from metamemory.study.parameters import project_root
-
-    spec = importlib.util.spec_from_file_location("cost_benchmark", project_root() / "benchmarks" / "cost.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+@pytest.mark.parametrize(
+    ("work", "peak"),
+    [
+        (lambda x: (x + 1).view(10, 100), 4000),  # a view takes nothing
+        (lambda x: (x + 1) + 1, 8000),
+        (lambda x: ((x + 1) + 1) + 1, 8000),  # the first is gone when the third comes
+        (lambda x: x.add_(1), 0),
+    ],
+)
+def test_memory_is_that_of_the_tensors_that_live_at_once(work, peak):
     x = torch.zeros(1000)
     with benchmark.Live() as live:
-        bytes_of(x).view(10, 100)
-    assert live.peak in (4000, 8000) and live.now == 0
+        work(x)
+    assert live.peak == peak and live.now == 0
+
+
+def test_a_report_of_times_is_written_and_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "learners", lambda: {"lstm": build("lstm", SHAPE, 5, 1, {"hidden": 8})})
+    to = tmp_path / "results" / "speed" / "cost.json"
+    monkeypatch.setattr(sys, "argv", ["cost.py", "--repeats", "2", "--to", str(to)])
+    benchmark.main()
+    found = json.loads(to.read_text())["learners"]["lstm"]
+    assert found["state_bytes"] == 2 * 8 * 4 and found["milliseconds_adapted"] > 0 and found["peak_bytes"] > 0
+    assert "| LSTM " in cost.measured_table(tmp_path)

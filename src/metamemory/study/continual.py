@@ -151,7 +151,8 @@ def by_length(groups: Sequence[Group]) -> Figure:
     at = np.arange(1, longest + 1)
     trained.plot(at, 100 / at, color=MUTED, linestyle=":", linewidth=1)
     trained.text(longest, 100 / longest + 2, "a guess", color=MUTED, ha="right", fontsize="small")
-    trained.set(xlabel="subtasks in the task", ylabel="accuracy over all of them, %", ylim=(0, 102))
+    ticks = [1, *range(5, longest + 1, 5)]
+    trained.set(xlabel="subtasks in the task", ylabel="accuracy over all of them, %", ylim=(0, 102), xticks=ticks)
     beyond.set(xlabel="subtasks, more than trained on")
     trained.legend(fontsize="small", loc="lower left")
     figure.tight_layout()
