@@ -128,7 +128,8 @@ def _giga(flops: float | None) -> str:
 
 
 def claims_table() -> str:
-    """The paper's figures of cost, and whether they follow from a design; each is decided by counting."""
+    """The paper's figures of cost, and whether they follow from a design; each is decided by counting. Those of adapted
+    steps, which are three times a rounded figure, are held to one digit less."""
     ours = {name: count(build(name, INPUT_SHAPE, N_WAY, 1, {}), INPUT_SHAPE) for name in FORWARD}
     six = of_network(public_oml(), INPUT_SHAPE)
     six_adapted = of_network(public_oml(), INPUT_SHAPE, adapted=3)
@@ -144,7 +145,7 @@ def claims_table() -> str:
     ):
         agrees = round(here / 1e9, digits) == round(paper / 1e9, digits)
         verdict = "reproduced" if agrees else "not reproduced"
-        rows.append([what, f"{paper / 1e9:.{digits}f}", f"{here / 1e9:.3f}", verdict])
+        rows.append([what, f"{paper / 1e9:.2f}", f"{here / 1e9:.3f}", verdict])
     return markdown(["what", "paper, GFLOPs", "this study, GFLOPs", "verdict"], rows)
 
 
