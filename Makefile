@@ -102,6 +102,7 @@ test: lint
 
 bench: $(READY)
 	@python benchmarks/speed.py
+	@python benchmarks/cost.py
 
 clean:
 	@rm -rf book/_build dvc_plots .pytest_cache .ruff_cache .hypothesis

@@ -28,6 +28,9 @@ SMALL = {
     "apl": {"filters": 8, "features": 16, "neighbours": 3, "label_features": 8, "layers": 2, "size": 16},
     "cnn_lstm": {"filters": 6, "hidden": 24, "pools": 1},
     "cnn_f_lstm": {"filters": 6, "hidden": 24, "pools": 1},
+    "oml": {"filters": 6, "hidden": 16, "pools": 2, "rate": 0.3},
+    "anml": {"filters": 6, "modulating_filters": 4, "pools": 2, "rate": 0.3},
+    "fine_tuning": {"filters": 6, "pools": 2, "rate": 0.3},
 }
 SHAPE = (1, 8, 8)
 

@@ -30,36 +30,43 @@ def changed_stages(project):
     }
 
 
+def in_stream(result):
+    """Of an experiment that names characters or photographs in a stream."""
+    assert len(result.by_shot) == 9 and len(result.example["y"]) == 45
+    assert result.metrics["accuracy_5_shot"] == pytest.approx(result.by_shot[5]["accuracy"], abs=1e-5)
+    assert result.manifest["data"]["title"].partition(" (")[0] in ("Omniglot", "glyphs", "CIFAR-FS", "scenes")
+    if result.manifest["parameters"]:
+        assert result.manifest["training_flops"] > 3 * 48 * result.manifest["flops_per_step"]
+
+
+def of_inspection(result):
+    assert len(result.by_shot) == 9
+    assert set(result.example) == {"calibration_error", "confidence", "reset", "frozen", "frozen_after", "moved"}
+
+
+def of_continual_learning(result):
+    assert 0 <= result.metrics["accuracy_5_subtasks"] <= 1
+    assert {"seen", "first", "last"} <= set(result.by_shot[0]) and len(result.example["known"]) == 5
+
+
+def of_supervised_learning(result):
+    assert result.metrics["accuracy"] == pytest.approx(result.by_shot[0]["accuracy"], abs=1e-5)
+    assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")
+    assert result.manifest["training_images"] == 45_000 and len(result.example["answer"]) == 12
+
+
 def test_every_run_leaves_its_results(project):
     parameters = Parameters(project.root / "params.yaml")
     runs = planned(parameters, "smoke", parameters.experiments, project.root)
     assert {result.run.place for result in finished(project.root)} == {run.place for run in runs}
     for result in finished(project.root):
         manifest = result.manifest
-        assert len(result.by_shot) == (1 if result.run.experiment == "supervised_learning" else 9)
+        assert result.metrics and manifest["data"]["title"] and len(result.history) <= 200
         assert all(row["low"] <= row["accuracy"] <= row["high"] for row in result.by_shot)
-        if result.run.experiment == "inspection":
-            assert set(result.example) == {
-                "calibration_error",
-                "confidence",
-                "reset",
-                "frozen",
-                "frozen_after",
-                "moved",
-            }
-            continue
-        if result.run.experiment == "supervised_learning":
-            assert result.metrics["accuracy"] == pytest.approx(result.by_shot[0]["accuracy"], abs=1e-5)
-            assert manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")
-            assert manifest["training_images"] == 45_000 and len(result.example["answer"]) == 12
-            continue
-        assert result.metrics["accuracy_5_shot"] == pytest.approx(result.by_shot[5]["accuracy"], abs=1e-5)
-        assert len(result.example["y"]) == 45 and len(result.history) <= 200
-        assert manifest["data"]["title"].partition(" (")[0] in ("Omniglot", "glyphs", "CIFAR-FS", "scenes")
-        assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
-        if manifest["parameters"]:
+        if manifest.get("parameters"):
+            assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
             assert manifest["training_episodes"] == 64 == result.history[-1]["episodes"]
-            assert manifest["training_flops"] > 3 * 48 * manifest["flops_per_step"]
+        globals().get(f"of_{result.run.experiment}", in_stream)(result)
 
 
 def test_a_second_repro_does_nothing(project):

@@ -31,6 +31,9 @@ COLOURS = {
     "mann": "#117733",
     "cnn_lstm": "#44AA99",
     "cnn_f_lstm": "#999933",
+    "oml": "#0072B2",
+    "anml": "#009E73",
+    "fine_tuning": "#767676",
 }
 SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"

@@ -120,6 +120,9 @@ TITLES = {
     "resnet20": "ResNet-20",
     "cl_resnet20_050": "CL-ResNet-20 (0.5×)",
     "cl_resnet20_035": "CL-ResNet-20 (0.35×)",
+    "oml": "OML",
+    "anml": "ANML",
+    "fine_tuning": "Fine-tuning (MAML)",
 }
 
 

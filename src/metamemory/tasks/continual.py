@@ -1,0 +1,136 @@
+"""Continual learning (Babu et al. 2021, section 4.3; Javed and White 2019): one class after the other, then all of
+them.
+
+A stream of subtasks, each a few drawings of one character, in order; nothing in it comes back. Then queries, drawings
+of all the characters, each answered on its own from what the stream has left behind: whoever learns the last subtask at
+the cost of the first gives it away there.
+
+    step      0     1     2     3     4     5     6        (3 subtasks of 2 drawings, delay 1)
+    x         ㄅ    ㄅ    ж     ж     ω     ω     blank     the drawing
+    y_seen    null  7     7     2     2     11    11       the label shown with it
+              |__________|___________|___________|
+               subtask 1   subtask 2    subtask 3
+    query_x   ㄅ    ж     ω     ㄅ    ж     ω              the state frozen: none sees another
+    query_y   7     2     11    7     2     11
+
+How labels are shown here the paper does not say. As everywhere in it they come one step late, with the next drawing;
+and since after the last drawing no other comes, the last label is shown with a blank image before the queries. (Were it
+shown with the queries, each would bring a label of its own; were it never shown, the last drawing would be lost.)
+
+No step is scored, only the queries are. Labels are dealt anew in every episode, from all that the learner knows, so
+that the names of short tasks are those of long ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.few_shot import FewShot, require
+
+
+class Continual(FewShot):
+    """Tasks of so many subtasks, of one class each.
+
+    Args:
+        images, classes, rotations, augment: see `FewShot`.
+        n_way: labels that the learner knows; each subtask is dealt another.
+        subtasks: classes, and so subtasks, in an episode.
+        k_shot: drawings of a subtask.
+        n_query: queries of each subtask, drawings that the stream does not have.
+        delay: steps between a drawing and its label, at least 1.
+
+    Query number q is of subtask q % subtasks.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        n_way: int,
+        subtasks: int,
+        k_shot: int = 5,
+        n_query: int = 1,
+        delay: int = 1,
+        classes: int | None = None,
+        rotations: bool = False,
+        augment: bool = False,
+    ):
+        require("subtasks", subtasks, 1, n_way, "n_way: a label for each")
+        require("k_shot", k_shot, 1, images.shape[1] - 1, "the drawings of a class, and one is left to ask for")
+        require("n_query", n_query, 1, images.shape[1] - k_shot, "the drawings of a class that are not in its subtask")
+        require("delay", delay, 1, None, "a label is shown after its drawing")
+        super().__init__(images, subtasks, classes, rotations, augment)
+        self.n_labels, self.subtasks, self.k_shot, self.n_query, self.delay = n_way, subtasks, k_shot, n_query, delay
+
+    def __str__(self) -> str:
+        return f"{self.subtasks} subtask{'s' if self.subtasks > 1 else ''}"
+
+    @property
+    def steps(self) -> int:
+        """Steps of the stream, with those in which the last labels are shown."""
+        return self.subtasks * self.k_shot + self.delay
+
+    @property
+    def length(self) -> int:
+        """Steps of the stream, and queries."""
+        return self.steps + self.subtasks * self.n_query
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
+        classes, drawings = self._draw(self.k_shot + self.n_query, batch, generator)
+        label = self._choose(self.n_labels, self.subtasks, (batch,), generator).T  # [subtask, batch]
+        x = self._look_up(classes.T[:, None], drawings.permute(1, 2, 0), generator)  # [subtask, drawing, batch, ...]
+        stream, queries = x[:, : self.k_shot].flatten(0, 1), x[:, self.k_shot :].transpose(0, 1).flatten(0, 1)
+        null = label.new_full((self.delay, batch), -1)
+        y_seen = torch.cat([null, label.repeat_interleave(self.k_shot, dim=0)])
+        return Episode(
+            x=torch.cat([stream, stream.new_zeros(self.delay, *stream.shape[1:])]),
+            y_seen=y_seen,
+            y=torch.full_like(y_seen, -1),
+            shot=torch.zeros_like(y_seen),
+            query_x=queries,
+            query_y=label.repeat(self.n_query, 1),
+        )
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Cross-entropy and accuracy of the queries; the loss is their sum, as in `SupportQuery`."""
+        batch = episode.query_y.shape[1]
+        state = after(learner, episode.x, episode.y_seen, learner.initial_state(batch))
+        logits = learner.predict(episode.query_x, state)
+        loss = fn.cross_entropy(logits.flatten(0, 1), episode.query_y.flatten(), reduction="sum")
+        accuracy = (logits.argmax(dim=-1) == episode.query_y).float().mean()
+        return Score(loss / batch, accuracy)
+
+    @torch.no_grad()
+    def retained(self, learner: nn.Module, episode: Episode, moments: Sequence[int]) -> Tensor:
+        """What a learner knows of each subtask as later ones come: all of a long task seen as it grows.
+
+        The first m subtasks of a task are a task of m subtasks. So the stream is halted after m of them, for each m of
+        `moments` (rising); the labels still due are shown with blanks; the queries of the m subtasks are answered; and
+        the stream goes on from where it was halted.
+
+        Returns:
+            [moment, subtask, batch] float64 on the CPU: share of the subtask's queries that were answered rightly; nan
+            for a subtask that had not come yet.
+        """
+        batch = episode.query_y.shape[1]
+        query_x, query_y = (each.unflatten(0, (-1, self.subtasks)) for each in (episode.query_x, episode.query_y))
+        known = torch.full((len(moments), self.subtasks, batch), torch.nan, dtype=torch.float64)
+        state, at = learner.initial_state(batch), 0
+        for moment, seen in enumerate(moments):
+            halt = seen * self.k_shot
+            state = after(learner, episode.x[at:halt], episode.y_seen[at:halt], state)
+            at, due = halt, episode.y_seen[halt : halt + self.delay]
+            told = after(learner, episode.x[-self.delay :], due, state)  # the last steps of a task are the blank ones
+            answers = learner.predict(query_x[:, :seen].flatten(0, 1), told).argmax(dim=-1)
+            right = answers.unflatten(0, (-1, seen)) == query_y[:, :seen]
+            known[moment, :seen] = right.double().mean(dim=0).cpu()
+        return known
+
+
+def after(learner: nn.Module, x: Tensor, y_seen: Tensor, state: Any) -> Any:
+    """The state after these steps, of which no answer is wanted: a learner that can leave them out (`absorb`) does."""
+    return learner.absorb(x, y_seen, state) if hasattr(learner, "absorb") else learner.run(x, y_seen, state)[1]
