@@ -64,7 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         "Each comes from METAMEMORY_MIRROR, its original host, or an embedded stand-in, the first that works.",
         epilog="example: python -m metamemory data cifar_fs",
     )
-    prepare.add_argument("names", nargs="*", metavar="NAME", help="omniglot, cifar_fs, or a stand-in: glyphs, scenes")
+    prepare.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="omniglot, cifar_fs, fss1000, or a stand-in: glyphs, scenes, silhouettes",
+    )
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)
 
