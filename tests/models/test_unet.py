@@ -12,7 +12,7 @@ from metamemory.models.unet import FineTunedUNet
 
 def small(**settings):
     torch.manual_seed(0)
-    return FineTunedUNet((3, 8, 8), filters=2, inner_rate=0.5, **settings)
+    return FineTunedUNet((3, 8, 8), filters=2, **{"inner_rate": 0.5, **settings})
 
 
 def batch(steps, seed=0):
@@ -28,8 +28,9 @@ def descend(net, x, y, rate):
         weight.data -= rate * g
 
 
-def test_the_stream_is_gradient_descent_on_one_picture_after_the_other():
-    learner = small().eval()
+@pytest.mark.parametrize("rates", [{}, {"inner_rate": 3.0, "online_rate": 0.5}])
+def test_the_stream_is_gradient_descent_on_one_picture_after_the_other(rates):
+    learner = small(**rates).eval()
     x, y = batch(5)
     y_seen = torch.cat([torch.full_like(y[:1], -1), y[:-1]])
     logits = learner(x, y_seen)
@@ -43,7 +44,7 @@ def test_the_stream_is_gradient_descent_on_one_picture_after_the_other():
 
 
 def test_pre_training_adapts_to_the_support_set_and_answers_each_query_by_itself():
-    learner = small(inner_steps=3)
+    learner = small(inner_steps=3, online_rate=7.0)
     (x, y), (query, _) = batch(4), batch(3, seed=1)
     logits = learner.adapt_and_answer(x, y, query)
     for b in range(2):

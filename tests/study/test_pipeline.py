@@ -9,6 +9,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
+from metamemory.data.images import TITLES
 from metamemory.study.parameters import Parameters
 from metamemory.study.results import finished
 from metamemory.study.runs import planned
@@ -75,8 +76,9 @@ def test_every_run_leaves_its_results(project):
             }
             continue
         assert result.metrics["accuracy_5_shot"] == pytest.approx(result.by_shot[5]["accuracy"], abs=1e-5)
-        assert len(result.example["y"]) == 45 and len(result.history) <= 200
-        assert manifest["data"]["title"].partition(" (")[0] in ("Omniglot", "glyphs", "CIFAR-FS", "scenes")
+        steps = result.example["wanted" if result.run.experiment.startswith("segmentation") else "y"]
+        assert len(steps) == (18 if "wanted" in result.example else 45) and len(result.history) <= 200
+        assert manifest["data"]["title"].partition(" (")[0] in TITLES.values()
         assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
         if manifest["parameters"]:
             assert manifest["training_episodes"] == 64 == result.history[-1]["episodes"]

@@ -9,8 +9,8 @@ order, "for segmentation without any distractors" (section 4.4): n gradients on 
 loss on others.
 
 From the paper: ten convolutions in the form of a U; pre-training by MAML without distractors; a gradient at each time
-step. Our choices, where it says nothing: see `nn.unet`; 32 filters; alpha, n and the size of the support set; the same
-alpha in the stream.
+step. Our choices, where it says nothing: see `nn.unet`; 32 filters; n, the size of the support set, and alpha, in
+pre-training and in the stream, where a support set of one picture may want another.
 
 Departure, as in `bases.cnn_lstm`: layer normalisation (Ba et al. 2016), over the channels and pixels of a sample, in
 place of MAML's batch normalisation, so that the answer to one picture does not depend on others.
@@ -47,7 +47,8 @@ class FineTunedUNet(Learner):
         n_way: labels of a pixel, 2: object and ground.
         filters: of the layers at the image's size.
         inner_steps: n, of gradient descent on a support set.
-        inner_rate: alpha.
+        inner_rate: alpha in pre-training.
+        online_rate: alpha in the stream; None for the same.
         order: 2 for MAML, 1 for its first-order variant.
 
     Raises:
@@ -63,6 +64,7 @@ class FineTunedUNet(Learner):
         filters: int = 32,
         inner_steps: int = 1,
         inner_rate: float = 0.1,
+        online_rate: float | None = None,
         order: int = 2,
     ):
         super().__init__()
@@ -70,7 +72,8 @@ class FineTunedUNet(Learner):
         unet.require_halves("unet", size, n_way)
         if order not in (1, 2):
             raise UserError(f"unet: order is {order!r} and must be 1 or 2")
-        self.input_shape, self.inner_steps, self.inner_rate, self.order = input_shape, inner_steps, inner_rate, order
+        self.input_shape, self.inner_steps, self.order = input_shape, inner_steps, order
+        self.inner_rate, self.online_rate = inner_rate, inner_rate if online_rate is None else online_rate
         self.net = Convolutions(colours, filters)
 
     def initial_state(self, batch: int) -> UNetState:
@@ -84,7 +87,7 @@ class FineTunedUNet(Learner):
         mask = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0]  # [1, B, H, W]
         with torch.enable_grad():
             theta = {name: weight.detach().requires_grad_() for name, weight in zip(names, state.theta, strict=True)}
-            theta = self._descend(theta, state.waiting[None], mask, order=1)
+            theta = self._descend(theta, state.waiting[None], mask, self.online_rate, order=1)
         theta = {name: weight.detach() for name, weight in theta.items()}
         with torch.no_grad():
             logits = maml.answer(self.net, theta, x_t[None])[0]
@@ -105,10 +108,10 @@ class FineTunedUNet(Learner):
                 name: weight.expand(support_x.shape[1], *weight.shape) for name, weight in self.net.named_parameters()
             }
             for _ in range(self.inner_steps):
-                theta = self._descend(theta, support_x, support_y, self.order)
+                theta = self._descend(theta, support_x, support_y, self.inner_rate, self.order)
         return maml.answer(self.net, theta, query_x)
 
-    def _descend(self, theta: Weights, x: Tensor, y: Tensor, order: int) -> Weights:
+    def _descend(self, theta: Weights, x: Tensor, y: Tensor, rate: float, order: int) -> Weights:
         """One step of gradient descent of each episode on its own pictures; none where y is null (-1)."""
         told, of_object = (y >= 0).float(), y.clamp(min=0)
         logits = maml.answer(self.net, theta, x)
@@ -116,7 +119,7 @@ class FineTunedUNet(Learner):
         # mean over pixels and pictures, sum over episodes: an episode's loss depends on its own weights only
         loss = loss / (len(x) * y.shape[-2] * y.shape[-1])
         gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=order == 2)
-        return {name: theta[name] - self.inner_rate * g for name, g in zip(theta, gradients, strict=True)}
+        return {name: theta[name] - rate * g for name, g in zip(theta, gradients, strict=True)}
 
 
 class Convolutions(nn.Module):
