@@ -101,6 +101,22 @@ def swap(groups: Sequence[Group]) -> Figure:
     return figure
 
 
+def rates(result: Result) -> Figure:
+    """Both measures on validation classes against the rate at which the baseline is fine-tuned, and the rate taken."""
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    rows = result.example["by_rate"]
+    for measure, tint in (("segmented", OBJECT), ("masked", DISTRACTOR)):
+        for shot, style in ((1, "--"), (6, "-")):
+            values = [100 * row[f"{measure}_{shot}_shot"] for row in rows]
+            label = f"{MEASURES[measure]}, {shot}-shot"
+            axes.plot([row["rate"] for row in rows], values, style, marker="o", markersize=4, color=tint, label=label)
+    axes.axvline(result.manifest["online_rate"], color=MUTED, linewidth=1)
+    axes.text(result.manifest["online_rate"], 1, " taken", color=MUTED, fontsize="small", va="bottom")
+    axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="%", ylim=(0, 102))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
 def learning_curves(groups: Sequence[Group], shot: int = 6) -> Figure:
     """Both measures on validation classes at one shot, against the time trained; a line a seed."""
     figure, both = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)

@@ -5,6 +5,7 @@ in a fixed set of episodes of test classes: plain ones, and ones in which object
 """
 
 import base64
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ class Measured(NamedTuple):
 
     def by_step(self, wanted: bool) -> list[float]:
         """Mean merit at each step, over the episodes in which the thing of that step was wanted or not."""
-        return [float(np.nanmean(merit[of == wanted])) for merit, of in zip(self.merit, self.wanted, strict=True)]
+        return [_mean(merit[of == wanted]) for merit, of in zip(self.merit, self.wanted, strict=True)]
 
 
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
@@ -58,7 +59,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     `config` has the sections `data` (name, split, size), `task` (of `Segmentation`), `curriculum` (the stages before
     the task: changes to it, and `episodes`), `training` (of `Training`), `evaluation` (episodes, batch_size) and
     `model` (the learner's own settings). With `pretrain` (of `SegmentationSupportQuery`) that is the whole training,
-    and the stream comes in evaluation only.
+    and the stream comes in evaluation only, with the one of `online_rates` that has the lowest loss on validation
+    classes.
     """
     images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
     _require_masks(images)
@@ -84,6 +86,10 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     if trained is None:
         return None
 
+    rates: dict[str, Any] = {}
+    if "online_rates" in config:
+        in_stream = Segmentation(parts["validation"], **{**aim, "distractors": True})
+        rates = _choose_rate(learner, in_stream, config["online_rates"], settings.validation_episodes, seed)
     budget = config["evaluation"]["episodes"], config["evaluation"]["batch_size"], TEST_SEED
     measured, exchanged = (measure(learner, task, *budget) for task in (plain, swapped))
     by_shot = [_row(measured, shot) for shot in range(plain.presentations)]
@@ -103,12 +109,14 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
                 name: {kind: _rounded(each.by_step(kind == "segmented")) for kind in ("segmented", "masked")}
                 for name, each in (("plain", measured), ("swapped", exchanged))
             },
+            **rates,
         },
         facts={
             **facts.of_data(images, config["data"]["size"]),
             **facts.of_learner(learner, step),
             **facts.of_training(trained, step, len(curriculum)),
             **facts.of_test(config["evaluation"]["episodes"], TEST_SEED),
+            **({"online_rate": learner.online_rate} if rates else {}),
         },
     )
 
@@ -176,14 +184,27 @@ def _validation(task: Segmentation, episodes: int, seed: int) -> Callable[[Learn
         shots = [shot for shot in SHOWN if shot < task.presentations]
         return -measured.loss, {
             "validation_loss": measured.loss,
-            **{
-                f"{name}_{k}_shot": float(np.nanmean(measured.at(k, wanted)))
-                for name, wanted in kinds.items()
-                for k in shots
-            },
+            **{f"{name}_{k}_shot": _mean(measured.at(k, wanted)) for name, wanted in kinds.items() for k in shots},
         }
 
     return validate
+
+
+def _choose_rate(
+    learner: Learner, task: Segmentation, rates: list[float], episodes: int, seed: int
+) -> dict[str, list[dict[str, float]]]:
+    """Set the learner's `online_rate` to the best in the stream; what each did there, one row a rate."""
+    rows = []
+    for rate in rates:
+        learner.online_rate = rate
+        measured = measure(learner, task, episodes, VALIDATION_BATCH, VALIDATION_SEED + seed)
+        rows.append(
+            {"rate": rate, "loss": round(measured.loss, 4)}
+            | {f"segmented_{k}_shot": round(_mean(measured.at(k, True)), 4) for k in SHOWN}
+            | {f"masked_{k}_shot": round(_mean(measured.at(k, False)), 4) for k in SHOWN}
+        )
+    learner.online_rate = min(rows, key=lambda row: row["loss"])["rate"]
+    return {"by_rate": rows}
 
 
 def _row(measured: Measured, shot: int) -> dict[str, float]:
@@ -208,6 +229,12 @@ def _require_fitting(learner: Learner, method: str, pretrained: bool) -> None:
     if pretrained != hasattr(learner, "adapt_and_answer"):
         has, wants = ("no", "without") if pretrained else ("an", "with")
         raise UserError(f"params.yaml: segmentation: {method} has {has} inner loop: write it {wants} `pretrain`")
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is not nan; nan where nothing is."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _rounded(values: list[float]) -> list[float]:
