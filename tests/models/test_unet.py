@@ -8,6 +8,7 @@ from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 from metamemory.models.unet import FineTunedUNet
+from metamemory.training.flops import flops_per_step
 
 
 def small(**settings):
@@ -92,12 +93,19 @@ def test_only_the_second_order_goes_back_through_a_backward_pass():
     assert count[1] == 0 and count[2] >= 10
 
 
-def test_parameters_are_those_of_the_closed_formula():
+def test_parameters_and_flops_are_those_of_the_closed_formulas():
+    """A step is a forward and a backward pass over the picture before, and a forward pass over the new one."""
     f = 16
     widths = [(3, f), (f, f), (f, 2 * f), (2 * f, 2 * f), (2 * f, 4 * f), (4 * f, 4 * f),
               (6 * f, 2 * f), (2 * f, 2 * f), (3 * f, f), (f, f)]  # fmt: skip
-    expected = sum(9 * inputs * out + 2 * out for inputs, out in widths) + f + 1
-    assert sum(each.numel() for each in FineTunedUNet((3, 32, 32), filters=f).parameters()) == expected
+    pixels = [side**2 for side in (32, 32, 16, 16, 8, 8, 16, 16, 32, 32)]
+    weights = [9 * inputs * out for inputs, out in widths]
+    learner = FineTunedUNet((3, 32, 32), filters=f)
+    normalisation = sum(2 * out for _, out in widths)
+    assert sum(each.numel() for each in learner.parameters()) == sum(weights) + normalisation + f + 1
+    products = [count * area for count, area in zip(weights, pixels, strict=True)] + [f * 32**2]
+    # a backward pass costs two, but the gradient of the picture itself is not asked for
+    assert flops_per_step(learner, (3, 32, 32)) == 2 * (4 * sum(products) - products[0])
 
 
 def test_impossible_settings_are_refused():
