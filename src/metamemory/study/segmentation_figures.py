@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from metamemory.study.figures import MUTED
+from metamemory.study.figures import MUTED, RIGHT, WRONG
 from metamemory.study.results import Group, Result
 from metamemory.study.segmentation import (
     FINE_TUNED,
@@ -24,7 +25,7 @@ from metamemory.study.segmentation import (
 from metamemory.tasks.segmentation import MaskEpisode
 
 COLOURS = {FINE_TUNED: "#44AA99", NINTH: "#0072B2", FIRST: "#D55E00", NOWHERE: "#BBBBBB"}
-OBJECT, DISTRACTOR = (0.0, 0.75, 0.25), (0.9, 0.15, 0.1)  # green and red, as in the paper's figure
+OBJECT, DISTRACTOR = RIGHT, WRONG  # green and red, as in the paper's figure
 SPARE = "#000000"
 AXIS = {"segmented": "segmentation: IoU, %", "masked": "masking: share left out, %"}
 
@@ -130,7 +131,8 @@ def learning_curves(groups: Sequence[Group], shot: int = 6) -> Figure:
                     label = None
     for axes, measure in zip(both, MEASURES, strict=True):
         axes.set(xlabel="training time, minutes", ylabel=AXIS[measure], ylim=(0, 102))
-    both[0].legend(loc="center left", bbox_to_anchor=(2.15, 0.5), fontsize="small")
+    legend = both[0].get_legend_handles_labels()  # the baseline has a line of its own on this side only
+    both[1].legend(*legend, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     figure.tight_layout()
     return figure
 
@@ -166,7 +168,7 @@ def _overlaid(pictures: np.ndarray, green: np.ndarray, red: np.ndarray) -> np.nd
     """Pictures [step, height, width, 3] in grey, with pixels of the masks [step, height, width] tinted."""
     shown = np.repeat(0.25 + 0.6 * pictures.mean(axis=-1, keepdims=True), 3, axis=-1)
     for mask, tint in ((green, OBJECT), (red, DISTRACTOR)):
-        shown = np.where(mask[..., None], 0.35 * shown + 0.65 * np.array(tint), shown)
+        shown = np.where(mask[..., None], 0.35 * shown + 0.65 * np.array(to_rgb(tint)), shown)
     return shown
 
 
