@@ -25,14 +25,14 @@ from metamemory.study.segmentation import (
 from metamemory.tasks.segmentation import MaskEpisode
 
 COLOURS = {FINE_TUNED: "#44AA99", NINTH: "#0072B2", FIRST: "#D55E00", NOWHERE: "#BBBBBB"}
-OBJECT, DISTRACTOR = RIGHT, WRONG  # green and red, as in the paper's figure
+OBJECT, DISTRACTOR = RIGHT, WRONG  # green and orange; the paper has green and red
 SPARE = "#000000"
 AXIS = {"segmented": "segmentation: IoU, %", "masked": "masking: share left out, %"}
 
 
 def strip(results: Sequence[Result], names: Sequence[str]) -> Figure:
     """One test episode, the same for all: the pictures, which of them were to be segmented, and what each learner made
-    of them. Green is what it marked as the object; red what of a distractor it left out."""
+    of them. Green is what it marked as the object; orange what of a distractor it left out."""
     first = results[0].example
     pictures = _pixels(first["x"], first["x_shape"]).transpose(0, 2, 3, 1)
     steps, height, width = pictures.shape[:3]

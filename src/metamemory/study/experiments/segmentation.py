@@ -165,7 +165,8 @@ def example(learner: Learner, test: Segmentation) -> dict[str, Any]:
 
 def _curriculum(images: Tensor, config: Mapping[str, Any]) -> list[Stage]:
     if "pretrain" in config:
-        return [Stage(SegmentationSupportQuery(images, **config["pretrain"]))]
+        augment = config["task"].get("augment", False)
+        return [Stage(SegmentationSupportQuery(images, augment=augment, **config["pretrain"]))]
     stages = []
     for changes in (*config.get("curriculum", ()), {}):
         changes = dict(changes)
