@@ -65,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m metamemory data cifar_fs",
     )
     prepare.add_argument(
-        "names", nargs="*", metavar="NAME", help="omniglot, cifar_fs, cifar10, or a stand-in: glyphs, scenes"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="omniglot, cifar_fs, cifar10, fss1000, or a stand-in: glyphs, scenes, silhouettes",
     )
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)

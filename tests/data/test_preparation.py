@@ -101,7 +101,7 @@ def test_both_sources_of_cifar_fs_give_the_same_bytes(cifar, tmp_path):
 def test_each_data_set_has_sources_of_its_own(cifar, small_cifar10, origin, few_glyphs, root, monkeypatch):
     monkeypatch.setattr(omniglot, "HOST", CLOSED_PORT)
     lines = []
-    prepare(root=root, log=lines.append)
+    prepare(["omniglot", "cifar_fs"], root, log=lines.append)
     assert "stand-in glyphs" in lines[0] and lines[1] == f"cifar_fs: from {cifar_fs.HOST}"
     assert lines[2] == f"cifar10: from {cifar10.HOST}"
     assert sorted(path.name for path in root.iterdir()) == ["cifar10", "cifar_fs", "glyphs"]
@@ -181,7 +181,7 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
 
 
 def test_refuses_an_unknown_name(origin, root):
-    with pytest.raises(UserError, match="'omniglott'.*omniglot, cifar_fs, cifar10, glyphs, scenes"):
+    with pytest.raises(UserError, match="'omniglott'.*omniglot, cifar_fs, .*glyphs, scenes"):
         prepare(["omniglot", "omniglott"], root)
     assert not root.exists()
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from metamemory.data import cifar_fs, omniglot
+from metamemory.data import cifar_fs, fss1000, omniglot
 
 EVALUATION = (
     "Angelic", "Atemayar_Qelisayer", "Atlantean", "Aurek-Besh", "Avesta", "Ge_ez", "Glagolitic", "Gurmukhi",
@@ -43,3 +43,11 @@ def test_cifar_fs(assert_partition):
     assert_partition(parts, {"train": 64, "validation": 16, "test": 20})
     # the first class of each list of the paper
     assert [classes[parts[part][0]] for part in ("train", "validation", "test")] == ["apple", "beaver", "baby"]
+
+
+def test_fss1000(assert_partition):
+    lists = fss1000.class_lists()
+    classes = tuple(sorted(name for names in lists.values() for name in names))
+    parts = fss1000.splits(classes)["hsnet"]
+    assert_partition(parts, {"train": 520, "validation": 240, "test": 240})
+    assert [classes[parts[part][0]] for part in ("train", "validation", "test")] == [lists[part][0] for part in lists]

@@ -49,6 +49,14 @@ def of_continual_learning(result):
     assert {"seen", "first", "last"} <= set(result.by_shot[0]) and len(result.example["known"]) == 5
 
 
+def of_segmentation(result):
+    assert len(result.by_shot) == 9 and len(result.example["wanted"]) == 18
+
+
+def of_segmentation_injection(result):
+    of_segmentation(result)
+
+
 def of_supervised_learning(result):
     assert result.metrics["accuracy"] == pytest.approx(result.by_shot[0]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")

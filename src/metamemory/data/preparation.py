@@ -6,13 +6,17 @@ whole. One preparation at a time: each begins by clearing what a killed one left
 
 A data set is a module of this package. One that has an original says where to find it (HOST, ARCHIVES with their
 md5, PACK at a mirror), how to read it (`read_archive`) and what it must be (DIGEST); an embedded one draws itself
-(`draw_classes`) and says how (MADE). Both say whether a bit a pixel is enough (PACKED), and have `splits`.
+(`draw_classes`) and says how (MADE). Both say whether a bit a pixel is enough (PACKED), and have `splits`. An original
+whose host asks questions that no program can answer has no pack (PACK is None) and an environment variable (VARIABLE)
+that names the user's own copy.
 """
 
 import errno
 import hashlib
 import os
+import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -24,13 +28,13 @@ from urllib.parse import urlsplit
 import numpy as np
 from tqdm import tqdm
 
-from metamemory.data import cifar10, cifar_fs, glyphs, omniglot, packs, scenes, store
+from metamemory.data import cifar10, cifar_fs, fss1000, glyphs, omniglot, packs, scenes, silhouettes, store
 from metamemory.data.download import Unreachable, download
 from metamemory.data.images import CACHE, PARTIAL, STAND_INS, TITLES
 from metamemory.errors import UserError
 
-ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs, "cifar10": cifar10}
-EMBEDDED = {"glyphs": glyphs, "scenes": scenes}
+ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs, "cifar10": cifar10, "fss1000": fss1000}
+EMBEDDED = {"glyphs": glyphs, "scenes": scenes, "silhouettes": silhouettes}
 
 
 def prepare(
@@ -43,17 +47,19 @@ def prepare(
 
     Data already there and whole is left alone. Of a data set that has an original the sources are, in this order:
 
-    1. the mirror, where one is given: its pack must be there and whole, there is no falling back from it;
-    2. the original host;
-    3. where the host does not serve it, the embedded stand-in, prepared as `root/<stand-in>`.
+    1. the user's own copy, where its environment variable is set;
+    2. the mirror, where one is given and the data set has a pack: it must be there and whole, there is no falling back
+       from it;
+    3. the original host;
+    4. where the host does not serve it, the embedded stand-in, prepared as `root/<stand-in>`.
 
     Args:
         names: of ORIGINALS and EMBEDDED.
         mirror: folder or URL of packs; the environment variable METAMEMORY_MIRROR when None.
 
     Raises:
-        UserError: unknown name; a file of the mirror is missing or corrupt; a download is truncated or has
-            the wrong digest; the disk is full. Nothing half-written is left.
+        UserError: unknown name; a file of the mirror or of the user's copy is missing or corrupt; a download is
+            truncated or has the wrong digest; the disk is full. Nothing half-written is left.
     """
     root, names = Path(root), list(names)
     mirror = str(mirror or os.environ.get("METAMEMORY_MIRROR", ""))
@@ -78,7 +84,10 @@ def _prepare(name: str, root: Path, mirror: str, workspace: Path) -> str:
         _install(root / name, workspace, module, module.draw_classes(), module.MADE)
         return module.MADE
     module = ORIGINALS[name]
-    if mirror:
+    if module.PACK is None and (own := os.environ.get(module.VARIABLE)):
+        _install(root / name, workspace, module, module.read_archive(_own(own, module.VARIABLE)), own)
+        return f"from {own}"
+    if mirror and module.PACK:
         pack = _from_mirror(mirror, module.PACK, workspace)
         _install(root / name, workspace, module, packs.read_pack(pack), str(pack), module.DIGEST)
         return f"from the mirror {mirror}"
@@ -89,7 +98,7 @@ def _prepare(name: str, root: Path, mirror: str, workspace: Path) -> str:
         _prepare(stand_in, root, mirror, workspace)
         return (
             f"{urlsplit(module.HOST).netloc} could not be reached ({reason}), so the stand-in {stand_in} is used; "
-            f"for the real one, METAMEMORY_MIRROR=<folder or URL that has {module.PACK}> make data"
+            f"for the real one, {_how_to_get(module)} make data"
         )
     classes = chain.from_iterable(module.read_archive(archive) for archive in archives)
     _install(root / name, workspace, module, classes, module.HOST, module.DIGEST)
@@ -153,10 +162,30 @@ def _mirror_lacks(mirror: str, file: str, reason: object) -> UserError:
     return UserError(f"the mirror {mirror} has no {file} ({reason}): correct or unset METAMEMORY_MIRROR")
 
 
-def _from_host(url: str, md5: str, workspace: Path) -> Path:
-    """Path of an original archive, fetched from its host and checked."""
-    path = workspace / url.rpartition("/")[2]
+def _own(path: str, variable: str) -> Path:
+    if not Path(path).exists():
+        raise UserError(f"{path} is not there: correct or unset {variable}")
+    return Path(path)
+
+
+def _how_to_get(module: ModuleType) -> str:
+    if module.PACK is None:
+        return f"{module.VARIABLE}=<its archive, fetched by hand, or a folder unpacked from it>"
+    return f"METAMEMORY_MIRROR=<folder or URL that has {module.PACK}>"
+
+
+def _from_host(url: str, md5: str | None, workspace: Path) -> Path:
+    """Path of an original archive, fetched from its host and checked: where no md5 was published, for being one.
+
+    Raises:
+        Unreachable: the host did not answer, or with a page that asks something.
+    """
+    path = workspace / re.split("[/=]", url)[-1]
     download(url, path)
+    if md5 is None:
+        if not zipfile.is_zipfile(path):
+            raise Unreachable("it answered with a page in place of the archive")
+        return path
     with path.open("rb") as archive:
         found = hashlib.file_digest(archive, "md5").hexdigest()
     if found != md5:
@@ -177,4 +206,4 @@ def _workspace(root: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise UserError(f"the disk of {root} is full: free 500 MB and run `make data` again") from error
+        raise UserError(f"the disk of {root} is full: free 2 GB and run `make data` again") from error

@@ -297,6 +297,8 @@ def verdict(group: Group) -> str:
 
 def print_report(root: Path = Path(".")) -> None:
     """All tables on the terminal."""
+    from metamemory.study import segmentation  # which needs this module
+
     print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
     for title, table in (
         ("Online few-shot learning, 5-way, Omniglot (Babu et al. 2021, Table 1)", table_1("omniglot", root)),
@@ -304,6 +306,7 @@ def print_report(root: Path = Path(".")) -> None:
         ("Where labels are shown, Omniglot (Table 2)", table_2(root)),
         ("Delayed labels, CIFAR-FS (Table 3)", table_3("cifar_fs", root)),
         ("The same, Omniglot", table_3("omniglot", root)),
+        ("Online few-shot segmentation (Table 4)", segmentation.table_4(root)),
         ("What the paper concludes", claims_table(root)),
     ):
         print(f"{title}\n{table}\n")

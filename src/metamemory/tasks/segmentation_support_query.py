@@ -1,0 +1,67 @@
+"""Few-shot segmentation with a support and a query set: what a learner with an inner loop is pre-trained on.
+
+A few pictures of one object with their masks, all at once; then more pictures of the same object, in which it is to be
+marked. There are no distractors, as Babu et al. 2021 (section 4.4) have it for their baseline.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.few_shot import FewShot, require
+from metamemory.tasks.segmentation import iou
+
+
+class SegmentationSupportQuery(FewShot):
+    """Episodes of one object each.
+
+    The support set is `x` with its masks in `y_seen`, none of its steps scored.
+
+    Args:
+        images, augment: see `Segmentation`.
+        k_shot: pictures in the support set.
+        n_query: pictures to answer.
+    """
+
+    def __init__(self, images: Tensor, k_shot: int, n_query: int, augment: bool = False):
+        super().__init__(images, 1, None, False, augment)
+        require("k_shot", k_shot, 1, images.shape[1] - 1, "the pictures of a class, and one is left to ask for")
+        require("n_query", n_query, 1, images.shape[1] - k_shot, "the pictures of a class that are not in its support")
+        self.k_shot, self.n_query = k_shot, n_query
+        share = (images[:, :, 3] >= 128).float().mean(dim=(-1, -2))
+        self._chance = (share / (1 + share)).mean().item()
+
+    def __str__(self) -> str:
+        return f"{self.k_shot} pictures and masks"
+
+    @property
+    def length(self) -> int:
+        """Samples in an episode, of the support set and queries."""
+        return self.k_shot + self.n_query
+
+    @property
+    def chance(self) -> float:
+        """IoU of answers by the toss of a coin for each pixel."""
+        return self._chance
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of episodes; masks are float32 [sample, batch, height, width], 1 on the object."""
+        classes, pictures = self._draw(self.length, batch, generator)
+        x = self._look_up(classes.T.expand(self.length, -1), pictures[:, 0].T, generator)  # [sample, batch, 4, ...]
+        x, y = x[:, :, :3], (x[:, :, 3] >= 0.5).float()
+        k = self.k_shot
+        return Episode(
+            x=x[:k],
+            y_seen=y[:k],
+            y=torch.full_like(y[:k], -1),
+            shot=torch.zeros(k, batch, dtype=torch.int64, device=self.device),
+            query_x=x[k:],
+            query_y=y[k:],
+        )
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Cross-entropy summed over the queries, mean over their pixels, after adaptation to the support; mean IoU."""
+        logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
+        loss = self.n_query * fn.binary_cross_entropy_with_logits(logits, episode.query_y)
+        return Score(loss, iou(logits.detach() > 0, episode.query_y > 0).nanmean())
