@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
 
@@ -54,6 +55,43 @@ class Access(NamedTuple):
     writing: Tensor
     norms: Tensor
     least: Tensor
+
+
+def access(keys: Tensor, gates: Tensor, before: Memory, decay: float) -> tuple[Tensor, Memory]:
+    """One step as an operation with its own backward pass: reads [B, R, W] and the memory after it.
+
+    Takes what `forward` does. The gradient of a gradient is refused by autograd with "once_differentiable";
+    `access_reference` has it.
+    """
+    reads, *after = _Access.apply(keys, gates, *before, decay)
+    return reads, Memory(*after)
+
+
+class _Access(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, keys, gates, slots, reading, usage, decay):
+        keys, gates = keys.contiguous(), gates.contiguous()
+        before, after = Memory(slots, reading, usage), Memory(*map(torch.empty_like, (slots, reading, usage)))
+        found = Access(
+            torch.empty_like(reading), torch.empty_like(usage), torch.empty_like(gates, dtype=torch.int64)
+        )  # fmt: skip
+        reads = torch.empty_like(keys)
+        forward(keys, gates, before, decay, after, found, reads)
+        ctx.save_for_backward(keys, gates, *before, *after, *found)
+        ctx.mark_non_differentiable(after.usage)
+        return reads, *after
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_reads, d_slots, d_reading, _):
+        keys, gates, *rest = ctx.saved_tensors
+        d_slots, d_reading = (each.clone(memory_format=torch.contiguous_format) for each in (d_slots, d_reading))
+        d_keys, d_gates = torch.empty_like(keys), torch.empty_like(gates)
+        backward(
+            keys, gates, Memory(*rest[:3]), Memory(*rest[3:6]), Access(*rest[6:]),
+            d_reads.contiguous(), d_slots, d_reading, d_keys, d_gates,
+        )  # fmt: skip
+        return d_keys, d_gates, d_slots, d_reading, None, None
 
 
 def forward(
