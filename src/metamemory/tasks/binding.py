@@ -43,10 +43,21 @@ class Binding(FewShot):
         length: steps in an episode.
         strings: labels are strings of five characters instead of one of n_way.
         size: of a drawing as it is shown, in pixels.
+        classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
+        augment: turn and move the drawings; without, they are upright and in place.
     """
 
-    def __init__(self, images: Tensor, n_way: int, length: int, strings: bool = False, size: int = 20):
-        super().__init__(images, n_way, classes=None, rotations=False, augment=False)
+    def __init__(
+        self,
+        images: Tensor,
+        n_way: int,
+        length: int,
+        strings: bool = False,
+        size: int = 20,
+        classes: int | None = None,
+        augment: bool = True,
+    ):
+        super().__init__(images, n_way, classes, rotations=False, augment=augment)
         require("length", length, 2, None, "a label is shown with the drawing after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")
         if strings:
@@ -113,7 +124,8 @@ class Binding(FewShot):
         quarters = torch.randint(PARTS, (batch, self.n_way), generator=generator, device=self.device)
         own = quarters[torch.arange(batch, device=self.device), y] * (2 * math.pi / PARTS)
         turn, right, down = 2 * torch.rand(3, time, batch, generator=generator, device=self.device) - 1
-        return own + TURN * turn, MOVE * torch.stack([right, down], dim=-1)
+        angles, moves = own + TURN * turn, MOVE * torch.stack([right, down], dim=-1)
+        return self.augment * angles, self.augment * moves
 
     def _strings(self, batch: int, generator: Generator) -> Tensor:
         """Different strings for the classes of each episode, [batch, n_way, 5] int64."""

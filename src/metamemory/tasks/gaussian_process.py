@@ -24,6 +24,7 @@ from torch import Generator, Tensor, nn
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.few_shot import require
 
+NUGGET = 1e-6  # on the diagonal, so that the covariance of places close to each other has a Cholesky factor
 
 class GaussianProcessFunctions:
     """Episodes of `length` places of a new function each.
@@ -56,18 +57,21 @@ class GaussianProcessFunctions:
 
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of functions: x [time, batch, D], y and y_seen [time, batch, 1] float32, null is nan."""
-        x = torch.rand(batch, self.length, self.dimensions, generator=generator, device=self.device)
+        x = torch.rand(self.length, batch, self.dimensions, generator=generator, device=self.device)
         x = self.reach * (2 * x - 1)
-        lots = torch.randn(batch, self.length, 1, generator=generator, device=self.device, dtype=torch.float64)
-        y = (self._root(x) @ lots).float().transpose(0, 1)
-        null = torch.full_like(y[:1], torch.nan)
+        y = self.functions(x, generator)
+        y = y + self.noise * torch.randn(y.shape, generator=generator, device=self.device)
         steps = torch.arange(self.length, device=self.device)
-        return Episode(
-            x=x.transpose(0, 1).contiguous(),
-            y_seen=torch.cat([null, y[:-1]]),
-            y=y.contiguous(),
-            shot=steps[:, None].expand(-1, batch),
-        )
+        return Episode(x=x, y_seen=shown(y), y=y, shot=steps[:, None].expand(-1, batch))
+
+    def functions(self, x: Tensor, generator: Generator) -> Tensor:
+        """Values f(x), without noise, of a function drawn for each episode: [time, batch, D] -> [time, batch, 1]."""
+        places = x.transpose(0, 1).double()
+        covariance = (torch.cdist(places, places) / self.length_scale).square().div(-2).exp()
+        nugget = NUGGET * torch.eye(len(x), dtype=torch.float64, device=x.device)
+        root = torch.linalg.cholesky_ex(covariance + nugget).L  # _ex: the device is not waited for to hear of failure
+        lots = torch.randn(*root.shape[:2], 1, generator=generator, device=x.device, dtype=torch.float64)
+        return (root @ lots).float().transpose(0, 1).contiguous()
 
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
         """[time, batch, 2]: mean and logarithm of the variance of every value, as the learner expects it."""
@@ -81,11 +85,10 @@ class GaussianProcessFunctions:
             errors = (answers[..., :1] - episode.y).square().mean()
         return Score(loss, 1 - errors / (1 + self.noise**2))
 
-    def _root(self, x: Tensor) -> Tensor:
-        """Cholesky factor of the covariance of y, [batch, time, time] float64."""
-        covariance = (torch.cdist(x.double(), x.double()) / self.length_scale).square().div(-2).exp()
-        noise = self.noise**2 * torch.eye(self.length, dtype=torch.float64, device=self.device)
-        return torch.linalg.cholesky_ex(covariance + noise).L  # _ex: does not wait for the device to look for failure
+
+def shown(y: Tensor) -> Tensor:
+    """Values as they are shown, one step later, nan at first. [time, batch, 1]."""
+    return torch.cat([torch.full_like(y[:1], torch.nan), y[:-1]])
 
 
 def log_likelihood(answers: Tensor, y: Tensor) -> Tensor:
