@@ -6,8 +6,8 @@
 Drawings are compared by their 32 features, the output of the bottleneck; the rest is as on raw pixels
 (`models.nearest_neighbour`): every drawing is kept, and the label of the nearest is the answer.
 
-The paper gives these sizes, says that the autoencoder was trained on three times as many augmented drawings as MANN, and
-that a single neighbour was best. Our choice: the features are compared by Euclidean distance; pixels come out of a
+The paper gives these sizes, says that the autoencoder was trained on three times as many augmented drawings as MANN,
+and that a single neighbour was best. Our choice: the features are compared by Euclidean distance; pixels come out of a
 sigmoid, and the error of training is squared.
 """
 

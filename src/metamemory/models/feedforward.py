@@ -8,8 +8,8 @@ and so it shows what guessing is worth. The paper does not state its size; ours 
 
 from typing import NamedTuple
 
-from torch import Tensor, nn
 import torch
+from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Labels, labels_of

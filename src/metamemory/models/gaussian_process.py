@@ -1,14 +1,15 @@
-"""The exact posterior of a Gaussian process whose hyper-parameters are known (Santoro et al. 2016, section 4.3, Figures 5
-and 6): what no learner can do better in the long run.
+"""The exact posterior of a Gaussian process whose hyper-parameters are known (Santoro et al. 2016, section 4.3, Figures
+5 and 6): what no learner can do better in the long run.
 
     k(x, x') = exp(-|x - x'|^2 / (2 length_scale^2)),     y = f(x) + noise e
     mean = k_* (K + noise^2)^-1 y          variance = 1 + noise^2 - k_* (K + noise^2)^-1 k_*^T
 
-of the next value, given all values before. With the Cholesky factor L of the covariance of all values of an episode, all of
-them come at once: y = L z, so that y_t, given those before it, has the mean sum_{s < t} L_ts z_s and the variance L_tt^2.
+of the next value, given all values before. With the Cholesky factor L of the covariance of all values of an episode,
+all of them come at once: y = L z, so that y_t, given those before it, has the mean sum_{s < t} L_ts z_s and the
+variance L_tt^2.
 
-Like the paper's, it keeps every sample, is told the hyper-parameters, and does at every step what takes a cube of the number
-of samples.
+Like the paper's, it keeps every sample, is told the hyper-parameters, and does at every step what takes a cube of the
+number of samples.
 
 Shape legend: T steps, B batch, D dimensions.
 """

@@ -1,4 +1,5 @@
-"""MANN with a feed-forward controller, which remembers nothing itself (Santoro et al. 2016, section 3.1 and Table 2)."""
+"""MANN with a feed-forward controller, which remembers nothing itself (Santoro et al. 2016, section 3.1 and Table
+2)."""
 
 from metamemory.models.mann import MANN
 from metamemory.nn.labels import Labels

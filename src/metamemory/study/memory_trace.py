@@ -2,10 +2,11 @@
 
 Found from the states between steps alone, so that training knows nothing of it:
 
-    w^r_t    is in the state, w^u_t too          sum_r w^w_r = w^u_t - decay w^u_{t-1} - sum_r w^r_r     (eq. 5 turned around)
+    w^r_t    is in the state, w^u_t too          sum_r w^w_r = w^u_t - decay w^u_{t-1} - sum_r w^r_r     (eq. 5 turned
+    around)
 
-A slot *belongs to step s* from then on when s has written to it as one of the least used, until a later step does. How much
-is read at step t of what belongs to step s then tells whether the memory finds again what it has bound.
+A slot *belongs to step s* from then on when s has written to it as one of the least used, until a later step does. How
+much is read at step t of what belongs to step s then tells whether the memory finds again what it has bound.
 
 Shape legend: T steps, B batch, R heads, N slots.
 """
@@ -24,8 +25,8 @@ EPISODES = 50  # over which retrieval is averaged
 
 
 class Trace(NamedTuple):
-    """Of a batch of episodes, each [T, B, N]: weights summed over heads, usage after the step, and whether a slot was among
-    the least used before it."""
+    """Of a batch of episodes, each [T, B, N]: weights summed over heads, usage after the step, and whether a slot was
+    among the least used before it."""
 
     writing: Tensor
     reading: Tensor
@@ -54,8 +55,8 @@ def trace(learner: Learner, episode: Episode) -> Trace:
 
 
 def read_of_step(found: Trace) -> Tensor:
-    """What share of all that is read at step t comes from slots that belong to step s, over the share of these slots in the
-    memory: 1 is no preference. [t, s, B], nan where s has no slot any more, or s > t."""
+    """What share of all that is read at step t comes from slots that belong to step s, over the share of these slots in
+    the memory: 1 is no preference. [t, s, B], nan where s has no slot any more, or s > t."""
     steps, _, slots = found.least.shape
     owner = torch.full_like(found.least[0], -1, dtype=torch.int64)
     shares = []
@@ -69,8 +70,8 @@ def read_of_step(found: Trace) -> Tensor:
 
 
 def of_episode(learner: Learner, episode: Episode) -> dict[str, Any]:
-    """The trace of the first episode, as plain values: base64 of float16 [T, N] each, with their shape, and `read_of_step`
-    as rows of numbers, null where there is none."""
+    """The trace of the first episode, as plain values: base64 of float16 [T, N] each, with their shape, and
+    `read_of_step` as rows of numbers, null where there is none."""
     found = trace(learner, episode)
     maps = {
         name: base64.b64encode(getattr(found, name)[:, 0].cpu().half().numpy().tobytes()).decode()
@@ -85,8 +86,8 @@ def of_episode(learner: Learner, episode: Episode) -> dict[str, Any]:
 
 @torch.no_grad()
 def retrieval(learner: Learner, task: Binding, seed: int) -> dict[str, Any]:
-    """`read_of_step` on average over test episodes, at steps whose class was seen before: from slots of the steps at which
-    a drawing of the same class was seen, of the steps after those, at which its label came, and of all others."""
+    """`read_of_step` on average over test episodes, at steps whose class was seen before: from slots of the steps at
+    which a drawing of the same class was seen, of the steps after those, at which its label came, and of all others."""
     episode = task.sample(EPISODES, torch.Generator(task.device).manual_seed(seed))
     share = read_of_step(trace(learner, episode))
     y = episode.y if episode.y.dim() == 2 else episode.y.mul(5 ** torch.arange(5, device=episode.y.device)).sum(dim=-1)

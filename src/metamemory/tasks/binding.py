@@ -1,7 +1,8 @@
 """Binding drawings to labels, one after the other (Santoro et al. 2016, sections 2, 4.1 and 4.2).
 
 A stream of drawings of a few characters that the learner has never seen. It names each, then is told its name with the
-next. The character of every step is drawn by lot, so that some come often and others, of the up to n_way, hardly or never.
+next. The character of every step is drawn by lot, so that some come often and others, of the up to n_way, hardly or
+never.
 
     step      0     1     2     3     4    ...                      (labels of one character)
     x         ㄅ    ж     ж     ㄅ    ж                              the drawing, a little turned and moved
@@ -9,8 +10,8 @@ next. The character of every step is drawn by lot, so that some come often and o
     y_seen    null  1     0     0     1                              the label shown with it
     shot      0     0     1     1     2                              drawings of this class before: instance - 1
 
-Labels are one of n_way, or strings of five characters out of a to e, dealt anew in every episode. With strings an answer is
-right if all five characters are.
+Labels are one of n_way, or strings of five characters out of a to e, dealt anew in every episode. With strings an
+answer is right if all five characters are.
 """
 
 import math
@@ -33,12 +34,12 @@ PARTS = 4  # of a turn
 class Binding(FewShot):
     """Episodes of `length` drawings, each of one of n_way classes by lot.
 
-    Drawings of a class are all different until each has been shown. In every episode each class is turned by 0, 90, 180 or
-    270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE` each way.
+    Drawings of a class are all different until each has been shown. In every episode each class is turned by 0, 90, 180
+    or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE` each way.
 
     Args:
-        images: [class, drawing, channel, height, width] uint8, of one part of a split; square, and at most about twice as
-            large as `size`.
+        images: [class, drawing, channel, height, width] uint8, of one part of a split; square, and at most about twice
+            as large as `size`.
         n_way: classes in an episode, at most.
         length: steps in an episode.
         strings: labels are strings of five characters instead of one of n_way.

@@ -1,7 +1,7 @@
 """Functions to be guessed from the values shown so far (Santoro et al. 2016, section 4.3).
 
-A function of one to three variables is drawn from a Gaussian process, and values of it at random places are asked for, one
-after the other; each is shown one step later.
+A function of one to three variables is drawn from a Gaussian process, and values of it at random places are asked for,
+one after the other; each is shown one step later.
 
     f ~ GP(0, k)     k(x, x') = exp(-|x - x'|^2 / (2 length_scale^2))          x uniform in [-reach, reach]^D
     y_t = f(x_t) + noise e_t,  e_t ~ N(0, 1)
@@ -12,8 +12,8 @@ after the other; each is shown one step later.
     y_seen    null  y_0   y_1   y_2                                  the value shown with it
     shot      0     1     2     3                                    values shown so far
 
-The paper says that hyper-parameters are fixed and no more. A little noise, which it does not mention, keeps the logarithm
-of a density from growing without bound where samples come close to each other.
+The paper says that hyper-parameters are fixed and no more. A little noise, which it does not mention, keeps the
+logarithm of a density from growing without bound where samples come close to each other.
 """
 
 import math
@@ -25,6 +25,7 @@ from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.few_shot import require
 
 NUGGET = 1e-6  # on the diagonal, so that the covariance of places close to each other has a Cholesky factor
+
 
 class GaussianProcessFunctions:
     """Episodes of `length` places of a new function each.

@@ -1,8 +1,8 @@
 """Images turned and moved, each by its own angle and way, all in one go.
 
-What is seen at a point p of the output is what the image has at R p - m, where R turns by the angle and m is the way; in
-between four pixels it is their bilinear mean, and beyond the edge it is 0, which in a drawing is paper. An image of twice
-the size of the output, not turned and not moved, gives the mean of every two by two pixels.
+What is seen at a point p of the output is what the image has at R p - m, where R turns by the angle and m is the way;
+in between four pixels it is their bilinear mean, and beyond the edge it is 0, which in a drawing is paper. An image of
+twice the size of the output, not turned and not moved, gives the mean of every two by two pixels.
 """
 
 import torch

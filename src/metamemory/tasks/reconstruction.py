@@ -1,4 +1,5 @@
-"""Drawings to be drawn again from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section 4.2)."""
+"""Drawings to be drawn again from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section
+4.2)."""
 
 import torch
 from torch import Generator, nn
@@ -31,7 +32,8 @@ class Reconstruction:
         return self.episodes.sample(batch, generator)
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
-        """Squared error, summed over the pixels of an episode's drawings; accuracy is the explained share of variance."""
+        """Squared error, summed over the pixels of an episode's drawings; accuracy is the explained share of
+        variance."""
         errors = (learner.reconstructed(episode.x) - episode.x).square()
         with torch.no_grad():
             explained = 1 - errors.mean() / (episode.x - episode.x.mean(dim=(0, 1))).square().mean()

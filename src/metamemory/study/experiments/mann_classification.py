@@ -15,9 +15,9 @@ from metamemory.training.loop import Stage
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train and evaluate one learner.
 
-    `config` has the sections `data` (name, split, size), `task` (of `Binding`), `curriculum` (the stages before the task:
-    changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none for a learner
-    without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
+    `config` has the sections `data` (name, split, size), `task` (of `Binding`), `curriculum` (the stages before the
+    task: changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none for a
+    learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
     """
     images, parts = santoro.drawings(config, context)
     curriculum = [_stage(parts["train"], config["task"], **changes) for changes in (*config.get("curriculum", ()), {})]
@@ -32,9 +32,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     if memory_trace.has_memory(learner):
         example |= memory_trace.of_episode(learner, santoro.first_episode(test))
         example |= memory_trace.retrieval(learner, test, seed=santoro.TEST_SEED)
-    return santoro.outcome(
-        learner, position, found.by_instance, images, config, len(curriculum), test, example=example
-    )
+    return santoro.outcome(learner, position, found.by_instance, images, config, len(curriculum), test, example=example)
 
 
 def _stage(images: Any, task: Mapping[str, Any], episodes: int | None = None, **changes: Any) -> Stage:

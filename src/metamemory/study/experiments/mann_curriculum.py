@@ -15,9 +15,9 @@ PER_CLASS = 10  # steps of an episode, for each class
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train one learner on ever more classes, and test it on many more.
 
-    `config` has `data`, `task` (of `Binding`, without n_way and length), `classes` (`first`: how many at first, and `every`:
-    after how many episodes there is one more), `training`, `evaluation` (episodes, batch_size and `classes`, a list) and
-    `model`. An episode has ten steps a class. Validation is with as many classes as training ends with.
+    `config` has `data`, `task` (of `Binding`, without n_way and length), `classes` (`first`: how many at first, and
+    `every`: after how many episodes there is one more), `training`, `evaluation` (episodes, batch_size and `classes`, a
+    list) and `model`. An episode has ten steps a class. Validation is with as many classes as training ends with.
     """
     images, parts = santoro.drawings(config, context)
 

@@ -16,8 +16,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     """Train and evaluate one learner on rows of episodes.
 
     `config` has the sections of `mann_classification`, without a curriculum, and `rows` (`row` and `wiped` of
-    `PersistentBinding`). What counts are the episodes of a row after its first, in which there is something to interfere;
-    accuracy by the episode's place in the row is in the example.
+    `PersistentBinding`). What counts are the episodes of a row after its first, in which there is something to
+    interfere; accuracy by the episode's place in the row is in the example.
     """
     images, parts = santoro.drawings(config, context)
     rows = {part: PersistentBinding(Binding(each, **config["task"]), **config["rows"]) for part, each in parts.items()}

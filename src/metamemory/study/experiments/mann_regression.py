@@ -25,12 +25,15 @@ VALIDATION_BATCH = 100  # episodes at a time
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train and evaluate one learner.
 
-    `config` has the sections `task` (of `GaussianProcessFunctions`), `training`, `evaluation` (episodes, batch_size) and
-    `model`. There is no data set: training, validation and test functions are new draws from one process.
+    `config` has the sections `task` (of `GaussianProcessFunctions`), `training`, `evaluation` (episodes, batch_size)
+    and `model`. There is no data set: training, validation and test functions are new draws from one process.
     """
     task = GaussianProcessFunctions(**config["task"], device=context.device)
     torch.manual_seed(seed)
-    learner = build(method, (task.dimensions,), Values(1), 1, config.get("model", {})).to(context.device)
+    model = dict(config.get("model", {}))
+    if method == "gaussian_process":  # the reference knows what the functions were drawn with, as in the paper
+        model |= {"length_scale": task.length_scale, "noise": task.noise}
+    learner = build(method, (task.dimensions,), Values(1), 1, model).to(context.device)
     position = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
         settings = settings_of(config["training"], "params.yaml: training")
@@ -96,8 +99,8 @@ def _validation(
 
 @torch.no_grad()
 def prediction(learner: Learner, task: GaussianProcessFunctions) -> dict[str, Any]:
-    """What a learner expects everywhere after it has seen twenty values of a function of one variable; the function and the
-    values are the same for every learner. Plain values: `x` and `y` of the samples, then by place."""
+    """What a learner expects everywhere after it has seen twenty values of a function of one variable; the function and
+    the values are the same for every learner. Plain values: `x` and `y` of the samples, then by place."""
     learner.eval()
     generator = torch.Generator(task.device).manual_seed(santoro.TEST_SEED)
     x = task.reach * (2 * torch.rand(SAMPLES, 1, 1, generator=generator, device=task.device) - 1)

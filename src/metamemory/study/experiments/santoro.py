@@ -1,8 +1,9 @@
 """What the experiments of Santoro et al. 2016 with drawings have in common.
 
-A learner is trained on episodes of training characters, the best of its validations is kept, and its accuracy by instance is
-measured in a fixed set of episodes of test characters: "2nd instance" is the second drawing of a class, after one label of
-it was shown. Test episodes are drawn as training episodes are, quarter turns and all, as in the paper.
+A learner is trained on episodes of training characters, the best of its validations is kept, and its accuracy by
+instance is measured in a fixed set of episodes of test characters: "2nd instance" is the second drawing of a class,
+after one label of it was shown. Test episodes are drawn as training episodes are, quarter turns and all, as in the
+paper.
 """
 
 import base64
@@ -113,9 +114,7 @@ def trained(
     return train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
 
 
-def _validation(
-    task: Answered, episodes: int, seed: int
-) -> Callable[[Learner], tuple[float, dict[str, float]]]:
+def _validation(task: Answered, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
     """Accuracy by instance in the same episodes each time; the merit is its mean from the second instance on."""
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
@@ -146,8 +145,7 @@ def outcome(
         learner=learner,
         metrics={**metrics, **more.get("metrics", {})},
         by_shot=[
-            {"shot": shot, "accuracy": each.mean, "low": each.low, "high": each.high}
-            for shot, each in enumerate(found)
+            {"shot": shot, "accuracy": each.mean, "low": each.low, "high": each.high} for shot, each in enumerate(found)
         ],
         history=position.history,
         example=more.get("example", {}),
@@ -177,8 +175,8 @@ def flops_per_step(learner: Learner, episode: Episode) -> int:
 def example(learner: Learner, task: Binding, classes: int | None = None) -> dict[str, Any]:
     """The first test episode and the probabilities that the learner gave, as plain values.
 
-    `x` is base64 of uint8 [time, channel, height, width] with shape `x_shape`; `probability` is [time][way] and, of strings,
-    [time][character][choice].
+    `x` is base64 of uint8 [time, channel, height, width] with shape `x_shape`; `probability` is [time][way] and, of
+    strings, [time][character][choice].
     """
     learner.eval()
     episode = first_episode(task)
