@@ -18,8 +18,9 @@ def parameters():
 def test_every_configuration_in_the_file_is_valid(parameters, scale):
     for run in planned(parameters, scale, parameters.experiments):
         config = parameters.configuration(run.scale, run.experiment, run.method, run.setting, {})
-        task, size = config["task"], config["data"]["size"]
-        learner = build(run.method, (1, size, size), task["n_way"], task["delay"], config.get("model", {}))
+        task, size = config["task"], config.get("data", {"size": 8})["size"]
+        n_way, delay = task.get("n_way", 5), task.get("delay", 1)
+        learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"], "params.yaml").episodes > 0
         assert learner_class(run.method)

@@ -11,11 +11,22 @@ and that a single neighbour was best. Our choice: the features are compared by E
 sigmoid, and the error of training is squared.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
-from metamemory.models.nearest_neighbour import NearestNeighbour, Stored
+from metamemory.nn.labels import one_hot
+
+FAR = 1e9  # squared distance to a class that has not been named yet: finite, so that gradients are
+
+
+class Features(NamedTuple):
+    """The stream so far: features [T, B, F], F of them a drawing, and the labels shown with them [T, B] int64."""
+
+    e: Tensor
+    y_seen: Tensor
 
 
 class AutoencoderNeighbour(Learner):
@@ -36,16 +47,30 @@ class AutoencoderNeighbour(Learner):
         pixels = torch.Size(input_shape).numel()
         self.encoder = _layers(pixels, hidden, features)
         self.decoder = nn.Sequential(_layers(features, hidden, pixels), nn.Sigmoid())
-        self.neighbour = NearestNeighbour((features, 1, 1), n_way, delay)
+        self.n_way, self.delay, self.features = n_way, delay, features
 
-    def initial_state(self, batch: int) -> Stored:
-        return self.neighbour.initial_state(batch)
+    def initial_state(self, batch: int) -> Features:
+        empty = self.encoder[0].weight.new_zeros(0, batch, self.features)
+        return Features(empty, empty.new_zeros(0, batch, dtype=torch.int64))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Stored) -> tuple[Tensor, Stored]:
-        return self.neighbour.step(self.encoder(x_t.flatten(1)), y_seen_t, state)
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Features) -> tuple[Tensor, Features]:
+        e_t = self.encoder(x_t.flatten(1))[None]
+        state = Features(torch.cat([state.e, e_t]), torch.cat([state.y_seen, y_seen_t[None]]))
+        return self._answers(e_t, *state)[0], state
 
     def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return self.neighbour(self.encoder(x.flatten(2)), y_seen)
+        e = self.encoder(x.flatten(2))
+        return self._answers(e, e, y_seen)
+
+    def _answers(self, asked: Tensor, e: Tensor, y_seen: Tensor) -> Tensor:
+        """Of the last steps, `asked` [Q, B, F], among all: minus the squared distance to the nearest drawing of each
+        class whose label is known at the time, [Q, B, n_way]."""
+        steps = torch.arange(len(e), device=e.device)
+        known = steps <= steps[-len(asked) :, None] - self.delay  # [Q, T]
+        labels = torch.cat([y_seen[self.delay :], torch.full_like(y_seen[: self.delay], -1)])
+        of_class = one_hot(labels, self.n_way).bool() & known[:, :, None, None]  # [Q, T, B, n_way]
+        distances = (asked[:, None] - e[None]).square().sum(dim=-1)  # [Q, T, B]
+        return -distances[..., None].where(of_class, FAR).amin(dim=1)
 
     def reconstructed(self, x: Tensor) -> Tensor:
         """The drawings [..., channel, height, width] as the decoder gives them back, each for itself."""

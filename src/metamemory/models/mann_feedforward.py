@@ -1,15 +1,15 @@
-"""MANN with a feed-forward controller, which remembers nothing itself (Santoro et al. 2016, section 3.1 and Table
-2)."""
+"""MANN with a feed-forward controller, which remembers nothing itself (Santoro et al. 2016, section 3.1 and Table 2):
+see `models.bases.mann`."""
 
-from metamemory.models.mann import MANN
+from metamemory.models.bases.mann import MemoryAugmented
 from metamemory.nn.labels import Labels
 
 
-class MANNFeedForward(MANN):
-    """`MANN(controller="feedforward")`, under a name of its own.
+class MANNFeedForward(MemoryAugmented):
+    """A feed-forward controller with an external memory, and a classifier.
 
     Args:
-        input_shape, n_way, hidden, slots, width, heads, decay: of `MANN`.
+        input_shape, n_way, hidden, slots, width, heads, decay: of `MemoryAugmented`.
     """
 
     def __init__(
@@ -22,4 +22,4 @@ class MANNFeedForward(MANN):
         heads: int = 4,
         decay: float = 0.99,
     ):
-        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, controller="feedforward")
+        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, "feedforward")
