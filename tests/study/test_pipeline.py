@@ -62,6 +62,10 @@ def test_every_run_leaves_its_results(project):
     assert {result.run.place for result in finished(project.root)} == {run.place for run in runs}
     for result in finished(project.root):
         manifest = result.manifest
+        if result.run.experiment.startswith("mann_"):
+            assert result.by_shot and len(result.history) <= 200 and manifest["training_episodes"] in (0, 64)
+            assert manifest["data"]["title"]
+            continue
         assert len(result.by_shot) == 9
         assert all(row["low"] <= row["accuracy"] <= row["high"] for row in result.by_shot)
         if result.run.experiment == "inspection":
