@@ -86,7 +86,7 @@ def test_the_access_has_the_gradients_of_its_formulas(dtype):
     def draw(*shape):
         return torch.randn(*shape, dtype=dtype, generator=generator).requires_grad_()
 
-    keys, logits, slots, scores = draw(2, 3, 4), draw(2, 3), draw(2, 8, 4), draw(2, 3, 8)
+    keys, logits, slots, scores = draw(2, 3, 4), draw(2, 3), draw(2, 4, 8), draw(2, 3, 8)
     usage = torch.stack([torch.randperm(8, generator=generator) for _ in range(2)]).to(dtype)
     results = []
     for operation in (least_recently_used.access, least_recently_used.access_reference):
@@ -101,7 +101,7 @@ def test_the_access_has_the_gradients_of_its_formulas(dtype):
 
 def test_a_gradient_of_a_gradient_is_refused():
     keys = torch.randn(1, 2, 3, requires_grad=True)
-    memory = Memory(torch.randn(1, 4, 3), torch.full((1, 2, 4), 0.25), torch.arange(4.0)[None])
+    memory = Memory(torch.randn(1, 3, 4), torch.full((1, 2, 4), 0.25), torch.arange(4.0)[None])
     reads, _ = least_recently_used.access(keys, torch.full((1, 2), 0.5), memory, 0.9)
     (grad,) = torch.autograd.grad(reads.square().sum(), keys, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):

@@ -87,7 +87,7 @@ def test_an_autoencoder_is_trained_on_drawings(context):
 
 
 def test_the_neighbours_first_answer_is_a_guess_and_then_never_new(context, images):
-    """Its first instance is right only at the first step: one time in n_way of one in n_way (the paper's supplement)."""
+    """Its first instance is right only at the first step: one time in n_way of one in n_way."""
     task = Binding(images, 4, 40, size=8)
     learner = santoro.learner_of("nearest_neighbour", task, {}, 0, context)
     found = santoro.answers(learner, task, 2000, 500, seed=0)

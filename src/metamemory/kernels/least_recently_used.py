@@ -33,7 +33,7 @@ class Memory(NamedTuple):
     """An external memory between two steps, float32.
 
     Attributes:
-        slots: [B, N, W] what is stored, M.
+        slots: [B, W, N] what is stored, M, a column a slot: loops run over slots, of which there are more.
         reading: [B, R, N] where each head read last, w^r.
         usage: [B, N] w^u.
     """
@@ -144,20 +144,20 @@ def access_reference(keys: Tensor, gates: Tensor, before: Memory, decay: float) 
     n_heads = gates.shape[1]
     least = before.usage.argsort(dim=-1, stable=True)[:, :n_heads]
     fresh = torch.zeros_like(before.usage).scatter(1, least, 1.0)[:, None]
-    kept = torch.ones_like(before.usage).scatter(1, least[:, :1], 0.0)[..., None]
+    kept = torch.ones_like(before.usage).scatter(1, least[:, :1], 0.0)[:, None]
     s = gates[..., None]
     writing = s * before.reading + (1 - s) * fresh
-    slots = kept * before.slots + writing.transpose(1, 2) @ keys
-    norms = _norm(slots)
-    cosines = keys @ slots.transpose(1, 2) / (_norm(keys)[..., None] * norms[:, None] + TINY)
+    slots = kept * before.slots + keys.transpose(1, 2) @ writing
+    norms = _norm(slots, dim=1)
+    cosines = keys @ slots / (_norm(keys, dim=2)[..., None] * norms[:, None] + TINY)
     reading = cosines.softmax(dim=-1)
     usage = decay * before.usage + (reading + writing).detach().sum(dim=1)
-    return reading @ slots, Memory(slots, reading, usage), Access(writing, norms, least)
+    return reading @ slots.transpose(1, 2), Memory(slots, reading, usage), Access(writing, norms, least)
 
 
-def _norm(x: Tensor) -> Tensor:
-    """Over the last dimension; where it is 0, so is its gradient."""
-    squares = x.square().sum(dim=-1)
+def _norm(x: Tensor, dim: int) -> Tensor:
+    """Where it is 0, so is its gradient."""
+    squares = x.square().sum(dim=dim)
     return squares.where(squares > 0, 1).sqrt() * (squares > 0)
 
 

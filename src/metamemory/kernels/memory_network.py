@@ -64,7 +64,7 @@ def memory_network(
 
 def _split(p: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     """[B, R (W + 1)] -> keys [B, R, W] and gates [B, R]."""
-    heads, width = memory.reading.shape[1], memory.slots.shape[2]
+    heads, width = memory.reading.shape[1], memory.slots.shape[1]
     return p[:, : heads * width].unflatten(1, (heads, width)), p[:, heads * width :]
 
 
@@ -81,7 +81,7 @@ class _MemoryNetwork(torch.autograd.Function):
 
         out = over_time(torch.cat([h, reads], dim=-1))
         cs, memory = over_time(c), Memory(*map(over_time, (slots, reading, usage)))
-        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[2]), torch.empty_like(u)
+        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[1]), torch.empty_like(u)
         keys, s = u.new_empty(n_steps, *read_t.shape), u.new_empty(n_steps, n_batch, n_heads)
         found = Access(
             torch.empty_like(memory.reading[1:]),

@@ -61,7 +61,7 @@ class MemoryNetwork(nn.Module):
             return self.to_access.weight.new_zeros(batch, *shape)
 
         hidden = self.to_access.in_features
-        memory = Memory(zeros(self.slots, self.width), zeros(self.heads, self.slots), zeros(self.slots))
+        memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
         return MemoryNetworkState(zeros(hidden), zeros(hidden), zeros(self.heads * self.width), memory)
 
     def forward(self, x: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
@@ -102,7 +102,7 @@ class FeedForwardMemoryNetwork(nn.Module):
         def zeros(*shape: int) -> Tensor:
             return self.to_access.weight.new_zeros(batch, *shape)
 
-        memory = Memory(zeros(self.slots, self.width), zeros(self.heads, self.slots), zeros(self.slots))
+        memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
         return FeedForwardMemoryNetworkState(zeros(self.heads * self.width), memory)
 
     def forward(self, x: Tensor, state: FeedForwardMemoryNetworkState) -> tuple[Tensor, FeedForwardMemoryNetworkState]:
