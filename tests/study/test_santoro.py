@@ -24,6 +24,7 @@ from metamemory.tasks.binding import Binding
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
     "task": {"n_way": 3, "length": 12, "size": 8},
+    "label_gain": 2.0,
     "training": {"episodes": 16, "batch_size": 4, "validations": 2, "validation_episodes": 4},
     "evaluation": {"episodes": 6, "batch_size": 4},
 }
@@ -73,6 +74,21 @@ def test_classification_keeps_what_the_memory_did(context):
     assert outcome.facts["flops_per_step"] > 0
 
 
+@pytest.mark.parametrize("method", ["lstm", "mann", "mann_feedforward", "ntm", "feedforward"])
+@pytest.mark.parametrize("strings", [False, True])
+def test_labels_alone_are_emphasised(context, images, method, strings):
+    """The weights of 64 pixels stay, those of the label, behind them, are three times as large."""
+    task = Binding(images, 3, 12, strings, size=8)
+    plain, loud = (santoro.learner_of(method, task, {"label_gain": gain}, 0, context) for gain in (1.0, 3.0))
+    changed = []
+    for (name, one), other in zip(plain.named_parameters(), loud.parameters(), strict=True):
+        if not torch.equal(one, other):
+            changed.append(name)
+            assert torch.equal(one[:, :64], other[:, :64]) and torch.allclose(3 * one[:, 64:], other[:, 64:])
+            assert one.shape[1] == 64 + (25 if strings else 3)
+    assert len(changed) == 1
+
+
 def test_strings(context):
     outcome = mann_classification.conduct(config(task={"strings": True}, model={"hidden": 8}), "lstm", 0, context)
     assert len(outcome.example["y"][0]) == 5 and "memory" not in outcome.example
@@ -89,7 +105,7 @@ def test_an_autoencoder_is_trained_on_drawings(context):
 def test_the_neighbours_first_answer_is_a_guess_and_then_never_new(context, images):
     """Its first instance is right only at the first step: one time in n_way of one in n_way."""
     task = Binding(images, 4, 40, size=8)
-    learner = santoro.learner_of("nearest_neighbour", task, {}, 0, context)
+    learner = santoro.learner_of("nearest_neighbour", task, {"label_gain": 1.0}, 0, context)
     found = santoro.answers(learner, task, 2000, 500, seed=0)
     first = found.right[found.shot == 0].double().mean().item()
     assert first == pytest.approx(1 / 16, abs=0.012)

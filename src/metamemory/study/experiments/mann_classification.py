@@ -15,7 +15,8 @@ from metamemory.training.loop import Stage
 def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
     """Train and evaluate one learner.
 
-    `config` has the sections `data` (name, split, size), `task` (of `Binding`), `curriculum` (the stages before the
+    `config` has the sections `data` (name, split, size), `task` (of `Binding`), `label_gain` (how much larger than the
+    others the weights begin that read the label), `curriculum` (the stages before the
     task: changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none for a
     learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
     """

@@ -20,7 +20,7 @@ from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.models import build
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import Characters, Labels
+from metamemory.nn.labels import Characters, Labels, labels_of
 from metamemory.study.experiments import Context, Outcome, facts
 from metamemory.tasks import Episode, Task
 from metamemory.tasks.binding import ALPHABET, STRING, Binding
@@ -88,9 +88,24 @@ def labels(task: Binding) -> int | Labels:
 
 
 def learner_of(method: str, task: Binding, config: Mapping[str, Any], seed: int, context: Context) -> Learner:
-    """The learner that `config` describes, its weights drawn with `seed`."""
+    """The learner that `config` describes, its weights drawn with `seed`; the labels' as large as `label_gain` says."""
     torch.manual_seed(seed)
-    return build(method, task.input_shape, labels(task), 1, config.get("model", {})).to(context.device)
+    learner = build(method, task.input_shape, labels(task), 1, config.get("model", {}))
+    emphasise_labels(learner, task, config["label_gain"])
+    return learner.to(context.device)
+
+
+@torch.no_grad()
+def emphasise_labels(learner: Learner, task: Binding, gain: float) -> None:
+    """Make the weights that read the label `gain` times as large as they were drawn.
+
+    A label is one number of an input of some four hundred, and next to a drawing it is hardly heard: a network has to
+    find out first that it is there. The inputs of the first layer are pixels, then the label.
+    """
+    pixels = torch.Size(task.input_shape).numel()
+    for weight in learner.parameters():
+        if weight.dim() == 2 and weight.shape[1] == pixels + labels_of(labels(task)).inputs:
+            weight[:, pixels:] *= gain
 
 
 def trained(
