@@ -78,7 +78,7 @@ class PlainMANN(nn.Module):
         batch = x.shape[1]
         state = (x.new_zeros(batch, 200),) * 2
         reads = x.new_zeros(batch, HEADS, WIDTH)
-        memory = Memory(x.new_zeros(batch, SLOTS, WIDTH), x.new_zeros(batch, HEADS, SLOTS), x.new_zeros(batch, SLOTS))
+        memory = Memory(x.new_zeros(batch, WIDTH, SLOTS), x.new_zeros(batch, HEADS, SLOTS), x.new_zeros(batch, SLOTS))
         logits = []
         for t in range(len(x)):
             label = one_hot(y_seen[t], N_WAY)

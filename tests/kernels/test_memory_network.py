@@ -32,7 +32,7 @@ def arguments(steps=5, batch=2, units=6, heads=2, slots=7, width=3, dtype=torch.
     )
     reading = draw(batch, heads, slots).softmax(dim=-1).detach().requires_grad_()
     usage = torch.stack([torch.randperm(slots, generator=generator) for _ in range(batch)]).to(dtype)
-    return *inputs, Memory(draw(batch, slots, width), reading, usage)
+    return *inputs, Memory(draw(batch, width, slots), reading, usage)
 
 
 def results(operation, inputs, decay=0.9):
@@ -40,7 +40,7 @@ def results(operation, inputs, decay=0.9):
     *tensors, memory = inputs
     outputs, c, last = operation(*tensors, memory, decay)
     loss = (outputs * torch.linspace(-1, 1, outputs.numel(), dtype=outputs.dtype).view_as(outputs)).sum()
-    loss = loss + c.sin().sum() + last.slots.cos().sum() + (last.reading * last.slots.sum(-1)[:, None].detach()).sum()
+    loss = loss + c.sin().sum() + last.slots.cos().sum() + (last.reading * last.slots.sum(1)[:, None].detach()).sum()
     return outputs, c, *last, *torch.autograd.grad(loss, [*tensors, memory.slots, memory.reading])
 
 
@@ -88,7 +88,7 @@ def test_an_episode_in_c_equals_the_formulas(steps, size):
 def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
     """All slots equally used: the first are taken, the very first is cleared. A key of zeros reads everywhere alike."""
     before = Memory(
-        torch.ones(1, 6, 2, dtype=dtype), torch.full((1, 2, 6), 1 / 6, dtype=dtype), torch.ones(1, 6, dtype=dtype)
+        torch.ones(1, 2, 6, dtype=dtype), torch.full((1, 2, 6), 1 / 6, dtype=dtype), torch.ones(1, 6, dtype=dtype)
     )
     after = Memory(*map(torch.empty_like, before))
     found = least_recently_used.Access(
@@ -99,7 +99,8 @@ def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
     least_recently_used.forward(keys, gates, before, 0.5, after, found, reads)
     assert found.least.tolist() == [[0, 1]]
     expected = torch.tensor([[2.0, -1.0], [3.0, 0.0], *[[1.0, 1.0]] * 4], dtype=dtype)
-    torch.testing.assert_close(after.slots[0], expected)  # head 0 writes a key of zeros everywhere, head 1 to two slots
+    # head 0 writes a key of zeros everywhere, head 1 to two slots
+    torch.testing.assert_close(after.slots[0].T, expected)
     torch.testing.assert_close(after.reading[0, 0], torch.full((6,), 1 / 6, dtype=dtype))
     torch.testing.assert_close(reads[0, 0], expected.mean(dim=0))
     wrote = torch.tensor([1.0, 1.0, 0, 0, 0, 0], dtype=dtype)
@@ -110,7 +111,7 @@ def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
         keys, gates, before, after, found, torch.ones_like(reads), d_slots, d_reading, d_keys, d_gates
     )
     assert all(each.isfinite().all() for each in (d_slots, d_reading, d_keys, d_gates))
-    assert d_slots[0, 0].tolist() == [0, 0]  # what was cleared has no say
+    assert d_slots[0, :, 0].tolist() == [0, 0]  # what was cleared has no say
 
 
 def test_a_gradient_of_a_gradient_is_refused():

@@ -18,8 +18,8 @@ def parameters():
 def test_every_configuration_in_the_file_is_valid(parameters, scale):
     for run in planned(parameters, scale, parameters.experiments):
         config = parameters.configuration(run.scale, run.experiment, run.method, run.setting, {})
-        task, size = config["task"], config["data"]["size"]
-        n_way, delay = task.get("n_way", 2), task.get("delay", 1)  # a pixel is the object's or not
+        task, size = config["task"], config.get("data", {"size": 8})["size"]
+        n_way, delay = task.get("n_way", 5), task.get("delay", 1)
         learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"], "params.yaml").episodes > 0

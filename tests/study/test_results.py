@@ -22,7 +22,7 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
     assert len(result.history) <= 200
     if "presentations" in config["task"]:  # a row for each shot
         assert len(result.by_shot) == config["task"]["presentations"]
-    for row in result.by_shot:
+    for row in (row for row in result.by_shot if "accuracy" in row):  # regression has none
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
 
 

@@ -1,148 +1,244 @@
 /* One step of a memory with least recently used access, and its way back: the formulas of least_recently_used.py,
-   which calls these functions. Every episode of the batch is on its own, and its memory is swept once.
+   which calls these functions. Every episode of the batch is on its own.
 
-   Shapes, an episode: keys [heads, width], gates [heads], memory [slots, width], weights [heads, slots],
-   usage and norms [slots], least [heads] (the least used slots, the very least first). */
+   Shapes, an episode: keys [heads, width], gates [heads], memory [width, slots], weights [heads, slots],
+   usage and norms [slots], least [heads] (the least used slots, the very least first). Slots lie side by side, so that
+   LANES of them are worked on at once and sums over the width need no adding up across lanes. */
+
+#include <string.h>
 
 #include "functions.h"
 
 /* Loops over heads and over the width of a slot are short: the compiler is told their lengths, HEADS and WIDTH. */
-enum { heads = HEADS, width = WIDTH, LANES = 8 };
+enum { heads = HEADS, width = WIDTH, LANES = 16 };
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+#define PART static inline __attribute__((always_inline))
+
+/* Does PART_OF_STEP(i, n) for the slots from i on, n at a time: LANES, which the compiler then knows, and the rest. */
+#define OVER_SLOTS(PART_OF_STEP)                                        \
+    do {                                                                \
+        long at = 0;                                                    \
+        for (; at + LANES <= slots; at += LANES) PART_OF_STEP(at, LANES); \
+        if (at < slots) PART_OF_STEP(at, slots - at);                   \
+    } while (0)
 
 static const float TINY = 1e-6f; /* beside the product of two norms */
 
-static inline float dot(const float *restrict a, const float *restrict b) {
-    float sums[LANES] = {0}, sum = 0; /* in lanes, since the order of a single sum would have to be kept */
-    long k = 0;
-    for (; k + LANES <= width; k += LANES)
-        for (int lane = 0; lane < LANES; lane++) sums[lane] += a[k + lane] * b[k + lane];
-    for (; k < width; k++) sum += a[k] * b[k];
+/* n numbers, of LANES; what is beyond them is 0, and stays unwritten. */
+PART vec get(const float *p, long n) {
+    if (n == LANES) return *(const loose *)p;
+    vec v = {0};
+    memcpy(&v, p, n * sizeof(float));
+    return v;
+}
+
+PART void put(float *p, vec v, long n) {
+    if (n == LANES) *(loose *)p = v;
+    else memcpy(p, &v, n * sizeof(float));
+}
+
+PART float sum(vec v) {
+    float parts[LANES];
+    memcpy(parts, &v, sizeof v);
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
-    return sum + sums[0];
+        for (int lane = 0; lane < half; lane++) parts[lane] += parts[lane + half];
+    return parts[0];
 }
 
-static inline void add(float factor, const float *restrict a, float *restrict sum) {
+PART float norm(const float *key) {
+    float squares = 0;
+    for (long k = 0; k < width; k++) squares += key[k] * key[k];
+    return sqrtf(squares);
+}
+
+/* The heads smallest of usage, in order; of equals the first. */
+static void smallest(long slots, const float *usage, int64_t *least) {
+    float values[heads];
+    long found = 0;
+    for (long i = 0; i < slots; i++) {
+        if (found == heads && usage[i] >= values[heads - 1]) continue;
+        long at = found < heads ? found++ : heads - 1;
+        for (; at > 0 && usage[i] < values[at - 1]; at--) {
+            values[at] = values[at - 1];
+            least[at] = least[at - 1];
+        }
+        values[at] = usage[i];
+        least[at] = i;
+    }
+}
+
+/* An episode; null where a direction has no need of it. */
+struct episode {
+    long slots;
+    float decay, *key_norms, *fresh, *kept, *means, *along_keys, *d_dots, *cosines;
+    const float *keys, *gates, *old, *reading_before, *used, *d_reads;
+    float *memory, *reading, *usage, *writing, *norms, *reads, *d_keys, *d_gates, *d_memory, *d_reading;
+};
+
+/* Write, and find how alike keys and slots are; the cosines are left in `reading`. */
+PART void write_and_compare(const struct episode *e, long i, long n) {
+    vec w[heads], dots[heads], squares = {0}, keep = get(e->kept + i, n), usage = get(e->used + i, n) * e->decay;
+    for (long r = 0; r < heads; r++) {
+        vec before = get(e->reading_before + r * e->slots + i, n);
+        w[r] = e->gates[r] * before + (1 - e->gates[r]) * get(e->fresh + i, n);
+        put(e->writing + r * e->slots + i, w[r], n);
+        usage += w[r];
+        dots[r] = (vec){0};
+    }
+    put(e->usage + i, usage, n);
+    for (long k = 0; k < width; k++) {
+        vec m = keep * get(e->old + k * e->slots + i, n);
+        for (long r = 0; r < heads; r++) m += w[r] * e->keys[r * width + k];
+        put(e->memory + k * e->slots + i, m, n);
+        squares += m * m;
+        for (long r = 0; r < heads; r++) dots[r] += m * e->keys[r * width + k];
+    }
+    vec norms;
+    for (int lane = 0; lane < LANES; lane++) norms[lane] = sqrtf(squares[lane]);
+    put(e->norms + i, norms, n);
+    for (long r = 0; r < heads; r++) put(e->reading + r * e->slots + i, dots[r] / (e->key_norms[r] * norms + TINY), n);
+}
+
+/* Writes all that stands after `used`. */
+void forward(long batch, long slots, double decay, const float *keys, const float *gates, const float *old,
+             const float *reading_before, const float *used, float *memory, float *reading, float *usage,
+             float *writing, float *norms, int64_t *all_least, float *reads) {
+#pragma omp parallel for
+    for (long b = 0; b < batch; b++) {
+        int64_t *least = all_least + b * heads;
+        float key_norms[heads], kept[slots], fresh[slots];
+        struct episode e = {
+            .slots = slots, .decay = decay, .key_norms = key_norms, .kept = kept, .fresh = fresh,
+            .keys = keys + b * heads * width, .gates = gates + b * heads, .old = old + b * slots * width,
+            .reading_before = reading_before + b * heads * slots, .used = used + b * slots,
+            .memory = memory + b * slots * width, .reading = reading + b * heads * slots, .usage = usage + b * slots,
+            .writing = writing + b * heads * slots, .norms = norms + b * slots, .reads = reads + b * heads * width,
+        };
+        for (long i = 0; i < slots; i++) kept[i] = 1, fresh[i] = 0;
+        smallest(slots, e.used, least);
+        kept[least[0]] = 0;
+        for (long r = 0; r < heads; r++) fresh[least[r]] = 1, key_norms[r] = norm(e.keys + r * width);
+
+#define THIS(i, n) write_and_compare(&e, i, n)
+        OVER_SLOTS(THIS);
+#undef THIS
+        for (long r = 0; r < heads; r++) { /* a cosine is at most 1: no need to take off the largest */
+            float *weights = e.reading + r * slots, total = 0;
+#pragma omp simd reduction(+ : total)
+            for (long i = 0; i < slots; i++) total += weights[i] = exp_(weights[i]);
+            float share = 1 / total;
 #pragma omp simd
-    for (long k = 0; k < width; k++) sum[k] += factor * a[k];
-}
-
-/* The `count` smallest of usage, in order; of equals the first. */
-static void smallest(long slots, long count, const float *usage, int64_t *least) {
-    for (long n = 0; n < count; n++) {
-        least[n] = -1;
-        for (long i = 0; i < slots; i++) {
-            int taken = 0;
-            for (long m = 0; m < n; m++) taken |= least[m] == i;
-            if (!taken && (least[n] < 0 || usage[i] < usage[least[n]])) least[n] = i;
+            for (long i = 0; i < slots; i++) {
+                weights[i] *= share;
+                e.usage[i] += weights[i];
+            }
+        }
+        for (long k = 0; k < width; k++) {
+            vec totals[heads];
+            for (long r = 0; r < heads; r++) totals[r] = (vec){0};
+#define THIS(i, n)                                                                                      \
+    for (long r = 0; r < heads; r++)                                                                    \
+    totals[r] += get(e.memory + k * slots + (i), n) * get(e.reading + r * slots + (i), n)
+            OVER_SLOTS(THIS);
+#undef THIS
+            for (long r = 0; r < heads; r++) e.reads[r * width + k] = sum(totals[r]);
         }
     }
 }
 
-static int among(long count, const int64_t *least, long i) {
-    for (long n = 0; n < count; n++)
-        if (least[n] == i) return 1;
-    return 0;
+/* Gradients of the cosines, before the softmax, into `d_dots`; the cosines themselves; the softmax's mean gradient. */
+PART void towards_reading(const struct episode *e, long i, long n) {
+    vec d[heads], dots[heads];
+    for (long r = 0; r < heads; r++) d[r] = get(e->d_reading + r * e->slots + i, n), dots[r] = (vec){0};
+    for (long k = 0; k < width; k++) {
+        vec m = get(e->memory + k * e->slots + i, n);
+        for (long r = 0; r < heads; r++) {
+            d[r] += m * e->d_reads[r * width + k];
+            dots[r] += m * e->keys[r * width + k];
+        }
+    }
+    vec norms = get(e->norms + i, n);
+    for (long r = 0; r < heads; r++) {
+        put(e->d_dots + r * e->slots + i, d[r], n);
+        put(e->cosines + r * e->slots + i, dots[r] / (e->key_norms[r] * norms + TINY), n);
+        e->means[r] += sum(d[r] * get(e->reading + r * e->slots + i, n));
+    }
 }
 
-/* Writes all that stands after `used`. */
-void forward(long batch, long slots, double decay, const float *all_keys,
-             const float *all_gates, const float *all_old, const float *all_reading_before, const float *all_used,
-             float *all_memory, float *all_reading, float *all_usage, float *all_writing, float *all_norms,
-             int64_t *all_least, float *all_reads) {
-#pragma omp parallel for
-    for (long b = 0; b < batch; b++) {
-        const float *keys = all_keys + b * heads * width, *gates = all_gates + b * heads;
-        const float *old = all_old + b * slots * width, *reading_before = all_reading_before + b * heads * slots;
-        const float *used = all_used + b * slots;
-        float *memory = all_memory + b * slots * width, *usage = all_usage + b * slots;
-        float *reading = all_reading + b * heads * slots, *writing = all_writing + b * heads * slots;
-        float *reads = all_reads + b * heads * width, *norms = all_norms + b * slots;
-        int64_t *least = all_least + b * heads;
-        float key_norms[heads];
-        for (long r = 0; r < heads; r++) key_norms[r] = sqrtf(dot(keys + r * width, keys + r * width));
-        smallest(slots, heads, used, least);
-        for (long i = 0; i < slots; i++) {
-            float *row = memory + i * width, fresh = among(heads, least, i);
-            usage[i] = decay * used[i];
-            for (long k = 0; k < width; k++) row[k] = i == least[0] ? 0 : old[i * width + k];
-            for (long r = 0; r < heads; r++) {
-                float w = gates[r] * reading_before[r * slots + i] + (1 - gates[r]) * fresh;
-                writing[r * slots + i] = w;
-                usage[i] += w;
-                add(w, keys + r * width, row);
-            }
-            norms[i] = sqrtf(dot(row, row));
-            for (long r = 0; r < heads; r++) { /* a cosine is at most 1: no need to take off the largest */
-                float cosine = dot(keys + r * width, row) / (key_norms[r] * norms[i] + TINY);
-                reading[r * slots + i] = cosine;
-            }
-        }
-        for (long r = 0; r < heads; r++) {
-            float *weights = reading + r * slots, *read = reads + r * width, total = 0;
-#pragma omp simd reduction(+ : total)
-            for (long i = 0; i < slots; i++) total += weights[i] = exp_(weights[i]);
-            for (long k = 0; k < width; k++) read[k] = 0;
-            for (long i = 0; i < slots; i++) {
-                weights[i] /= total;
-                usage[i] += weights[i];
-                add(weights[i], memory + i * width, read);
-            }
-        }
+/* Gradients of the memory, gates and reading weights; of the dot products of keys and slots, into `d_dots`. */
+PART void towards_memory(const struct episode *e, long i, long n) {
+    vec d[heads], w[heads], d_writing[heads], norms = get(e->norms + i, n), along = {0}, inverse;
+    for (int lane = 0; lane < LANES; lane++) inverse[lane] = norms[lane] > 0 ? 1 / norms[lane] : 0;
+    for (long r = 0; r < heads; r++) {
+        w[r] = get(e->reading + r * e->slots + i, n);
+        d[r] = w[r] * (get(e->d_dots + r * e->slots + i, n) - e->means[r]) / (e->key_norms[r] * norms + TINY);
+        put(e->d_dots + r * e->slots + i, d[r], n);
+        vec turned = d[r] * get(e->cosines + r * e->slots + i, n);
+        along -= turned * e->key_norms[r];
+        e->along_keys[r] -= sum(turned * norms);
+        d_writing[r] = (vec){0};
+    }
+    along *= inverse;
+    for (long k = 0; k < width; k++) {
+        vec d_m = get(e->d_memory + k * e->slots + i, n) + along * get(e->memory + k * e->slots + i, n);
+        for (long r = 0; r < heads; r++) d_m += w[r] * e->d_reads[r * width + k] + d[r] * e->keys[r * width + k];
+        for (long r = 0; r < heads; r++) d_writing[r] += d_m * e->keys[r * width + k];
+        put(e->d_memory + k * e->slots + i, d_m, n);
+    }
+    for (long r = 0; r < heads; r++) {
+        vec moved = get(e->reading_before + r * e->slots + i, n) - get(e->fresh + i, n);
+        e->d_gates[r] += sum(d_writing[r] * moved);
+        put(e->d_reading + r * e->slots + i, e->gates[r] * d_writing[r], n);
     }
 }
 
 /* The way back. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
    step, and leave as those before it. */
-void backward(long batch, long slots, const float *all_keys, const float *all_gates,
-              const float *all_reading_before, const float *all_memory, const float *all_reading,
-              const float *all_writing, const float *all_norms, const int64_t *all_least, const float *all_d_reads,
-              float *all_d_memory, float *all_d_reading, float *all_d_keys, float *all_d_gates) {
+void backward(long batch, long slots, const float *keys, const float *gates, const float *reading_before,
+              float *memory, float *reading, float *writing, float *norms, const int64_t *all_least,
+              const float *d_reads, float *d_memory, float *d_reading, float *d_keys, float *d_gates) {
 #pragma omp parallel for
     for (long b = 0; b < batch; b++) {
-        const float *keys = all_keys + b * heads * width, *gates = all_gates + b * heads;
-        const float *reading_before = all_reading_before + b * heads * slots;
-        const float *memory = all_memory + b * slots * width, *norms = all_norms + b * slots;
-        const float *reading = all_reading + b * heads * slots, *writing = all_writing + b * heads * slots;
-        const float *d_reads = all_d_reads + b * heads * width;
         const int64_t *least = all_least + b * heads;
-        float *d_keys = all_d_keys + b * heads * width, *d_gates = all_d_gates + b * heads;
-        float *d_memory = all_d_memory + b * slots * width, *d_reading = all_d_reading + b * heads * slots;
-        float key_norms[heads], d_cosines[heads][slots];
+        float key_norms[heads], means[heads], along_keys[heads], fresh[slots], d_dots[heads * slots],
+            cosines[heads * slots];
+        struct episode e = {
+            .slots = slots, .key_norms = key_norms, .fresh = fresh, .means = means, .along_keys = along_keys,
+            .d_dots = d_dots, .cosines = cosines, .keys = keys + b * heads * width, .gates = gates + b * heads,
+            .reading_before = reading_before + b * heads * slots, .memory = memory + b * slots * width,
+            .reading = reading + b * heads * slots, .writing = writing + b * heads * slots, .norms = norms + b * slots,
+            .d_reads = d_reads + b * heads * width, .d_keys = d_keys + b * heads * width,
+            .d_gates = d_gates + b * heads, .d_memory = d_memory + b * slots * width,
+            .d_reading = d_reading + b * heads * slots,
+        };
+        for (long i = 0; i < slots; i++) fresh[i] = 0;
         for (long r = 0; r < heads; r++) {
-            const float *weights = reading + r * slots;
-            float mean = 0;
-            for (long i = 0; i < slots; i++) {
-                d_cosines[r][i] = d_reading[r * slots + i] + dot(d_reads + r * width, memory + i * width);
-                mean += weights[i] * d_cosines[r][i];
-            }
-            for (long i = 0; i < slots; i++) d_cosines[r][i] = weights[i] * (d_cosines[r][i] - mean);
-            key_norms[r] = sqrtf(dot(keys + r * width, keys + r * width));
-            d_gates[r] = 0;
-            for (long k = 0; k < width; k++) d_keys[r * width + k] = 0;
+            key_norms[r] = norm(e.keys + r * width), fresh[least[r]] = 1;
+            means[r] = along_keys[r] = e.d_gates[r] = 0;
         }
-        for (long i = 0; i < slots; i++) {
-            const float *row = memory + i * width;
-            float *d_row = d_memory + i * width, fresh = among(heads, least, i);
+#define THIS(i, n) towards_reading(&e, i, n)
+        OVER_SLOTS(THIS);
+#undef THIS
+#define THIS(i, n) towards_memory(&e, i, n)
+        OVER_SLOTS(THIS);
+#undef THIS
+        for (long k = 0; k < width; k++) {
+            vec totals[heads];
+            for (long r = 0; r < heads; r++) totals[r] = (vec){0};
+#define THIS(i, n)                                                                                        \
+    for (long r = 0; r < heads; r++)                                                                      \
+    totals[r] += get(e.memory + k * slots + (i), n) * get(d_dots + r * slots + (i), n) +                  \
+                 get(e.d_memory + k * slots + (i), n) * get(e.writing + r * slots + (i), n)
+            OVER_SLOTS(THIS);
+#undef THIS
             for (long r = 0; r < heads; r++) {
-                const float *key = keys + r * width;
-                float *d_key = d_keys + r * width;
-                float below = key_norms[r] * norms[i] + TINY, d = d_cosines[r][i] / below;
-                float cosine = dot(key, row) / below;
-                add(reading[r * slots + i], d_reads + r * width, d_row);
-                add(d, key, d_row);
-                add(d, row, d_key);
-                if (norms[i] > 0) add(-d * cosine * key_norms[r] / norms[i], row, d_row);
-                if (key_norms[r] > 0) add(-d * cosine * norms[i] / key_norms[r], key, d_key);
+                float own = key_norms[r] > 0 ? along_keys[r] / key_norms[r] * e.keys[r * width + k] : 0;
+                e.d_keys[r * width + k] = sum(totals[r]) + own;
             }
-            for (long r = 0; r < heads; r++) {
-                float d_writing = dot(d_row, keys + r * width);
-                add(writing[r * slots + i], d_row, d_keys + r * width);
-                d_gates[r] += d_writing * (reading_before[r * slots + i] - fresh);
-                d_reading[r * slots + i] = gates[r] * d_writing;
-            }
-            if (i == least[0])
-                for (long k = 0; k < width; k++) d_row[k] = 0;
+            e.d_memory[k * slots + least[0]] = 0; /* what was cleared has no say */
         }
     }
 }

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
 
@@ -32,7 +33,7 @@ class Memory(NamedTuple):
     """An external memory between two steps, float32.
 
     Attributes:
-        slots: [B, N, W] what is stored, M.
+        slots: [B, W, N] what is stored, M, a column a slot: loops run over slots, of which there are more.
         reading: [B, R, N] where each head read last, w^r.
         usage: [B, N] w^u.
     """
@@ -54,6 +55,43 @@ class Access(NamedTuple):
     writing: Tensor
     norms: Tensor
     least: Tensor
+
+
+def access(keys: Tensor, gates: Tensor, before: Memory, decay: float) -> tuple[Tensor, Memory]:
+    """One step as an operation with its own backward pass: reads [B, R, W] and the memory after it.
+
+    Takes what `forward` does. The gradient of a gradient is refused by autograd with "once_differentiable";
+    `access_reference` has it.
+    """
+    reads, *after = _Access.apply(keys, gates, *before, decay)
+    return reads, Memory(*after)
+
+
+class _Access(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, keys, gates, slots, reading, usage, decay):
+        keys, gates = keys.contiguous(), gates.contiguous()
+        before, after = Memory(slots, reading, usage), Memory(*map(torch.empty_like, (slots, reading, usage)))
+        found = Access(
+            torch.empty_like(reading), torch.empty_like(usage), torch.empty_like(gates, dtype=torch.int64)
+        )  # fmt: skip
+        reads = torch.empty_like(keys)
+        forward(keys, gates, before, decay, after, found, reads)
+        ctx.save_for_backward(keys, gates, *before, *after, *found)
+        ctx.mark_non_differentiable(after.usage)
+        return reads, *after
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_reads, d_slots, d_reading, _):
+        keys, gates, *rest = ctx.saved_tensors
+        d_slots, d_reading = (each.clone(memory_format=torch.contiguous_format) for each in (d_slots, d_reading))
+        d_keys, d_gates = torch.empty_like(keys), torch.empty_like(gates)
+        backward(
+            keys, gates, Memory(*rest[:3]), Memory(*rest[3:6]), Access(*rest[6:]),
+            d_reads.contiguous(), d_slots, d_reading, d_keys, d_gates,
+        )  # fmt: skip
+        return d_keys, d_gates, d_slots, d_reading, None, None
 
 
 def forward(
@@ -106,20 +144,20 @@ def access_reference(keys: Tensor, gates: Tensor, before: Memory, decay: float) 
     n_heads = gates.shape[1]
     least = before.usage.argsort(dim=-1, stable=True)[:, :n_heads]
     fresh = torch.zeros_like(before.usage).scatter(1, least, 1.0)[:, None]
-    kept = torch.ones_like(before.usage).scatter(1, least[:, :1], 0.0)[..., None]
+    kept = torch.ones_like(before.usage).scatter(1, least[:, :1], 0.0)[:, None]
     s = gates[..., None]
     writing = s * before.reading + (1 - s) * fresh
-    slots = kept * before.slots + writing.transpose(1, 2) @ keys
-    norms = _norm(slots)
-    cosines = keys @ slots.transpose(1, 2) / (_norm(keys)[..., None] * norms[:, None] + TINY)
+    slots = kept * before.slots + keys.transpose(1, 2) @ writing
+    norms = _norm(slots, dim=1)
+    cosines = keys @ slots / (_norm(keys, dim=2)[..., None] * norms[:, None] + TINY)
     reading = cosines.softmax(dim=-1)
     usage = decay * before.usage + (reading + writing).detach().sum(dim=1)
-    return reading @ slots, Memory(slots, reading, usage), Access(writing, norms, least)
+    return reading @ slots.transpose(1, 2), Memory(slots, reading, usage), Access(writing, norms, least)
 
 
-def _norm(x: Tensor) -> Tensor:
-    """Over the last dimension; where it is 0, so is its gradient."""
-    squares = x.square().sum(dim=-1)
+def _norm(x: Tensor, dim: int) -> Tensor:
+    """Where it is 0, so is its gradient."""
+    squares = x.square().sum(dim=dim)
     return squares.where(squares > 0, 1).sqrt() * (squares > 0)
 
 

@@ -64,7 +64,7 @@ def memory_network(
 
 def _split(p: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     """[B, R (W + 1)] -> keys [B, R, W] and gates [B, R]."""
-    heads, width = memory.reading.shape[1], memory.slots.shape[2]
+    heads, width = memory.reading.shape[1], memory.slots.shape[1]
     return p[:, : heads * width].unflatten(1, (heads, width)), p[:, heads * width :]
 
 
@@ -81,20 +81,28 @@ class _MemoryNetwork(torch.autograd.Function):
 
         out = over_time(torch.cat([h, reads], dim=-1))
         cs, memory = over_time(c), Memory(*map(over_time, (slots, reading, usage)))
-        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[2]), torch.empty_like(u)
+        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[1]), torch.empty_like(u)
         keys, s = u.new_empty(n_steps, *read_t.shape), u.new_empty(n_steps, n_batch, n_heads)
+        flat_read_t = read_t.flatten(1)
         found = Access(
             torch.empty_like(memory.reading[1:]),
             torch.empty_like(memory.usage[1:]),
             torch.empty_like(s, dtype=torch.int64),
         )
-        for t in range(n_steps):
-            gates.forward(u[t], out[t] @ w_state.T, cs[t], a[t], cs[t + 1], h_t)
-            k, g = _split(torch.addmm(b_access, h_t, w_access.T), Memory(slots, reading, usage))
-            torch.tanh(k, out=keys[t])
-            torch.sigmoid(g, out=s[t])
-            least_recently_used.forward(keys[t], s[t], _at(memory, t), decay, _at(memory, t + 1), _at(found, t), read_t)
-            torch.cat([h_t, read_t.flatten(1)], dim=-1, out=out[t + 1])
+        # views of every step, made at once: made one by one, they would take a good part of the loop's time
+        steps = zip(
+            *(each.unbind() for each in (u, out[:-1], out[1:], cs[:-1], cs[1:], a, keys, s)),
+            *(_by_step(each) for each in (_before(memory), _after(memory), found)),
+            strict=True,
+        )
+        to_state, to_access = w_state.T, w_access.T
+        for u_t, out_before, out_t, c_before, c_t, a_t, k_t, s_t, before, after, found_t in steps:
+            gates.forward(u_t, out_before @ to_state, c_before, a_t, c_t, h_t)
+            k, g = _split(torch.addmm(b_access, h_t, to_access), before)
+            torch.tanh(k, out=k_t)
+            torch.sigmoid(g, out=s_t)
+            least_recently_used.forward(k_t, s_t, before, decay, after, found_t, read_t)
+            torch.cat([h_t, flat_read_t], dim=-1, out=out_t)
         ctx.save_for_backward(w_state, w_access, a, cs, out, keys, s, *memory, *found)
         last = [each[-1].clone() for each in (cs, *memory)]
         ctx.mark_non_differentiable(last[-1])
@@ -109,19 +117,30 @@ class _MemoryNetwork(torch.autograd.Function):
         d_c, d_slots, d_reading = (
             each.clone(memory_format=torch.contiguous_format) for each in (d_c, d_slots, d_reading)
         )
-        d_keys, d_s = torch.empty_like(keys[0]), torch.empty_like(s[0])
+        d_keys, d_s, d_reads = torch.empty_like(keys[0]), torch.empty_like(s[0]), torch.empty_like(keys[0])
+        n_keys = d_keys[0].numel()
         d_a, d_p = torch.empty_like(a), keys.new_empty(n_steps, n_batch, len(w_access))
         d_next = torch.zeros_like(out[0])  # of h and reads, by way of the step after
-        for t in reversed(range(n_steps)):
-            d_h, d_reads = (d_out[t] + d_next).split([n_units, out.shape[-1] - n_units], dim=-1)
+        slope_k, slope_s = 1 - keys.square(), s * (1 - s)  # of tanh and sigmoid
+        steps = zip(
+            *(each.unbind() for each in (d_out, a, cs[:-1], cs[1:], keys, s, slope_k, slope_s, d_a)),
+            *(each.unbind() for each in d_p.split([n_keys, d_p.shape[-1] - n_keys], dim=-1)),
+            d_p.unbind(),
+            *(_by_step(each) for each in (_before(memory), _after(memory), found)),
+            strict=True,
+        )
+        for (
+            d_out_t, a_t, c_before, c_t, k_t, s_t, slope_k_t, slope_s_t, d_a_t, d_k, d_g, d_p_t, before, after, found_t,
+        ) in reversed(list(steps)):  # fmt: skip
+            d_next += d_out_t
+            d_reads.copy_(d_next[:, n_units:].view_as(d_reads))
             least_recently_used.backward(
-                keys[t], s[t], _at(memory, t), _at(memory, t + 1), _at(found, t),
-                d_reads.contiguous().view_as(d_keys), d_slots, d_reading, d_keys, d_s,
+                k_t, s_t, before, after, found_t, d_reads, d_slots, d_reading, d_keys, d_s
             )  # fmt: skip
-            d_k = d_keys * (1 - keys[t].square())
-            torch.cat([d_k.flatten(1), d_s * s[t] * (1 - s[t])], dim=-1, out=d_p[t])
-            gates.backward(a[t], cs[t], cs[t + 1], d_h.contiguous(), d_p[t] @ w_access, d_c, d_a[t])
-            d_next = d_a[t] @ w_state
+            torch.mul(d_keys.flatten(1), slope_k_t.flatten(1), out=d_k)
+            torch.mul(d_s, slope_s_t, out=d_g)
+            gates.backward(a_t, c_before, c_t, d_next[:, :n_units].contiguous(), d_p_t @ w_access, d_c, d_a_t)
+            torch.mm(d_a_t, w_state, out=d_next)
         d_w_state = d_a.flatten(0, 1).T @ out[:-1].flatten(0, 1)
         d_w_access = d_p.flatten(0, 1).T @ out[1:, :, :n_units].flatten(0, 1)
         d_h, d_reads = d_next.split([n_units, out.shape[-1] - n_units], dim=-1)
@@ -130,6 +149,16 @@ class _MemoryNetwork(torch.autograd.Function):
         )  # fmt: skip
 
 
-def _at(fields: Memory | Access, t: int) -> Memory | Access:
-    """The same of one step."""
-    return type(fields)(*(each[t] for each in fields))
+def _before(memory: Memory) -> Memory:
+    """Of every step, what it starts from."""
+    return Memory(*(each[:-1] for each in memory))
+
+
+def _after(memory: Memory) -> Memory:
+    """Of every step, what it leaves."""
+    return Memory(*(each[1:] for each in memory))
+
+
+def _by_step(fields: Memory | Access) -> list[Memory | Access]:
+    """The same, a step each."""
+    return [type(fields)(*step) for step in zip(*(each.unbind() for each in fields), strict=True)]

@@ -1,37 +1,20 @@
-"""MANN: a memory-augmented neural network with least recently used access (Santoro et al. 2016, section 3).
+"""MANN: a memory-augmented neural network with least recently used access (Santoro et al. 2016, section 3), and an LSTM
+for its controller: see `models.bases.mann`."""
 
-    [x_t, y_seen_t] -> LSTM controller -> keys, gates -> memory -> reads          logits_t = W [h_t, reads_t] + b
-                         ^                                           |
-                         +---- h_{t-1}, reads_{t-1} -----------------+
-
-The controller binds a drawing to the label that comes a step later by writing both to a slot of the memory; the next
-drawing of the class finds the slot again by its likeness. Writes go to slots that have not been used for long, so that
-what was bound stays as long as there is room. The formulas are in `nn.memory_network` and in the kernels below it.
-
-From the paper: the access rule, cosine addressing without a strength of the key, what is written being the key, reads
-that go to the classifier and to the next state of the controller. From a close reading of its supplement: 128 slots of
-40, 4 reads, 200 units, a usage decay of 0.99. Our choices: a gate for each head, emitted by the controller (the paper:
-"a learnable sigmoid gate parameter"); tanh of the keys, as in public code; a first state of zeros, in which the lower
-of slots equally used counts as less used; a forget bias of 1.
-
-Shape legend: T steps, B batch, K ways.
-"""
-
-import torch
-from torch import Tensor, nn
-
-from metamemory.models.learner import Learner
-from metamemory.nn.labels import Labels, labels_of
-from metamemory.nn.memory_network import MemoryNetwork, MemoryNetworkState
+from metamemory.models.bases.mann import MemoryAugmented
+from metamemory.nn.labels import Labels
 
 
-class MANN(Learner):
+class MANN(MemoryAugmented):
     """An LSTM controller with an external memory, and a classifier.
 
     Args:
-        input_shape: (channel, height, width).
-        n_way: K, how many labels, or how they are written (`nn.labels`).
-        hidden, slots, width, heads, decay, forget_bias: of the `MemoryNetwork`.
+        input_shape, n_way, hidden, slots, width, heads, decay, forget_bias: of `MemoryAugmented`.
+
+    Example:
+        >>> learner = MANN((1, 20, 20), n_way=5)
+        >>> learner(torch.rand(50, 16, 1, 20, 20), torch.full((50, 16), -1)).shape
+        torch.Size([50, 16, 5])
     """
 
     def __init__(
@@ -45,16 +28,4 @@ class MANN(Learner):
         decay: float = 0.99,
         forget_bias: float = 1.0,
     ):
-        super().__init__()
-        self.labels = labels_of(n_way)
-        n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
-        self.network = MemoryNetwork(n_inputs, hidden, slots, width, heads, decay, forget_bias)
-        self.classifier = nn.Linear(self.network.out_features, self.labels.outputs)
-
-    def initial_state(self, batch: int) -> MemoryNetworkState:
-        return self.network.initial_state(batch)
-
-    def run(self, x: Tensor, y_seen: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
-        inputs = torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)
-        outputs, state = self.network(inputs, state)
-        return self.classifier(outputs), state
+        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, "lstm", forget_bias)

@@ -1,6 +1,7 @@
-"""An LSTM controller with an external memory of least recently used access (Santoro et al. 2016, section 3).
+"""A controller with an external memory of least recently used access (Santoro et al. 2016, section 3).
 
-    h_t, c_t = LSTM(x_t, [h_{t-1}, reads_{t-1}], c_{t-1})
+    h_t, c_t = LSTM(x_t, [h_{t-1}, reads_{t-1}], c_{t-1})                an LSTM, or a feed-forward layer, which has no
+    h_t = tanh(W_x x_t + W_r reads_{t-1} + b)                            memory of its own
     k_r = tanh(W_k h_t + b_k)      s_r = sigmoid(W_s h_t + b_s)          a key and a gate for each head r
     reads_t, M_t = access(k, s, M_{t-1})                                 see `kernels.least_recently_used`
 
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.kernels.least_recently_used import Memory
+from metamemory.kernels.least_recently_used import Memory, access
 from metamemory.kernels.memory_network import memory_network
 
 
@@ -60,7 +61,7 @@ class MemoryNetwork(nn.Module):
             return self.to_access.weight.new_zeros(batch, *shape)
 
         hidden = self.to_access.in_features
-        memory = Memory(zeros(self.slots, self.width), zeros(self.heads, self.slots), zeros(self.slots))
+        memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
         return MemoryNetworkState(zeros(hidden), zeros(hidden), zeros(self.heads * self.width), memory)
 
     def forward(self, x: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
@@ -69,3 +70,49 @@ class MemoryNetwork(nn.Module):
         outputs, c, memory = memory_network(self.from_input(x), *weights, *state, self.decay)
         h, reads = outputs[-1].split([c.shape[1], state.reads.shape[1]], dim=-1)
         return outputs, MemoryNetworkState(h, c, reads, memory)
+
+
+class FeedForwardMemoryNetworkState(NamedTuple):
+    """What was read last [B, R W], and the external memory; all float32."""
+
+    reads: Tensor
+    memory: Memory
+
+
+class FeedForwardMemoryNetwork(nn.Module):
+    """The same with a feed-forward controller: all that one step knows of another went through the memory.
+
+    Args:
+        in_features, hidden, slots, width, heads, decay: of `MemoryNetwork`.
+    """
+
+    def __init__(self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float):
+        super().__init__()
+        self.slots, self.width, self.heads, self.decay = slots, width, heads, float(decay)
+        self.from_input = nn.Linear(in_features, hidden)
+        self.from_reads = nn.Linear(heads * width, hidden, bias=False)
+        self.to_access = nn.Linear(hidden, heads * (width + 1))
+
+    @property
+    def out_features(self) -> int:
+        """H + R W."""
+        return self.to_access.in_features + self.heads * self.width
+
+    def initial_state(self, batch: int) -> FeedForwardMemoryNetworkState:
+        def zeros(*shape: int) -> Tensor:
+            return self.to_access.weight.new_zeros(batch, *shape)
+
+        memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
+        return FeedForwardMemoryNetworkState(zeros(self.heads * self.width), memory)
+
+    def forward(self, x: Tensor, state: FeedForwardMemoryNetworkState) -> tuple[Tensor, FeedForwardMemoryNetworkState]:
+        """[T, B, in_features] -> h and reads of every step [T, B, H + R W], and the state after the last."""
+        (reads, memory), outputs = state, []
+        for u_t in self.from_input(x).unbind():
+            h = (u_t + self.from_reads(reads)).tanh()
+            keys, gates = self.to_access(h).split([self.heads * self.width, self.heads], dim=-1)
+            keys = keys.tanh().unflatten(-1, (self.heads, self.width))
+            found, memory = access(keys, gates.sigmoid(), memory, self.decay)
+            reads = found.flatten(1)
+            outputs.append(torch.cat([h, reads], dim=-1))
+        return torch.stack(outputs), FeedForwardMemoryNetworkState(reads, memory)

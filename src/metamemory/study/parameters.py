@@ -60,7 +60,9 @@ class Parameters:
         names = []
         for name, section in self.values["experiments"].items():
             for scale, method, setting in product(section["scales"], section["methods"], section["settings"]):
-                names.append(self.configuration(scale, name, method, setting, {})["data"]["name"])
+                config = self.configuration(scale, name, method, setting, {})
+                if "data" in config:
+                    names.append(config["data"]["name"])
         return list(dict.fromkeys(names))
 
     def experiment(self, name: str) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     digests = {
         "configuration": _sha256(config),
         "source": source.digest(source.closure(run.modules)),
-        "data": data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data").digest,
+        "data": _data_digest(config, run),
     }
     if "trained" in config:  # the run looks at what another has trained
         digests["trained"] = _file_digest(run.root / config["trained"].format(method=run.method, seed=run.seed))
@@ -116,6 +116,13 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
     print(f"{run.place}: {shown}")
     return True
+
+
+def _data_digest(config: Mapping[str, Any], run: Run) -> str | None:
+    """Of what is learned from; None where the task draws it itself."""
+    if "data" not in config:
+        return None
+    return data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data").digest
 
 
 def finished(run: Run) -> str | None:

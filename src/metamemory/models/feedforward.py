@@ -1,0 +1,41 @@
+"""Feed-forward baseline: no memory at all (Santoro et al. 2016, section 4; the feed-forward rows of Tables 1 and 2).
+
+    h_t = relu(W_1 [x_t, y_seen_t] + b_1)          logits_t = W_2 h_t + b_2
+
+It sees a drawing and the label of the one before, and forgets both. What it can learn of an episode is next to nothing,
+and so it shows what guessing is worth. The paper does not state its size; ours has the 200 units of MANN's controller.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metamemory.models.learner import Learner
+from metamemory.nn.labels import Labels, labels_of
+
+
+class Nothing(NamedTuple):
+    """Nothing is remembered."""
+
+
+class FeedForward(Learner):
+    """One hidden layer on pixels and the label shown with them.
+
+    Args:
+        input_shape: (channel, height, width), or (feature,).
+        n_way: how many labels, or how they are written (`nn.labels`).
+        hidden: units.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200):
+        super().__init__()
+        self.labels = labels_of(n_way)
+        n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
+        self.layers = nn.Sequential(nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, self.labels.outputs))
+
+    def initial_state(self, batch: int) -> Nothing:
+        return Nothing()
+
+    def run(self, x: Tensor, y_seen: Tensor, state: Nothing) -> tuple[Tensor, Nothing]:
+        return self.layers(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)), state

@@ -1,0 +1,141 @@
+"""Binding drawings to labels, one after the other (Santoro et al. 2016, sections 2, 4.1 and 4.2).
+
+A stream of drawings of a few characters that the learner has never seen. It names each, then is told its name with the
+next. The character of every step is drawn by lot, so that some come often and others, of the up to n_way, hardly or
+never.
+
+    step      0     1     2     3     4    ...                      (labels of one character)
+    x         ㄅ    ж     ж     ㄅ    ж                              the drawing, a little turned and moved
+    y         1     0     0     1     0                              what to answer now
+    y_seen    null  1     0     0     1                              the label shown with it
+    shot      0     0     1     1     2                              drawings of this class before: instance - 1
+
+Labels are one of n_way, or strings of five characters out of a to e, dealt anew in every episode. With strings an
+answer is right if all five characters are.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.few_shot import FewShot, require
+from metamemory.tasks.online_few_shot import delayed
+from metamemory.tasks.placement import placed
+
+STRING, ALPHABET = 5, 5  # characters of a label, and how many there are to choose from
+TURN = math.pi / 16  # radians, each way
+MOVE = 10 / 105  # of the side of an image, each way: 10 of Omniglot's 105 pixels
+PARTS = 4  # of a turn
+
+
+class Binding(FewShot):
+    """Episodes of `length` drawings, each of one of n_way classes by lot.
+
+    Drawings of a class are all different until each has been shown. In every episode each class is turned by 0, 90, 180
+    or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE` each way.
+
+    Args:
+        images: [class, drawing, channel, height, width] uint8, of one part of a split; square, and at most about twice
+            as large as `size`.
+        n_way: classes in an episode, at most.
+        length: steps in an episode.
+        strings: labels are strings of five characters instead of one of n_way.
+        size: of a drawing as it is shown, in pixels.
+        classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
+        augment: turn and move the drawings; without, they are upright and in place.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        n_way: int,
+        length: int,
+        strings: bool = False,
+        size: int = 20,
+        classes: int | None = None,
+        augment: bool = True,
+    ):
+        super().__init__(images, n_way, classes, rotations=False, augment=augment)
+        require("length", length, 2, None, "a label is shown with the drawing after its own")
+        require("size", size, 1, images.shape[-1], "the pixels of an image")
+        if strings:
+            require("n_way", n_way, 1, ALPHABET**STRING, "the strings there are")
+        self.length, self.strings, self.size = length, strings, size
+
+    def __str__(self) -> str:
+        return f"{self.n_way} classes"
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channel, height, width) of x."""
+        return (self.images.shape[2], self.size, self.size)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a guess."""
+        return ALPHABET**-STRING if self.strings else 1 / self.n_way
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of episodes; the generator, on the device of the images, decides everything.
+
+        With strings, y and y_seen are [time, batch, 5].
+        """
+        y = torch.randint(self.n_way, (self.length, batch), generator=generator, device=self.device)
+        shot = occurrences_before(y, self.n_way)
+        classes, drawings = self._draw(self.images.shape[1], batch, generator)
+        episodes = torch.arange(batch, device=self.device)
+        images = self.images[classes[episodes, y], drawings[episodes, y, shot % drawings.shape[2]]]
+        angles, moves = self._lot(y, generator)
+        x = placed(images, angles, moves, self.size)
+        if self.strings:
+            y = self._strings(batch, generator)[episodes, y]
+        return Episode(x=x, y_seen=delayed(y, 1), y=y, shot=shot)
+
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """Logits of all steps, [time, batch, n_way], or [time, batch, 5, 5] of strings: character, then choice."""
+        return self.spelt(learner(episode.x, episode.y_seen))
+
+    def spelt(self, logits: Tensor) -> Tensor:
+        """A learner's output by character, where labels are strings."""
+        return logits.unflatten(-1, (STRING, ALPHABET)) if self.strings else logits
+
+    def right(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Which answers are right, [time, batch]: of a string, all of it."""
+        right = logits.argmax(dim=-1) == y
+        return right.all(dim=-1) if self.strings else right
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Cross-entropy of every step, of strings summed over the characters; accuracy from the second instance on."""
+        return self.graded(self.answer(learner, episode), episode)
+
+    def graded(self, logits: Tensor, episode: Episode) -> Score:
+        """The same of answers that have been given."""
+        loss = fn.cross_entropy(logits.flatten(0, -2), episode.y.flatten(), reduction="sum")
+        with torch.no_grad():
+            told = episode.shot >= 1
+            accuracy = (self.right(logits, episode.y) & told).sum() / told.sum()
+        return Score(loss / episode.y.shape[1], accuracy)
+
+    def _lot(self, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Angles [time, batch], a class's own quarter turns and a bit for each drawing; and moves [time, batch, 2]."""
+        time, batch = y.shape
+        quarters = torch.randint(PARTS, (batch, self.n_way), generator=generator, device=self.device)
+        own = quarters[torch.arange(batch, device=self.device), y] * (2 * math.pi / PARTS)
+        turn, right, down = 2 * torch.rand(3, time, batch, generator=generator, device=self.device) - 1
+        angles, moves = own + TURN * turn, MOVE * torch.stack([right, down], dim=-1)
+        return self.augment * angles, self.augment * moves
+
+    def _strings(self, batch: int, generator: Generator) -> Tensor:
+        """Different strings for the classes of each episode, [batch, n_way, 5] int64."""
+        numbers = self._choose(ALPHABET**STRING, self.n_way, (batch,), generator)
+        places = ALPHABET ** torch.arange(STRING, device=self.device)
+        return numbers[..., None] // places % ALPHABET
+
+
+def occurrences_before(y: Tensor, n_way: int) -> Tensor:
+    """How often y_t has come before step t. [time, batch] int64, from 0 to n_way - 1."""
+    counts = fn.one_hot(y, n_way).cumsum(dim=0)
+    return counts.gather(-1, y[..., None])[..., 0] - 1

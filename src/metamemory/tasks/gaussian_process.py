@@ -1,0 +1,98 @@
+"""Functions to be guessed from the values shown so far (Santoro et al. 2016, section 4.3).
+
+A function of one to three variables is drawn from a Gaussian process, and values of it at random places are asked for,
+one after the other; each is shown one step later.
+
+    f ~ GP(0, k)     k(x, x') = exp(-|x - x'|^2 / (2 length_scale^2))          x uniform in [-reach, reach]^D
+    y_t = f(x_t) + noise e_t,  e_t ~ N(0, 1)
+
+    step      0     1     2     3    ...
+    x         x_0   x_1   x_2   x_3                                  where the function is asked for
+    y         y_0   y_1   y_2   y_3                                  its value there
+    y_seen    null  y_0   y_1   y_2                                  the value shown with it
+    shot      0     1     2     3                                    values shown so far
+
+The paper says that hyper-parameters are fixed and no more. A little noise, which it does not mention, keeps the
+logarithm of a density from growing without bound where samples come close to each other.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.few_shot import require
+
+NUGGET = 1e-6  # on the diagonal, so that the covariance of places close to each other has a Cholesky factor
+
+
+class GaussianProcessFunctions:
+    """Episodes of `length` places of a new function each.
+
+    Args:
+        dimensions: D, of x.
+        length: steps in an episode.
+        length_scale, reach, noise: as above; noise above 0.
+        device: of the episodes.
+    """
+
+    chance = 0.0  # share of the variance explained by the mean
+
+    def __init__(
+        self,
+        dimensions: int,
+        length: int,
+        length_scale: float,
+        reach: float,
+        noise: float,
+        device: torch.device,
+    ):
+        require("dimensions", dimensions, 1, None, "the variables of a function")
+        require("length", length, 2, None, "a value is shown with the place after its own")
+        self.dimensions, self.length, self.device = dimensions, length, device
+        self.length_scale, self.reach, self.noise = length_scale, reach, noise
+
+    def __str__(self) -> str:
+        return f"{self.dimensions} dimension{'s' if self.dimensions > 1 else ''}"
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        """Draw a batch of functions: x [time, batch, D], y and y_seen [time, batch, 1] float32, null is nan."""
+        x = torch.rand(self.length, batch, self.dimensions, generator=generator, device=self.device)
+        x = self.reach * (2 * x - 1)
+        y = self.functions(x, generator)
+        y = y + self.noise * torch.randn(y.shape, generator=generator, device=self.device)
+        steps = torch.arange(self.length, device=self.device)
+        return Episode(x=x, y_seen=shown(y), y=y, shot=steps[:, None].expand(-1, batch))
+
+    def functions(self, x: Tensor, generator: Generator) -> Tensor:
+        """Values f(x), without noise, of a function drawn for each episode: [time, batch, D] -> [time, batch, 1]."""
+        places = x.transpose(0, 1).double()
+        covariance = (torch.cdist(places, places) / self.length_scale).square().div(-2).exp()
+        nugget = NUGGET * torch.eye(len(x), dtype=torch.float64, device=x.device)
+        root = torch.linalg.cholesky_ex(covariance + nugget).L  # _ex: the device is not waited for to hear of failure
+        lots = torch.randn(*root.shape[:2], 1, generator=generator, device=x.device, dtype=torch.float64)
+        return (root @ lots).float().transpose(0, 1).contiguous()
+
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """[time, batch, 2]: mean and logarithm of the variance of every value, as the learner expects it."""
+        return learner(episode.x, episode.y_seen)
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Minus the log-likelihood of every value; accuracy is the share of their variance that is explained."""
+        answers = self.answer(learner, episode)
+        loss = -log_likelihood(answers, episode.y).sum(dim=0).mean()
+        with torch.no_grad():
+            errors = (answers[..., :1] - episode.y).square().mean()
+        return Score(loss, 1 - errors / (1 + self.noise**2))
+
+
+def shown(y: Tensor) -> Tensor:
+    """Values as they are shown, one step later, nan at first. [time, batch, 1]."""
+    return torch.cat([torch.full_like(y[:1], torch.nan), y[:-1]])
+
+
+def log_likelihood(answers: Tensor, y: Tensor) -> Tensor:
+    """Logarithm of the normal density of y [time, batch, 1], nats: answers [time, batch, 2] -> [time, batch]."""
+    mean, log_variance = answers.unbind(dim=-1)
+    return -(log_variance + (y[..., 0] - mean).square() / log_variance.exp() + math.log(2 * math.pi)) / 2

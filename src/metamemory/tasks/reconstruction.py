@@ -1,0 +1,40 @@
+"""Drawings to be drawn again from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section
+4.2)."""
+
+import torch
+from torch import Generator, nn
+
+from metamemory.tasks.binding import Binding
+from metamemory.tasks.episode import Episode, Score
+
+
+class Reconstruction:
+    """The drawings of `Binding`'s episodes, each for itself; labels are of no matter."""
+
+    chance = 0.0  # share of the variance explained by the mean drawing
+
+    def __init__(self, episodes: Binding):
+        self.episodes = episodes
+
+    def __str__(self) -> str:
+        return "reconstruction"
+
+    @property
+    def device(self) -> torch.device:
+        return self.episodes.device
+
+    @property
+    def length(self) -> int:
+        """Drawings in an episode."""
+        return self.episodes.length
+
+    def sample(self, batch: int, generator: Generator) -> Episode:
+        return self.episodes.sample(batch, generator)
+
+    def score(self, learner: nn.Module, episode: Episode) -> Score:
+        """Squared error, summed over the pixels of an episode's drawings; accuracy is the explained share of
+        variance."""
+        errors = (learner.reconstructed(episode.x) - episode.x).square()
+        with torch.no_grad():
+            explained = 1 - errors.mean() / (episode.x - episode.x.mean(dim=(0, 1))).square().mean()
+        return Score(errors.sum() / episode.x.shape[1], explained)
