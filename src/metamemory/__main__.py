@@ -127,10 +127,9 @@ def _report(options: argparse.Namespace) -> None:
 
         write_readme()
     else:
-        from metamemory.study import supervised, tables
+        from metamemory.study.report import print_report
 
-        tables.print_report()
-        supervised.print_report()
+        print_report()
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -358,14 +358,3 @@ def retrieval_table(shown: Sequence[Group]) -> str:
     if not rows:
         return ""
     return markdown(["method", "seed", "its label", "its drawing", "both", "anything else"], rows)
-
-
-def print_report(root: Path = Path(".")) -> None:
-    """All tables on the terminal."""
-    for name, table in (
-        ("Five classes, one-hot labels (Santoro et al. 2016, Table 1)", table_1(root)),
-        ("Five classes, labels of five characters (Table 2)", table_2("five", root)),
-        ("Fifteen classes, labels of five characters (Table 2)", table_2("fifteen", root)),
-        ("How much memory, and how fast usage fades", memory_table(root)),
-    ):
-        print(f"{name}\n{table}\n")

@@ -154,10 +154,3 @@ def in_order_of_the_paper(shown: list[Group]) -> list[Group]:
     """As the rows of Table 5; what is not in it after them."""
     place = {method: index for index, method in enumerate(TABLE_5)}
     return sorted(shown, key=lambda group: place.get(group.run.method, len(place)))
-
-
-def print_report(root: Path = Path(".")) -> None:
-    """The tables on the terminal."""
-    for setting, data in DATA.items():
-        print(f"Standard supervised learning, {data} (Table 5)\n{table_5(setting, root)}\n")
-    print(f"How far the CL networks are from the plain ones\n{claims_table(root)}\n")

@@ -293,24 +293,3 @@ def verdict(group: Group) -> str:
         return "not comparable: reduced size"
     missed = [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation]
     return f"below the paper at {', '.join(f'{shot}-shot' for shot in missed)}" if missed else "reproduced"
-
-
-def print_report(root: Path = Path(".")) -> None:
-    """All tables on the terminal."""
-    from metamemory.study import segmentation  # which needs this module
-
-    print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
-    for title, table in (
-        ("Online few-shot learning, 5-way, Omniglot (Babu et al. 2021, Table 1)", table_1("omniglot", root)),
-        ("The same, CIFAR-FS", table_1("cifar_fs", root)),
-        ("Where labels are shown, Omniglot (Table 2)", table_2(root)),
-        ("Delayed labels, CIFAR-FS (Table 3)", table_3("cifar_fs", root)),
-        ("The same, Omniglot", table_3("omniglot", root)),
-        ("Online few-shot segmentation (Table 4)", segmentation.table_4(root)),
-        ("What the paper concludes", claims_table(root)),
-    ):
-        print(f"{title}\n{table}\n")
-    if groups("online_few_shot", None, root):
-        print(cost_table(root))
-    else:
-        print("Nothing has been run: `make study`, or `python -m metamemory run online_few_shot --method cl_lstm`")
