@@ -19,7 +19,8 @@ def test_every_configuration_in_the_file_is_valid(parameters, scale):
     for run in planned(parameters, scale, parameters.experiments):
         config = parameters.configuration(run.scale, run.experiment, run.method, run.setting, {})
         task, size = config["task"], config.get("data", {"size": 8})["size"]
-        n_way, delay = task.get("n_way", 5), task.get("delay", 1)
+        kinds = 2 if learner_class(run.method).answers == "mask" else 5  # a pixel is the object's or not
+        n_way, delay = task.get("n_way", kinds), task.get("delay", 1)
         learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"], "params.yaml").episodes > 0
