@@ -32,8 +32,8 @@ SMALL = {
     "cnn_lstm": {"filters": 6, "hidden": 24, "pools": 1},
     "cnn_f_lstm": {"filters": 6, "hidden": 24, "pools": 1},
     "oml": {"filters": 6, "hidden": 16, "pools": 2, "rate": 0.3},
-    "anml": {"filters": 6, "modulating_filters": 4, "pools": 2, "rate": 0.3},
-    "fine_tuning": {"filters": 6, "pools": 2, "rate": 0.3},
+    "anml": {"filters": 8, "modulating_filters": 8, "pools": 2, "rate": 0.03},
+    "fine_tuning": {"filters": 8, "pools": 2, "rate": 0.03},
 }
 SHAPE = (1, 8, 8)
 
