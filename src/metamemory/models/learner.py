@@ -17,7 +17,8 @@ class Learner(nn.Module):
 
     Attributes:
         transductive: whether an answer may depend on other inputs that are to be answered at the same time.
-        answers: what an answer is: "label", or "mask" for a label of each pixel.
+        answers: what an answer is: a "label" that the episode deals out, a "mask" of such labels, one a pixel, or an
+            "image"'s class, the same in every episode, which only weights can know.
     """
 
     transductive: ClassVar[bool] = False
