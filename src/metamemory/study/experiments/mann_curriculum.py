@@ -1,6 +1,7 @@
 """More and more classes: section 4.2.2 and Figure 4 of Santoro et al. 2016."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -22,13 +23,16 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     """
     images, parts = santoro.drawings(config, context)
 
-    def task(part: str, n_way: int) -> Binding:
-        return Binding(parts[part], **{**config["task"], "n_way": n_way, "length": PER_CLASS * n_way})
+    def task(part: str, **changes: Any) -> Binding:
+        return Binding(parts[part], **{**config["task"], **changes})
+
+    def of(part: str, n_way: int) -> Binding:
+        return task(part, n_way=n_way, length=PER_CLASS * n_way)
 
     first, last, every = (config["classes"][name] for name in ("first", "last", "every"))
-    before = [Stage(Binding(parts["train"], **{**config["task"], **changes})) for changes in config["curriculum"]]
-    curriculum = [*before, *(Stage(task("train", n_way), every) for n_way in range(first, last + 1))]
-    validation = task("validation", last)
+    before = santoro.before_the_task(config, partial(task, "train"))
+    curriculum = [*before, *(Stage(of("train", n_way), every) for n_way in range(first, last + 1))]
+    validation = of("validation", last)
     learner = santoro.learner_of(method, validation, config, seed, context)
     position = santoro.trained(learner, curriculum, validation, config, seed, context)
     if position is None:
@@ -36,7 +40,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     evaluation = config["evaluation"]
 
     def tested(n_way: int) -> Tensor:
-        test = task("test", n_way)
+        test = of("test", n_way)
         return santoro.answers(
             learner, test, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED
         ).by_instance

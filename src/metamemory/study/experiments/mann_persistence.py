@@ -1,6 +1,7 @@
 """A memory that is not wiped between episodes: section 4.2.1 and Figure 3 of Santoro et al. 2016."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     def rows(part: str, **changes: Any) -> PersistentBinding:
         return PersistentBinding(Binding(parts[part], **{**config["task"], **changes}), **config["rows"])
 
-    curriculum = [Stage(rows("train", **changes)) for changes in (*config["curriculum"], {})]
+    curriculum = [*santoro.before_the_task(config, partial(rows, "train")), Stage(rows("train"))]
     test = rows("test")
     learner = santoro.learner_of(method, test.episodes, config, seed, context)
     position = santoro.trained(learner, curriculum, rows("validation"), config, seed, context)
