@@ -122,9 +122,11 @@ def _report(options: argparse.Namespace) -> None:
 
         write_readme()
     else:
-        from metamemory.study.tables import print_report
+        from metamemory.study import mann, tables
 
-        print_report()
+        tables.print_report()
+        print()
+        mann.print_report()
 
 
 def _list(options: argparse.Namespace) -> None:
