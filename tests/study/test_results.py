@@ -23,7 +23,10 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
     if run.experiment == "mann_regression":  # what is measured there is no share
         assert len(result.by_shot) == config["task"]["length"]
         return
-    assert len(result.by_shot) == config["task"].get("presentations", 10)
+    if "presentations" in config["task"]:
+        assert len(result.by_shot) == config["task"]["presentations"]
+    else:  # classes come by lot, and a short episode may have few of each
+        assert 2 <= len(result.by_shot) <= 10
     for row in result.by_shot:
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
 
