@@ -25,6 +25,7 @@ CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
     "task": {"n_way": 3, "length": 12, "size": 8},
     "label_gain": 2.0,
+    "curriculum": [],
     "training": {"episodes": 16, "batch_size": 4, "validations": 2, "validation_episodes": 4},
     "evaluation": {"episodes": 6, "batch_size": 4},
 }
@@ -114,20 +115,20 @@ def test_the_neighbours_first_answer_is_a_guess_and_then_never_new(context, imag
 def test_persistence_measures_episodes_after_the_first(context):
     outcome = mann_persistence.conduct(config(model=MODEL, rows={"row": 3}), "mann", 0, context)
     by_place = torch.tensor(outcome.example["by_place"])
-    assert by_place.shape == (3, 10) and outcome.history
+    assert by_place.shape == (3, 10) and outcome.facts["stages_reached"] == "1 of 1"
     alone = mann_persistence.conduct(config(model=MODEL, rows={"row": 3, "wiped": True}), "mann", 0, context)
     assert alone.example["by_place"][0] != alone.example["by_place"][1]
 
 
 def test_the_curriculum_adds_a_class_at_a_time(context):
     settings = config(
-        classes={"first": 2, "every": 8},
+        classes={"first": 2, "last": 3, "every": 8},
         evaluation={"episodes": 4, "batch_size": 4, "classes": [4]},
         model=MODEL,
     )
     settings["task"] = {"size": 8, "strings": True}
     outcome = mann_curriculum.conduct(settings, "mann", 0, context)
-    assert outcome.example["classes_at_the_end"] == 4 and set(outcome.example["by_classes"]) == {4}
+    assert outcome.example["stages_before"] == 0 and set(outcome.example["by_classes"]) == {4}
     assert outcome.facts["stages_reached"] == "2 of 2" and "accuracy_4_classes_instance_2" in outcome.metrics
 
 

@@ -138,6 +138,20 @@ def test_strings_differ_in_an_episode_and_are_even_over_many(images):
     assert (share - 0.2).abs().max() < 0.01
 
 
+def test_few_classes_have_labels_out_of_many(images):
+    task = Binding(images, n_way=2, length=30, size=8, labels=6)
+    episode = task.sample(400, generator())
+    shown = [set(episode.y[:, b].tolist()) for b in range(400)]
+    assert all(len(each) == 2 for each in shown) and set().union(*shown) == set(range(6))
+    for b in range(400):  # instances are those of the class, whatever its label
+        first = episode.y[0, b]
+        assert (episode.shot[:, b] == torch.where(episode.y[:, b] == first, 1, 0).cumsum(0) - 1)[
+            episode.y[:, b] == first
+        ].all()
+    with pytest.raises(UserError, match="labels is 1 and must be at least 2"):
+        Binding(images, n_way=2, length=30, size=8, labels=1)
+
+
 def test_a_string_is_right_if_all_of_it_is(images):
     task = Binding(images, n_way=2, length=4, strings=True, size=8)
     episode = task.sample(1, generator())

@@ -205,16 +205,17 @@ def curriculum(result: Result, instances: Sequence[int] = (1, 2, 5, 10)) -> Figu
         _curve(left, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, f"instance {instance}")
         right.plot(list(tested), [100 * each[instance - 1] for each in tested.values()], marker="o", markersize=4,
                    color=tint, label=f"instance {instance}")  # fmt: skip
-    first = result.manifest["configuration"]["classes"]["first"]
+    classes = result.manifest["configuration"]["classes"]
+    added = [max(row["stage"] - 1 - shown["stages_before"], 0) for row in result.history]
     steps = left.twinx()
-    steps.step([row["episodes"] for row in result.history], [first + row["stage"] - 1 for row in result.history],
-               where="post", color=figures.MUTED, linestyle=":")  # fmt: skip
+    episodes = [row["episodes"] for row in result.history]
+    steps.step(episodes, [classes["first"] + each for each in added], where="post", color=figures.MUTED, linestyle=":")
     steps.yaxis.set_major_locator(MaxNLocator(integer=True))
     steps.set_ylabel("classes in training (dotted)", color=figures.MUTED)
     steps.grid(False)
     steps.spines["right"].set_visible(True)
     left.set(xlabel="training episodes", ylabel="accuracy, %", ylim=(0, 102))
-    left.set_title(f"validation, {shown['classes_at_the_end']} classes", fontsize="medium")
+    left.set_title(f"validation, {classes['last']} classes", fontsize="medium")
     right.set(xlabel="classes in the test")
     right.set_title("test, without further training", fontsize="medium")
     right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

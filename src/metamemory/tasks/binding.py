@@ -46,6 +46,8 @@ class Binding(FewShot):
         size: of a drawing as it is shown, in pixels.
         classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
         augment: turn and move the drawings; without, they are upright and in place.
+        labels: the labels of the n_way classes are chosen from so many; None for n_way. A learner that is to know more
+            labels than there are classes in the episodes it begins with, meets all of them from the start.
     """
 
     def __init__(
@@ -57,12 +59,15 @@ class Binding(FewShot):
         size: int = 20,
         classes: int | None = None,
         augment: bool = True,
+        labels: int | None = None,
     ):
         super().__init__(images, n_way, classes, rotations=False, augment=augment)
         require("length", length, 2, None, "a label is shown with the drawing after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")
         if strings:
             require("n_way", n_way, 1, ALPHABET**STRING, "the strings there are")
+        self.labels = n_way if labels is None else labels
+        require("labels", self.labels, n_way, None, "the classes, each of which has its own")
         self.length, self.strings, self.size = length, strings, size
 
     def __str__(self) -> str:
@@ -75,7 +80,7 @@ class Binding(FewShot):
 
     @property
     def chance(self) -> float:
-        """Accuracy of a guess."""
+        """Accuracy of a guess among the labels of the episode's classes, or all strings."""
         return ALPHABET**-STRING if self.strings else 1 / self.n_way
 
     def sample(self, batch: int, generator: Generator) -> Episode:
@@ -92,6 +97,8 @@ class Binding(FewShot):
         x = placed(images, angles, moves, self.size)
         if self.strings:
             y = self._strings(batch, generator)[episodes, y]
+        elif self.labels > self.n_way:
+            y = self._choose(self.labels, self.n_way, (batch,), generator)[episodes, y]
         return Episode(x=x, y_seen=delayed(y, 1), y=y, shot=shot)
 
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:

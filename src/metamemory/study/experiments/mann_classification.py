@@ -4,6 +4,7 @@ Of a MANN, what its memory did in a test episode is kept too (`study.memory_trac
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from metamemory.study import memory_trace
@@ -21,8 +22,12 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
     """
     images, parts = santoro.drawings(config, context)
-    curriculum = [_stage(parts["train"], config["task"], **changes) for changes in (*config.get("curriculum", ()), {})]
-    validation, test = (Binding(parts[part], **config["task"]) for part in ("validation", "test"))
+
+    def task(part: str, **changes: Any) -> Binding:
+        return Binding(parts[part], **{**config["task"], **changes})
+
+    curriculum = [*santoro.before_the_task(config, partial(task, "train")), Stage(task("train"))]
+    validation, test = task("validation"), task("test")
     learner = santoro.learner_of(method, test, config, seed, context)
     position = santoro.trained(learner, curriculum, validation, config, seed, context)
     if position is None:
@@ -34,7 +39,3 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         example |= memory_trace.of_episode(learner, santoro.first_episode(test))
         example |= memory_trace.retrieval(learner, test, seed=santoro.TEST_SEED)
     return santoro.outcome(learner, position, found.by_instance, images, config, len(curriculum), test, example=example)
-
-
-def _stage(images: Any, task: Mapping[str, Any], episodes: int | None = None, **changes: Any) -> Stage:
-    return Stage(Binding(images, **{**task, **changes}), episodes)

@@ -82,6 +82,14 @@ def drawings(config: Mapping[str, Any], context: Context) -> tuple[ImageSet, dic
     return images, {part: images.images[indices].to(context.device) for part, indices in split.items()}
 
 
+def before_the_task(config: Mapping[str, Any], task: Callable[..., Task]) -> list[Stage]:
+    """The stages of `curriculum`: tasks with its changes, and `episodes` where a stage does not end by mastery."""
+    return [
+        Stage(task(**{key: each for key, each in changes.items() if key != "episodes"}), changes.get("episodes"))
+        for changes in config["curriculum"]
+    ]
+
+
 def labels(task: Binding) -> int | Labels:
     """How a learner of this task writes its labels."""
     return Characters(STRING, ALPHABET) if task.strings else task.n_way
