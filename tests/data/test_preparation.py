@@ -101,7 +101,7 @@ def test_both_sources_of_cifar_fs_give_the_same_bytes(cifar, tmp_path):
 def test_each_data_set_has_sources_of_its_own(cifar, small_cifar10, origin, few_glyphs, root, monkeypatch):
     monkeypatch.setattr(omniglot, "HOST", CLOSED_PORT)
     lines = []
-    prepare(["omniglot", "cifar_fs"], root, log=lines.append)
+    prepare(["omniglot", "cifar_fs", "cifar10"], root, log=lines.append)
     assert "stand-in glyphs" in lines[0] and lines[1] == f"cifar_fs: from {cifar_fs.HOST}"
     assert lines[2] == f"cifar10: from {cifar10.HOST}"
     assert sorted(path.name for path in root.iterdir()) == ["cifar10", "cifar_fs", "glyphs"]
