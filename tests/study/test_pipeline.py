@@ -73,7 +73,8 @@ def test_every_run_leaves_its_results(project):
         assert result.by_shot and all(row.get("low", 0) <= row.get("high", 1) for row in result.by_shot)
         if manifest.get("parameters"):
             assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
-            assert manifest["training_episodes"] == 64 == result.history[-1]["episodes"]
+            episodes = manifest["configuration"]["training"]["episodes"]
+            assert manifest["training_episodes"] == episodes == result.history[-1]["episodes"]
         if not result.run.experiment.startswith("mann_"):
             globals().get(f"of_{result.run.experiment}", in_stream)(result)
 
