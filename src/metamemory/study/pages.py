@@ -16,6 +16,14 @@ def show(figure: Figure, caption: str) -> None:
     display(Markdown(f"*{caption}*"))
 
 
+def label_of(groups: list[Group]) -> str:
+    """Scale, data set and seeds of groups of one scale, which need not have as many seeds."""
+    seeds = sorted({len(group.results) for group in groups})
+    if len(seeds) == 1:
+        return groups[0].label
+    return f"{groups[0].run.scale} scale, {groups[0].data}, {seeds[0]} to {seeds[-1]} seeds"
+
+
 def interval_of(groups: list[Group]) -> str:
     """What the intervals of a figure are, in words."""
     kinds = {group.accuracy(1).over for group in groups}

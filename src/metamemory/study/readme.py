@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metamemory.errors import UserError
 from metamemory.study import figures, papers
-from metamemory.study.pages import interval_of
+from metamemory.study.pages import interval_of, label_of
 from metamemory.study.results import Group, by_scale
 from metamemory.study.tables import SHOTS, markdown, percent
 from metamemory.training.files import write_atomically
@@ -43,7 +43,7 @@ def results_section(root: Path = Path(".")) -> str:
     reported = papers.TABLE_1["omniglot"]["cl_lstm"]
     paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
     return (
-        f"Online few-shot learning, 5-way: {groups[0].label}; {interval_of(groups)}. "
+        f"Online few-shot learning, 5-way: {label_of(groups)}; {interval_of(groups)}. "
         f"The paper's CL+LSTM, at full size, has {paper}.\n\n{markdown(header, rows)}\n"
     )
 
@@ -57,5 +57,5 @@ def write_readme(root: Path = Path(".")) -> None:
     figures.use_style()
     groups = _groups(root)
     figure = figures.accuracy_by_shot(groups)
-    figure.suptitle(groups[0].label, fontsize="small")
+    figure.suptitle(label_of(groups), fontsize="small")
     write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))
