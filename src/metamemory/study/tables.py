@@ -180,18 +180,17 @@ def record_table(root: Path = Path(".")) -> str:
             shot = result.by_shot[5]
             rows.append(
                 [
-                    group.run.scale,
-                    str(result.run.seed),
-                    manifest["hardware"],
-                    f"{manifest['training_episodes']:,}",
-                    f"{manifest['training_flops'] / 1e15:.3g}",
+                    f"{group.run.scale}, seed {result.run.seed}",
+                    percent(Interval(shot["accuracy"], shot["low"], shot["high"], over="episodes")),
                     f"{manifest['training_seconds'] / 60:.1f}",
                     *(f"{row['seconds'] / 60:.1f}" if row else "–" for row in first.values()),
-                    percent(Interval(shot["accuracy"], shot["low"], shot["high"], over="episodes")),
+                    f"{manifest['training_episodes']:,}",
+                    f"{manifest['training_flops'] / 1e15:.3f}",
+                    manifest["hardware"],
                 ]
             )
-    until = [f"minutes to {mark:.0%} in validation" for mark in RECORD_MARKS]
-    header = ["scale", "seed", "on", "episodes", "PFLOP", "minutes", *until, "5-shot in the test, %"]
+    until = [f"to {mark:.0%}" for mark in RECORD_MARKS]
+    header = ["run", "5-shot, %", "minutes", *until, "episodes", "PFLOP", "on"]
     return markdown(header, rows) if rows else "Not run: `make study`."
 
 
