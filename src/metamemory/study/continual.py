@@ -13,7 +13,7 @@ from metamemory.study import papers
 from metamemory.study.figures import MUTED, colour
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import markdown, percent
+from metamemory.study.tables import markdown, percent, standing
 from metamemory.tasks import Episode
 from metamemory.training.statistics import Interval, bootstrap
 
@@ -116,7 +116,8 @@ def _claims() -> list[Claim]:
 
 def claims_table(root: Path = Path(".")) -> str:
     """What the paper concludes in section 4.3, and how it stands here, at the largest scale at which both runs are."""
-    rows = [[claim.text, claim.paper, *_standing(claim, shown(root))] for claim in _claims()]
+    by_scale = shown(root)
+    rows = [[claim.text, claim.paper, *_standing(claim, by_scale)] for claim in _claims()]
     return markdown(["claim", "paper", "this study, differences in points", "verdict"], rows)
 
 
@@ -126,16 +127,8 @@ def _standing(claim: Claim, by_scale: dict[str, list[Group]]) -> tuple[str, str]
         (more, above), (less, below) = claim.larger, claim.smaller
         if more not in of or less not in of:
             continue
-        above, below = [over_seeds(of[more], each) for each in above], [over_seeds(of[less], each) for each in below]
-        points = ", ".join(f"{100 * (a.mean - b.mean):+.1f}" for a, b in zip(above, below, strict=True))
-        evidence = f"{points} ({scale} scale, {of[more].data})"
-        if not of[more].comparable:
-            return evidence, "not decided: reduced size"
-        if all(a.low > b.high for a, b in zip(above, below, strict=True)):
-            return evidence, "reproduced"
-        if any(a.high < b.low for a, b in zip(above, below, strict=True)):
-            return evidence, "not reproduced"
-        return evidence, "not decided: intervals overlap"
+        pairs = zip(above, below, strict=True)
+        return standing([(over_seeds(of[more], a), over_seeds(of[less], b)) for a, b in pairs], of[more])
     return "not run", "not run"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent
+from metamemory.study.tables import markdown, percent, standing
 from metamemory.training.statistics import Interval, bootstrap
 
 Address = tuple[str, str, str]  # experiment, method, setting
@@ -115,10 +115,10 @@ def table_4(root: Path = Path(".")) -> str:
 
 def claims_table(root: Path = Path(".")) -> str:
     """What the paper concludes of segmentation, and how it stands here, at the largest scale at which all is there."""
-    lines = []
+    lines, every = [], shown(root)
     for claim in CLAIMS:
         paper = ", ".join(f"{100 * (TABLE_4[a][i] - TABLE_4[b][j]):+.1f}" for (a, i), (b, j) in claim.pairs)
-        lines.append([claim.text, paper, *_standing(claim, shown(root))])
+        lines.append([claim.text, paper, *_standing(claim, every)])
     return markdown(["claim", "paper, points", "this study, points", "verdict"], lines)
 
 
@@ -130,19 +130,7 @@ def _standing(claim: Claim, every: dict[str, list[Group]]) -> tuple[str, str]:
     if found is None:
         return "not run", "not run"
     ends = [tuple(interval(found[row], *cell) for row, cell in pair) for pair in claim.pairs]
-    points = ", ".join(f"{100 * (above.mean - below.mean):+.1f}" for above, below in ends)
-    group = found[claim.pairs[0][0][0]]
-    return f"{points} ({group.run.scale} scale, {group.data})", _verdict(ends, group.comparable)
-
-
-def _verdict(ends: Sequence[tuple[Interval, Interval]], comparable: bool) -> str:
-    if not comparable:
-        return "not decided: reduced size"
-    if all(above.low > below.high for above, below in ends):
-        return "reproduced"
-    if any(above.high < below.low for above, below in ends):
-        return "not reproduced"
-    return "not decided: intervals overlap"
+    return standing(ends, found[claim.pairs[0][0][0]])
 
 
 def findings(of_scale: Sequence[Group]) -> str:

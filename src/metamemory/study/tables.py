@@ -134,14 +134,19 @@ def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, st
     scale = next((each for each in reversed(SCALES) if each in better and each in worse), None)
     if scale is None:
         return "not run", "not run"
-    above, below = ([group.accuracy(shot) for shot in shots] for group in (better[scale], worse[scale]))
-    points = ", ".join(f"{100 * (a.mean - b.mean):+.1f}" for a, b in zip(above, below, strict=True))
-    shown = f"{points} ({scale} scale, {better[scale].data})"
-    if not better[scale].comparable:
+    return standing([(better[scale].accuracy(shot), worse[scale].accuracy(shot)) for shot in shots], better[scale])
+
+
+def standing(ends: Sequence[tuple[Interval, Interval]], group: Group) -> tuple[str, str]:
+    """Of a claim that the first of each pair is above the second: the differences in points of a per cent, with the
+    scale and data of `group`, which is one of the two; and what may be said."""
+    points = ", ".join(f"{100 * (above.mean - below.mean):+.1f}" for above, below in ends)
+    shown = f"{points} ({group.run.scale} scale, {group.data})"
+    if not group.comparable:
         return shown, "not decided: reduced size"
-    if all(a.low > b.high for a, b in zip(above, below, strict=True)):
+    if all(above.low > below.high for above, below in ends):
         return shown, "reproduced"
-    if any(a.high < b.low for a, b in zip(above, below, strict=True)):
+    if any(above.high < below.low for above, below in ends):
         return shown, "not reproduced"
     return shown, "not decided: intervals overlap"
 
