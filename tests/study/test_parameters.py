@@ -25,6 +25,7 @@ def test_every_configuration_in_the_file_is_valid(parameters, scale):
         if list(learner.parameters()):
             assert settings_of(config["training"], "params.yaml").episodes > 0
         assert learner_class(run.method)
+        assert "." not in run.method + run.setting  # dvc.yaml would take it for a key below
 
 
 def test_later_layers_win(parameters, tmp_path):
