@@ -7,7 +7,10 @@ nothing else; weights and inputs are the same for all variants of a row.
 
 import argparse
 import json
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +22,20 @@ from torch.nn import functional as fn
 from metamemory.kernels import least_recently_used
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
-from metamemory.models import available, build
+from metamemory.models import build
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.models.mann import MANN
 from metamemory.nn.labels import one_hot
+from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import hardware
 from metamemory.tasks.online_few_shot import OnlineFewShot
+from metamemory.training.flops import flops_per_step
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
 STREAM = 10_000  # steps
 LONG = 1_000  # steps of an episode in which learners are compared
+LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
+GPU_BATCH, GPU_MATRIX = 64, 8192  # episodes; side of the matrices whose product shows a GPU's peak
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
@@ -159,6 +166,12 @@ def streaming(age: int) -> Callable[[], None]:
     return steps
 
 
+def learners() -> list[str]:
+    """Those of the online few-shot experiment that keep something."""
+    every = Parameters(project_root() / "params.yaml").experiment("online_few_shot")["methods"]
+    return [name for name in every if name != "counting"]
+
+
 def online(name: str) -> dict[str, float]:
     """Milliseconds of a step at batch 1 and kilobytes of state, of a learner at full size: at the start of an episode
     and after `LONG` steps."""
@@ -201,12 +214,61 @@ def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, l
     return seconds
 
 
+def peak_gigabytes(precision: str, steps: int) -> float:
+    """The largest memory of a process that does one training iteration of CL+LSTM on an episode of so many steps."""
+    command = [sys.executable, __file__, "--long", str(steps), "--memory-of", precision]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def train_once(precision: str, steps: int) -> float:
+    """Do that, in this process, and say how much memory it has taken at most, in gigabytes."""
+    x, y_seen = torch.rand(steps, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (steps, BATCH))
+    training_iteration(CLLSTM((1, SIZE, SIZE), N_WAY, filters=FILTERS, precision=precision), x, y_seen)()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def on_gpu(device: torch.device, rounds: int) -> dict[str, float]:
+    """The training iteration at `GPU_BATCH`: plain loop in bfloat16 autocast / fast; and the share of the peak of
+    bfloat16 products, as the product of two large matrices shows it, at which the fast one multiplies."""
+    x = torch.rand(STEPS, GPU_BATCH, 1, SIZE, SIZE, device=device)
+    y_seen = torch.randint(-1, N_WAY, (STEPS, GPU_BATCH), device=device)
+    plain, fast = PlainCLLSTM(), CLLSTM((1, SIZE, SIZE), N_WAY, FILTERS, normalise=False, precision="bfloat16")
+    plain, fast = (training_iteration(each.to(device), x, y_seen) for each in (plain, fast))
+    matrix = torch.randn(GPU_MATRIX, GPU_MATRIX, device=device, dtype=torch.bfloat16)
+
+    def in_autocast() -> None:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            plain()
+
+    def finished(work: Callable[[], object]) -> Callable[[], None]:
+        def done() -> None:
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+
+        return done
+
+    works = {"plain": in_autocast, "fast": fast, "product": lambda: matrix @ matrix}
+    seconds = measure({name: finished(work) for name, work in works.items()}, rounds)
+    step = flops_per_step(CLLSTM((1, SIZE, SIZE), N_WAY, FILTERS), (1, SIZE, SIZE))
+    achieved = 3 * step * STEPS * GPU_BATCH / statistics.median(seconds["fast"])  # backward: two forward passes
+    peak = 2 * GPU_MATRIX**3 / statistics.median(seconds["product"])
+    ratio = statistics.median(a / b for a, b in zip(seconds["plain"], seconds["fast"], strict=True))
+    return {"plain / fast": round(ratio, 4), "share of the bfloat16 peak": round(achieved / peak, 4)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed against plain references, side by side.")
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
     parser.add_argument("--to", type=Path, default=Path("results/speed/cpu.json"), help="file to write")
+    parser.add_argument("--long", type=int, default=LONG_TRAINING, help="steps of the episode whose memory is measured")
+    parser.add_argument("--memory-of", choices=("float32", "bfloat16"), help="only measure it, in GB")
     options = parser.parse_args()
+    if options.memory_of:
+        print(f"{train_once(options.memory_of, options.long):.3f}")
+        return
 
+    memory = {precision: peak_gigabytes(precision, options.long) for precision in ("float32", "bfloat16")}
     keep_freed_memory()
     torch.manual_seed(0)
     x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
@@ -233,19 +295,20 @@ def main() -> None:
         options.rounds,
     )
     rows = []
-    for what, above, below in (
-        ("CL+LSTM training iteration: plain loop / fast, float32", "plain loop, float32", "fast, float32"),
-        ("fast, float32 / its convolutions alone", "fast, float32", "convolutions alone, float32"),
-        ("fast: float32 / bfloat16", "fast, float32", "fast, bfloat16"),
-        ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16"),
-        ("MANN training iteration: plain loop / fast", "MANN, plain loop", "MANN, fast"),
-        ("MANN, fast / torch's LSTM of the controller's size", "MANN, fast", "LSTM of torch"),
-        ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16"),
-        (f"online step at batch 1: after {STREAM:,} / at the start", "online step, late", "online step, early"),
+    for what, above, below, target in (
+        ("CL+LSTM training iteration: plain loop / fast, float32", "plain loop, float32", "fast, float32", ">= 4"),
+        ("fast, float32 / its convolutions alone", "fast, float32", "convolutions alone, float32", "<= 1.25"),
+        ("fast: float32 / bfloat16", "fast, float32", "fast, bfloat16", ">= 1.7"),
+        ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16", ""),
+        ("MANN training iteration: plain loop / fast", "MANN, plain loop", "MANN, fast", ">= 4"),
+        ("MANN, fast / torch's LSTM of the controller's size", "MANN, fast", "LSTM of torch", "<= 3"),
+        ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
+        (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):
         ratios = sorted(a / b for a, b in zip(seconds[above], seconds[below], strict=True))
-        rows.append({"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1]})
-        print(f"{what:62} {rows[-1]['ratio']:7.3f}   ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+        row = {"what": what, "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1], "target": target}
+        rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+        print(f"{what:60} {row['ratio']:7.3f}   ({row['low']:.3f} to {row['high']:.3f})   {target}")
     report = {
         "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way; "
         f"MANN: {MANN_STEPS} steps, batch {MANN_BATCH}, {MANN_SIZE}x{MANN_SIZE}, {SLOTS} slots of {WIDTH}, "
@@ -253,10 +316,15 @@ def main() -> None:
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,
-        "online": {name: online(name) for name in available() if name != "counting"},
-        "ratios": [{key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()} for row in rows],
+        "online": {name: online(name) for name in learners()},
+        "ratios": rows,
         "median_seconds": {name: round(statistics.median(each), 5) for name, each in seconds.items()},
+        "long_episode": {"steps": options.long, "gigabytes": memory},
     }
+    print(f"memory of a training process, {options.long} steps, batch {BATCH}, GB: {memory}")
+    if torch.cuda.is_available():
+        report["gpu"] = {"hardware": hardware(torch.device("cuda")), **on_gpu(torch.device("cuda"), options.rounds)}
+        print(f"batch {GPU_BATCH} on {report['gpu']}")
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(json.dumps(report, indent=1) + "\n")
     print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")

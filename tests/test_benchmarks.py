@@ -23,7 +23,8 @@ def small(monkeypatch):
     monkeypatch.setattr(speed, "FILTERS", 4)
     monkeypatch.setattr(speed, "STREAM", 20)
     monkeypatch.setattr(speed, "LONG", 60)
-    monkeypatch.setattr(speed, "available", lambda: ["lstm", "nearest_neighbour"])
+    monkeypatch.setattr(speed, "GPU_BATCH", 2)
+    monkeypatch.setattr(speed, "GPU_MATRIX", 64)
 
 
 def test_the_plain_loop_is_the_same_model():
@@ -67,11 +68,24 @@ def test_the_plain_memory_network_is_the_same_model():
 
 
 def test_a_report_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--to", str(tmp_path / "r" / "cpu.json")])
+    monkeypatch.setattr(speed, "learners", lambda: ["lstm", "nearest_neighbour"])
+    to = str(tmp_path / "r" / "cpu.json")
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--long", "3", "--to", to])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text())
     assert len(report["ratios"]) == 8 and all(row["ratio"] > 0 for row in report["ratios"])
     assert report["online"]["lstm"]["kilobytes_early"] == report["online"]["lstm"]["kilobytes_late"]
     grows = report["online"]["nearest_neighbour"]
     assert 1.5 * grows["kilobytes_early"] < grows["kilobytes_late"]
+    assert all(0.05 < each < 8 for each in report["long_episode"]["gigabytes"].values())
     assert "plain loop / fast" in capsys.readouterr().out
+
+
+def test_every_learner_of_the_comparison_takes_steps():
+    for name in speed.learners():
+        assert speed.online(name)["milliseconds_late"] > 0, name
+
+
+def test_the_comparison_on_a_gpu_runs_anywhere():
+    found = speed.on_gpu(torch.device("cpu"), rounds=1)
+    assert found["plain / fast"] > 0 and found["share of the bfloat16 peak"] > 0

@@ -252,11 +252,18 @@ def speed_table(root: Path = Path(".")) -> str:
     report = _speed(root)
     if report is None:
         return "Speed has not been measured here: `make bench`."
-    rows = [[row["what"], f"{row['ratio']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"] for row in report["ratios"]]
+    signs = str.maketrans({"<": "≤", ">": "≥", "=": None})
+    rows = [
+        [row["what"], f"{row['ratio']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}", row["target"].translate(signs)]
+        for row in report["ratios"]
+    ]
+    memory = report["long_episode"]["gigabytes"]
     return (
-        f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest'], rows)}\n\n"
+        f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest', 'aim'], rows)}\n\n"
         f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
-        f"{report['hardware']}, torch {report['torch']}."
+        f"{report['hardware']}, torch {report['torch']}. A process that trains CL+LSTM of that size on an episode of "
+        f"{report['long_episode']['steps']} steps takes {memory['float32']:.1f} GB, with products in bfloat16 "
+        f"{memory['bfloat16']:.1f} GB."
     )
 
 
