@@ -107,7 +107,7 @@ def test_each_data_set_has_sources_of_its_own(cifar, small_cifar10, origin, few_
     assert sorted(path.name for path in root.iterdir()) == ["cifar10", "cifar_fs", "glyphs"]
 
 
-def test_scenes_stand_in_for_cifar_fs(cifar, few_scenes, root, monkeypatch):
+def test_scenes_stand_in_for_cifar_fs(cifar, small_cifar10, few_scenes, root, monkeypatch):
     with monkeypatch.context() as offline:
         offline.setattr(cifar_fs, "HOST", CLOSED_PORT)
         prepare(["cifar_fs"], root)
@@ -116,6 +116,8 @@ def test_scenes_stand_in_for_cifar_fs(cifar, few_scenes, root, monkeypatch):
     assert images.images.shape == (3, 4, 3, 16, 16)
     prepare(["cifar_fs"], root)
     assert load("cifar_fs", 16, root).title == "CIFAR-FS"
+    assert (root / "scenes").exists()  # it may stand in for CIFAR-10 as well
+    prepare(["cifar10"], root)
     assert not (root / "scenes").exists()
 
 

@@ -35,17 +35,18 @@ def arguments(steps=5, batch=2, units=6, heads=2, slots=7, width=3, dtype=torch.
     return *inputs, Memory(draw(batch, width, slots), reading, usage)
 
 
-def results(operation, inputs, decay=0.9):
+def results(operation, inputs, strength):
     """Everything that comes out, and the gradients of everything that went in."""
     *tensors, memory = inputs
-    outputs, c, last = operation(*tensors, memory, decay)
+    outputs, c, last = operation(*tensors, memory, 0.9, strength)
     loss = (outputs * torch.linspace(-1, 1, outputs.numel(), dtype=outputs.dtype).view_as(outputs)).sum()
     loss = loss + c.sin().sum() + last.slots.cos().sum() + (last.reading * last.slots.sum(1)[:, None].detach()).sum()
     return outputs, c, *last, *torch.autograd.grad(loss, [*tensors, memory.slots, memory.reading])
 
 
-def assert_equal(inputs, tolerance):
-    for found, expected in zip(results(memory_network, inputs), results(memory_network_reference, inputs), strict=True):
+def assert_equal(inputs, tolerance, strength=1.0):
+    both = (results(operation, inputs, strength) for operation in (memory_network, memory_network_reference))
+    for found, expected in zip(*both, strict=True):
         assert (found - expected).norm() <= tolerance * expected.norm()
 
 
@@ -53,14 +54,14 @@ def test_gradients_are_those_of_finite_differences():
     *tensors, memory = arguments(steps=3, slots=5)
 
     def operation(*inputs):
-        outputs, c, last = memory_network(*inputs[:7], Memory(*inputs[7:], memory.usage), 0.9)
+        outputs, c, last = memory_network(*inputs[:7], Memory(*inputs[7:], memory.usage), 0.9, 3.0)
         return outputs, c, last.slots, last.reading
 
     assert torch.autograd.gradcheck(operation, (*tensors, memory.slots, memory.reading))
 
 
 def test_without_a_compiler_it_is_the_formulas():
-    assert_equal(arguments(), 1e-12)
+    assert_equal(arguments(), 1e-12, strength=3.0)
 
 
 @compiled
@@ -70,10 +71,11 @@ def test_without_a_compiler_it_is_the_formulas():
     units=st.integers(1, 9),
     heads=st.sampled_from([1, 3]),  # compiled for each
     slots=st.integers(4, 40),
+    strength=st.sampled_from([1.0, 10.0]),
     width=st.sampled_from([2, 9, 16]),  # of a width of 1 every cosine is 1 or -1, and gradients are rounding
 )
-def test_a_step_in_c_equals_the_formulas_from_any_state(batch, units, heads, slots, width):
-    assert_equal(arguments(1, batch, units, heads, slots, width, torch.float32), 1e-4)
+def test_a_step_in_c_equals_the_formulas_from_any_state(batch, units, heads, slots, width, strength):
+    assert_equal(arguments(1, batch, units, heads, slots, width, torch.float32), 1e-4, strength)
 
 
 @compiled
@@ -96,7 +98,7 @@ def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
     )
     keys, gates = torch.tensor([[[0.0, 0.0], [2.0, -1.0]]], dtype=dtype), torch.tensor([[1.0, 0.0]], dtype=dtype)
     reads = torch.empty_like(keys)
-    least_recently_used.forward(keys, gates, before, 0.5, after, found, reads)
+    least_recently_used.forward(keys, gates, before, 0.5, 1.0, after, found, reads)
     assert found.least.tolist() == [[0, 1]]
     expected = torch.tensor([[2.0, -1.0], [3.0, 0.0], *[[1.0, 1.0]] * 4], dtype=dtype)
     # head 0 writes a key of zeros everywhere, head 1 to two slots
@@ -108,7 +110,7 @@ def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
     d_slots, d_reading = torch.ones_like(after.slots), torch.zeros_like(after.reading)
     d_keys, d_gates = torch.empty_like(keys), torch.empty_like(gates)
     least_recently_used.backward(
-        keys, gates, before, after, found, torch.ones_like(reads), d_slots, d_reading, d_keys, d_gates
+        keys, gates, before, after, found, 1.0, torch.ones_like(reads), d_slots, d_reading, d_keys, d_gates
     )
     assert all(each.isfinite().all() for each in (d_slots, d_reading, d_keys, d_gates))
     assert d_slots[0, :, 0].tolist() == [0, 0]  # what was cleared has no say
@@ -116,7 +118,7 @@ def test_equal_usages_keys_of_zero_and_saturated_gates(dtype):
 
 def test_a_gradient_of_a_gradient_is_refused():
     *tensors, memory = arguments()
-    outputs, *_ = memory_network(*tensors, memory, 0.9)
+    outputs, *_ = memory_network(*tensors, memory, 0.9, 1.0)
     (grad,) = torch.autograd.grad(outputs.square().sum(), tensors[1], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()

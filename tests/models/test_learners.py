@@ -16,6 +16,7 @@ SMALL = {
     "feedforward": {"hidden": 24},
     "autoencoder_neighbour": {"hidden": 16, "features": 8},
     "mann": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
+    "mann_strength": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "mann_feedforward": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "ntm": {"hidden": 24, "rows": 16, "width": 8, "read_heads": 2},
     "snail": {

@@ -72,3 +72,38 @@ def test_an_unknown_precision_is_refused():
     with pytest.raises(UserError, match="precision is 'half'"):
         product_type("half")
     assert product_type("auto") in (torch.float32, torch.bfloat16)
+
+
+def test_statistics_of_a_sample_are_those_of_each_gate_at_one_step_of_one_episode():
+    torch.manual_seed(0)
+    plain = ConvLSTM(2, 3, normalise=False)
+    layer = ConvLSTM(2, 3, statistics="sample", forget_bias=0.0)
+    layer.load_state_dict({**plain.state_dict(), "bias": torch.zeros(12), "gain": torch.ones(12)})
+    x = torch.randn(1, 5, 2, 4, 4)
+    state = layer.initial_state(5, (4, 4))
+    with torch.no_grad():
+        for sample in range(5):
+            u = torch.nn.functional.conv2d(x[0, sample], layer.w_x, padding=1)
+            i, f, o, g = ((gate - gate.mean()) / gate.std(correction=0) for gate in u.chunk(4))
+            c = torch.sigmoid(i) * torch.tanh(g)
+            h, _ = layer(x, state)
+            torch.testing.assert_close(h[0, sample], torch.sigmoid(o) * torch.tanh(c), rtol=1e-3, atol=1e-4)
+
+
+def test_with_statistics_of_a_sample_training_and_evaluation_agree_in_any_company():
+    torch.manual_seed(0)
+    layer = ConvLSTM(2, 3, statistics="sample")
+    x = torch.randn(6, 4, 2, 4, 4)
+    h, _ = layer(x, layer.initial_state(4, (4, 4)))
+    layer.eval()
+    alone, state = [], layer.initial_state(1, (4, 4))
+    for x_t in x[:, :1]:
+        h_t, state = layer(x_t[None], state)
+        alone.append(h_t)
+    torch.testing.assert_close(torch.cat(alone), h[:, :1], rtol=1e-4, atol=1e-5)
+    assert not any("running" in name for name in layer.state_dict())
+
+
+def test_unknown_statistics_are_refused():
+    with pytest.raises(UserError, match="statistics is 'layer' and must be batch or sample"):
+        ConvLSTM(2, 3, statistics="layer")

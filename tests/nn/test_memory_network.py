@@ -18,7 +18,7 @@ def linear(layer, z):
     return product if layer.bias is None else product + layer.bias.detach().double().numpy()
 
 
-def access_by_the_equations(keys, gates, memory, reading, usage, decay):
+def access_by_the_equations(keys, gates, memory, reading, usage, decay, strength):
     """One step of section 3.2 for one episode: keys [R, W], gates [R], memory [N, W], reading [R, N], usage [N]."""
     heads, slots = len(keys), len(memory)
     in_order = sorted(range(slots), key=lambda i: (usage[i], i))
@@ -34,7 +34,7 @@ def access_by_the_equations(keys, gates, memory, reading, usage, decay):
     for r in range(heads):
         for i in range(slots):
             lengths = np.linalg.norm(keys[r]) * np.linalg.norm(memory[i])
-            weights[r, i] = np.exp(keys[r] @ memory[i] / (lengths + 1e-6))  # eq 2
+            weights[r, i] = np.exp(strength * (keys[r] @ memory[i]) / (lengths + 1e-6))  # eq 2
         weights[r] /= weights[r].sum()  # eq 3
     return weights @ memory, memory, weights, decay * usage + weights.sum(axis=0) + writing.sum(axis=0)  # eqs 4, 5
 
@@ -55,7 +55,8 @@ def by_the_equations(network, x, controller):
             h = np.tanh(linear(network.from_input, x_t) + linear(network.from_reads, reads))
         told = linear(network.to_access, h)
         keys, s = np.tanh(told[: heads * width]).reshape(heads, width), sigmoid(told[heads * width :])
-        read, memory, reading, usage = access_by_the_equations(keys, s, memory, reading, usage, network.decay)
+        rule = network.decay, network.strength
+        read, memory, reading, usage = access_by_the_equations(keys, s, memory, reading, usage, *rule)
         reads = read.reshape(-1)
         outputs.append(np.concatenate([h, reads]))
     return np.array(outputs)
@@ -63,9 +64,10 @@ def by_the_equations(network, x, controller):
 
 @pytest.mark.parametrize("controller", ["lstm", "feedforward"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["C", "formulas"])
-def test_an_episode_is_that_of_the_paper(controller, dtype):
+@pytest.mark.parametrize("strength", [1.0, 10.0])
+def test_an_episode_is_that_of_the_paper(controller, dtype, strength):
     torch.manual_seed(0)
-    sizes = {"in_features": 5, "hidden": 7, "slots": 6, "width": 4, "heads": 2, "decay": 0.9}
+    sizes = {"in_features": 5, "hidden": 7, "slots": 6, "width": 4, "heads": 2, "decay": 0.9, "strength": strength}
     if controller == "lstm":
         network = MemoryNetwork(**sizes, forget_bias=1.0).to(dtype)
     else:
@@ -91,8 +93,8 @@ def test_the_access_has_the_gradients_of_its_formulas(dtype):
     results = []
     for operation in (least_recently_used.access, least_recently_used.access_reference):
         memory = Memory(slots, scores.softmax(dim=-1), usage)
-        reads, after, *_ = operation(keys, logits.sigmoid(), memory, 0.9)
-        reads, after, *_ = operation(reads.tanh(), logits.cos().sigmoid(), after, 0.9)  # and once more from there
+        reads, after, *_ = operation(keys, logits.sigmoid(), memory, 0.9, 2.0)
+        reads, after, *_ = operation(reads.tanh(), logits.cos().sigmoid(), after, 0.9, 2.0)  # and once more from there
         loss = reads.sin().sum() + after.slots.cos().sum() + after.reading.square().sum()
         results.append((reads, *after, *torch.autograd.grad(loss, (keys, logits, slots, scores))))
     for found, expected in zip(*results, strict=True):
@@ -102,7 +104,7 @@ def test_the_access_has_the_gradients_of_its_formulas(dtype):
 def test_a_gradient_of_a_gradient_is_refused():
     keys = torch.randn(1, 2, 3, requires_grad=True)
     memory = Memory(torch.randn(1, 3, 4), torch.full((1, 2, 4), 0.25), torch.arange(4.0)[None])
-    reads, _ = least_recently_used.access(keys, torch.full((1, 2), 0.5), memory, 0.9)
+    reads, _ = least_recently_used.access(keys, torch.full((1, 2), 0.5), memory, 0.9, 2.0)
     (grad,) = torch.autograd.grad(reads.square().sum(), keys, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()

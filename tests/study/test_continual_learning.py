@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from metamemory import data
 from metamemory.errors import UserError
 from metamemory.study.experiments import Context, continual_learning
 
@@ -35,7 +36,7 @@ SIZES = {
 def conduct(images, monkeypatch, tmp_path):
     splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
     drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
-    monkeypatch.setattr(continual_learning.data, "load", lambda *_, **__: drawings)
+    monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
 
     def conduct(method, **changes):
         config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}

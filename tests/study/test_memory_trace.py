@@ -27,8 +27,8 @@ def test_the_trace_is_what_the_access_did(learner, episode, monkeypatch):
     kept = []
     forward = least_recently_used.forward
 
-    def noted(keys, gates, before, decay, after, found, reads):
-        forward(keys, gates, before, decay, after, found, reads)
+    def noted(keys, gates, before, decay, strength, after, found, reads):
+        forward(keys, gates, before, decay, strength, after, found, reads)
         kept.append((found.writing.sum(1), after.reading.sum(1), after.usage.clone(), found.least.clone()))
 
     monkeypatch.setattr(least_recently_used, "forward", noted)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from metamemory import data
 from metamemory.errors import UserError
 from metamemory.study.experiments import Context, online_few_shot
 
@@ -26,7 +27,7 @@ SIZES = {"cnn_lstm": {"filters": 3, "hidden": 8, "pools": 1}, "lstm": {"hidden":
 def conduct(images, monkeypatch, tmp_path):
     splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
     drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
-    monkeypatch.setattr(online_few_shot.data, "load", lambda *_, **__: drawings)
+    monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
 
     def conduct(method, **changes):
         config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}

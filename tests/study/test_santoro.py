@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
+from metamemory import data
 from metamemory.study import mann, santoro_papers
 from metamemory.study.experiments import (
     Context,
@@ -36,7 +37,7 @@ MODEL = {"hidden": 8, "slots": 6, "width": 4, "heads": 2}
 def context(images, monkeypatch, tmp_path):
     splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
     drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
-    monkeypatch.setattr(santoro.data, "load", lambda *_, **__: drawings)
+    monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
     return Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from metamemory import data
 from metamemory.errors import UserError
 from metamemory.study import segmentation as tables
 from metamemory.study.experiments import Context, segmentation
@@ -42,7 +43,7 @@ def conduct(pictures, monkeypatch, tmp_path):
 
     def conduct(method, images=pictures, **changes):
         things = SimpleNamespace(images=images, splits=splits, name="things", title="Things", digest="0")
-        monkeypatch.setattr(segmentation.data, "load", lambda *_, **__: things)
+        monkeypatch.setattr(data, "load", lambda *_, **__: things)
         context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
         return segmentation.conduct({**copy.deepcopy(CONFIG), **changes}, method, 0, context)
 

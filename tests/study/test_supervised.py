@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from metamemory import data
 from metamemory.errors import UserError
 from metamemory.study import papers, runs, supervised, supervised_figures
 from metamemory.study.experiments import Context, supervised_learning
@@ -38,7 +39,7 @@ def conduct(monkeypatch, tmp_path):
     images = SimpleNamespace(
         images=pixels, classes=("red", "green", "blue", "grey"), name="cifar_fs", title="CIFAR-FS", digest="0"
     )
-    monkeypatch.setattr(supervised_learning.data, "load", lambda *_, **__: images)
+    monkeypatch.setattr(data, "load", lambda *_, **__: images)
 
     def conduct(method="cl_resnet20_050", **changes):
         config = {**copy.deepcopy(CONFIG), **changes}

@@ -17,7 +17,6 @@ TITLES = {
     "glyphs": "glyphs",
     "cifar_fs": "CIFAR-FS",
     "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
     "scenes": "scenes",
     "fss1000": "FSS-1000",
     "silhouettes": "silhouettes",
@@ -26,7 +25,6 @@ STAND_INS = {  # data set -> the embedded one used where it cannot be had
     "omniglot": "glyphs",
     "cifar_fs": "scenes",
     "cifar10": "scenes",
-    "cifar100": "scenes",
     "fss1000": "silhouettes",
 }
 CACHE = ".cache"  # beside the root

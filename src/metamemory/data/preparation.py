@@ -69,10 +69,10 @@ def prepare(
     with _workspace(root) as workspace:
         for name in names:
             log(f"{name}: {_prepare(name, root, mirror, workspace)}")
-        needed = {STAND_INS.get(name, name) for name in names if not store.exists(root / name)}
-        for real, stand_in in STAND_INS.items():
-            if stand_in not in {*names, *needed} and store.exists(root / real) and store.exists(root / stand_in):
-                shutil.rmtree(root / stand_in)  # it stood in for what has come since
+        awaited = {stand_in for real, stand_in in STAND_INS.items() if not store.exists(root / real)}
+        for stand_in in {*STAND_INS.values()} - {*names, *awaited}:
+            if store.exists(root / stand_in):
+                shutil.rmtree(root / stand_in)  # all that it stood in for has come since
 
 
 def _prepare(name: str, root: Path, mirror: str, workspace: Path) -> str:

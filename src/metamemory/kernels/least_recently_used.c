@@ -73,7 +73,7 @@ static void smallest(long slots, const float *usage, int64_t *least) {
 /* An episode; null where a direction has no need of it. */
 struct episode {
     long slots;
-    float decay, *key_norms, *fresh, *kept, *means, *along_keys, *d_dots, *cosines;
+    float decay, strength, *key_norms, *fresh, *kept, *means, *along_keys, *d_dots, *cosines;
     const float *keys, *gates, *old, *reading_before, *used, *d_reads;
     float *memory, *reading, *usage, *writing, *norms, *reads, *d_keys, *d_gates, *d_memory, *d_reading;
 };
@@ -103,15 +103,15 @@ PART void write_and_compare(const struct episode *e, long i, long n) {
 }
 
 /* Writes all that stands after `used`. */
-void forward(long batch, long slots, double decay, const float *keys, const float *gates, const float *old,
-             const float *reading_before, const float *used, float *memory, float *reading, float *usage,
+void forward(long batch, long slots, double decay, double strength, const float *keys, const float *gates,
+             const float *old, const float *reading_before, const float *used, float *memory, float *reading, float *usage,
              float *writing, float *norms, int64_t *all_least, float *reads) {
 #pragma omp parallel for
     for (long b = 0; b < batch; b++) {
         int64_t *least = all_least + b * heads;
         float key_norms[heads], kept[slots], fresh[slots];
         struct episode e = {
-            .slots = slots, .decay = decay, .key_norms = key_norms, .kept = kept, .fresh = fresh,
+            .slots = slots, .decay = decay, .strength = strength, .key_norms = key_norms, .kept = kept, .fresh = fresh,
             .keys = keys + b * heads * width, .gates = gates + b * heads, .old = old + b * slots * width,
             .reading_before = reading_before + b * heads * slots, .used = used + b * slots,
             .memory = memory + b * slots * width, .reading = reading + b * heads * slots, .usage = usage + b * slots,
@@ -125,10 +125,10 @@ void forward(long batch, long slots, double decay, const float *keys, const floa
 #define THIS(i, n) write_and_compare(&e, i, n)
         OVER_SLOTS(THIS);
 #undef THIS
-        for (long r = 0; r < heads; r++) { /* a cosine is at most 1: no need to take off the largest */
+        for (long r = 0; r < heads; r++) { /* a cosine is at most 1: no need to look for the largest */
             float *weights = e.reading + r * slots, total = 0;
 #pragma omp simd reduction(+ : total)
-            for (long i = 0; i < slots; i++) total += weights[i] = exp_(weights[i]);
+            for (long i = 0; i < slots; i++) total += weights[i] = exp_(e.strength * (weights[i] - 1));
             float share = 1 / total;
 #pragma omp simd
             for (long i = 0; i < slots; i++) {
@@ -174,7 +174,7 @@ PART void towards_memory(const struct episode *e, long i, long n) {
     for (int lane = 0; lane < LANES; lane++) inverse[lane] = norms[lane] > 0 ? 1 / norms[lane] : 0;
     for (long r = 0; r < heads; r++) {
         w[r] = get(e->reading + r * e->slots + i, n);
-        d[r] = w[r] * (get(e->d_dots + r * e->slots + i, n) - e->means[r]) / (e->key_norms[r] * norms + TINY);
+        d[r] = e->strength * w[r] * (get(e->d_dots + r * e->slots + i, n) - e->means[r]) / (e->key_norms[r] * norms + TINY);
         put(e->d_dots + r * e->slots + i, d[r], n);
         vec turned = d[r] * get(e->cosines + r * e->slots + i, n);
         along -= turned * e->key_norms[r];
@@ -197,7 +197,7 @@ PART void towards_memory(const struct episode *e, long i, long n) {
 
 /* The way back. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
    step, and leave as those before it. */
-void backward(long batch, long slots, const float *keys, const float *gates, const float *reading_before,
+void backward(long batch, long slots, double strength, const float *keys, const float *gates, const float *reading_before,
               float *memory, float *reading, float *writing, float *norms, const int64_t *all_least,
               const float *d_reads, float *d_memory, float *d_reading, float *d_keys, float *d_gates) {
 #pragma omp parallel for
@@ -206,7 +206,7 @@ void backward(long batch, long slots, const float *keys, const float *gates, con
         float key_norms[heads], means[heads], along_keys[heads], fresh[slots], d_dots[heads * slots],
             cosines[heads * slots];
         struct episode e = {
-            .slots = slots, .key_norms = key_norms, .fresh = fresh, .means = means, .along_keys = along_keys,
+            .slots = slots, .strength = strength, .key_norms = key_norms, .fresh = fresh, .means = means, .along_keys = along_keys,
             .d_dots = d_dots, .cosines = cosines, .keys = keys + b * heads * width, .gates = gates + b * heads,
             .reading_before = reading_before + b * heads * slots, .memory = memory + b * slots * width,
             .reading = reading + b * heads * slots, .writing = writing + b * heads * slots, .norms = norms + b * slots,

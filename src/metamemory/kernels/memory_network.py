@@ -23,7 +23,7 @@ from metamemory.kernels.least_recently_used import Access, Memory
 
 def memory_network_reference(
     u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
-    memory: Memory, decay: float,
+    memory: Memory, decay: float, strength: float,
 ) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
     """The same operation by its formulas, differentiated by autograd: the oracle.
 
@@ -35,7 +35,7 @@ def memory_network_reference(
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
         keys, s = _split(h @ w_access.T + b_access, memory)
-        read, memory, _ = least_recently_used.access_reference(keys.tanh(), s.sigmoid(), memory, decay)
+        read, memory, _ = least_recently_used.access_reference(keys.tanh(), s.sigmoid(), memory, decay, strength)
         reads = read.flatten(1)
         outputs.append(torch.cat([h, reads], dim=-1))
     return torch.stack(outputs), c, memory
@@ -43,7 +43,7 @@ def memory_network_reference(
 
 def memory_network(
     u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
-    memory: Memory, decay: float,
+    memory: Memory, decay: float, strength: float,
 ) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
     """Run the controller and its memory over T steps.
 
@@ -53,12 +53,14 @@ def memory_network(
         h, c, reads: [B, H], [B, H], [B, R W] state before the first step.
         memory: the external memory before the first step.
         decay: of usage, a step.
+        strength: beta, of the keys.
 
     Returns:
         h and reads of all steps, [T, B, H + R W]; the last cell; the last memory. The gradient of a gradient is refused
         by autograd with "once_differentiable"; `memory_network_reference` has it.
     """
-    outputs, c, *last = _MemoryNetwork.apply(u, w_state, w_access, b_access, h, c, reads, *memory, decay)
+    weights = w_state, w_access, b_access
+    outputs, c, *last = _MemoryNetwork.apply(u, *weights, h, c, reads, *memory, decay, strength)
     return outputs, c, Memory(*last)
 
 
@@ -70,7 +72,7 @@ def _split(p: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
 
 class _MemoryNetwork(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay):
+    def forward(ctx, u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength):
         (n_steps, n_batch), n_heads = u.shape[:2], reading.shape[1]
 
         def over_time(first: Tensor) -> Tensor:
@@ -101,8 +103,9 @@ class _MemoryNetwork(torch.autograd.Function):
             k, g = _split(torch.addmm(b_access, h_t, to_access), before)
             torch.tanh(k, out=k_t)
             torch.sigmoid(g, out=s_t)
-            least_recently_used.forward(k_t, s_t, before, decay, after, found_t, read_t)
+            least_recently_used.forward(k_t, s_t, before, decay, strength, after, found_t, read_t)
             torch.cat([h_t, flat_read_t], dim=-1, out=out_t)
+        ctx.strength = strength
         ctx.save_for_backward(w_state, w_access, a, cs, out, keys, s, *memory, *found)
         last = [each[-1].clone() for each in (cs, *memory)]
         ctx.mark_non_differentiable(last[-1])
@@ -135,7 +138,7 @@ class _MemoryNetwork(torch.autograd.Function):
             d_next += d_out_t
             d_reads.copy_(d_next[:, n_units:].view_as(d_reads))
             least_recently_used.backward(
-                k_t, s_t, before, after, found_t, d_reads, d_slots, d_reading, d_keys, d_s
+                k_t, s_t, before, after, found_t, ctx.strength, d_reads, d_slots, d_reading, d_keys, d_s
             )  # fmt: skip
             torch.mul(d_keys.flatten(1), slope_k_t.flatten(1), out=d_k)
             torch.mul(d_s, slope_s_t, out=d_g)
@@ -145,7 +148,7 @@ class _MemoryNetwork(torch.autograd.Function):
         d_w_access = d_p.flatten(0, 1).T @ out[1:, :, :n_units].flatten(0, 1)
         d_h, d_reads = d_next.split([n_units, out.shape[-1] - n_units], dim=-1)
         return (
-            d_a, d_w_state, d_w_access, d_p.sum(dim=(0, 1)), d_h, d_c, d_reads, d_slots, d_reading, None, None
+            d_a, d_w_state, d_w_access, d_p.sum(dim=(0, 1)), d_h, d_c, d_reads, d_slots, d_reading, None, None, None
         )  # fmt: skip
 
 

@@ -47,9 +47,8 @@ class CLLSTM(Learner):
         hidden: units of the LSTM.
         pool_after: CL layers (1 to 4) whose output is max-pooled 2x2.
         inject: where labels are shown, any of "cl1" .. "cl4" and "lstm".
-        normalise: batch normalisation in the CL layers.
+        normalise, statistics, gain: of the CL layers, see `ConvLSTM`.
         forget_bias: of all gates that forget, at the start.
-        gain: of the normalisation, at the start.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
             machine multiplies it natively.
 
@@ -75,6 +74,7 @@ class CLLSTM(Learner):
         normalise: bool = True,
         forget_bias: float = 1.0,
         gain: float = 1.0,
+        statistics: str = "batch",
         precision: str = "float32",
     ):
         super().__init__()
@@ -88,7 +88,7 @@ class CLLSTM(Learner):
         for layer in range(1, self.n_layers + 1):
             self.sizes.append((height, width))
             in_channels = channels + n_way * (f"cl{layer}" in inject)
-            cl = ConvLSTM(in_channels, filters, 3, normalise, forget_bias, gain, product_type(precision))
+            cl = ConvLSTM(in_channels, filters, 3, normalise, forget_bias, gain, statistics, product_type(precision))
             self.cl.append(cl)
             channels = filters
             if layer in self.pool_after:

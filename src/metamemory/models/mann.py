@@ -28,4 +28,4 @@ class MANN(MemoryAugmented):
         decay: float = 0.99,
         forget_bias: float = 1.0,
     ):
-        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, "lstm", forget_bias)
+        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, 1.0, "lstm", forget_bias)

@@ -22,4 +22,4 @@ class MANNFeedForward(MemoryAugmented):
         heads: int = 4,
         decay: float = 0.99,
     ):
-        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, "feedforward")
+        super().__init__(input_shape, n_way, hidden, slots, width, heads, decay, 1.0, "feedforward")

@@ -8,6 +8,10 @@ which is not public, cites batch normalisation and recurrent batch normalisation
 where they sit is our choice. In training N uses the statistics of all steps and episodes of the batch, in
 evaluation the running ones, so that `step` and a whole episode agree there and no episode can see another.
 Its gain starts at 1, not at 0.1 as in Cooijmans et al., with which training was slower here.
+
+Running statistics stand for those of the batch only where every step is of the same kind. Where some are not (queries,
+which are shown no label, after a stream that is; episodes of other lengths than in training), N can be of each sample
+by itself: a gate's maps at one step of one episode (Wu and He 2018, a group a gate), in training as in evaluation.
 """
 
 from typing import NamedTuple
@@ -16,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.errors import UserError
 from metamemory.kernels.batch_norm import batch_norm
 from metamemory.kernels.conv_lstm import conv_lstm
 
@@ -33,7 +38,8 @@ class ConvLSTM(nn.Module):
     Args:
         in_channels, filters: channels of x and of h.
         kernel: side of both kernels, odd; convolutions keep the size.
-        normalise: batch normalisation of the input part of the gates.
+        normalise: the input part of the gates.
+        statistics: of the normalisation, those of the "batch" or of each "sample".
         forget_bias: added to the forget gate at the start, so that a fresh layer remembers.
         gain: of the normalisation, at the start.
         precision: type in which convolutions multiply, and of the hidden states given to the next layer.
@@ -53,9 +59,12 @@ class ConvLSTM(nn.Module):
         normalise: bool = True,
         forget_bias: float = 1.0,
         gain: float = 1.0,
+        statistics: str = "batch",
         precision: torch.dtype = torch.float32,
     ):
         super().__init__()
+        if statistics not in ("batch", "sample"):
+            raise UserError(f"statistics is {statistics!r} and must be batch or sample")
         self.filters, self.precision = filters, precision
         self.w_x = nn.Parameter(torch.empty(4 * filters, in_channels, kernel, kernel))
         self.w_h = nn.Parameter(torch.empty(4 * filters, filters, kernel, kernel))
@@ -64,9 +73,10 @@ class ConvLSTM(nn.Module):
         for gate in self.w_h.data.chunk(4):
             nn.init.orthogonal_(gate)
         nn.init.constant_(self.bias.data[filters : 2 * filters], forget_bias)
-        self.normalise = normalise
+        self.normalise, self.statistics = normalise, statistics
         if normalise:
             self.gain = nn.Parameter(torch.full((4 * filters,), gain))
+        if normalise and statistics == "batch":
             self.register_buffer("running_mean", torch.zeros(4 * filters))
             self.register_buffer("running_var", torch.ones(4 * filters))
 
@@ -81,7 +91,9 @@ class ConvLSTM(nn.Module):
         bias = None if self.normalise else self.bias.to(product)
         x_maps = x.flatten(0, 1).to(product).contiguous(memory_format=torch.channels_last)
         u = fn.conv2d(x_maps, self.w_x.to(product, memory_format=torch.channels_last), bias, padding="same")
-        if self.normalise:
+        if self.normalise and self.statistics == "batch":
             u = batch_norm(u, self.running_mean, self.running_var, self.gain, self.bias, self.training)
+        elif self.normalise:
+            u = fn.group_norm(u, 4, self.gain, self.bias)
         h, c = conv_lstm(u.unflatten(0, x.shape[:2]), self.w_h, *state)
         return h, ConvLSTMState(h[-1].to(state.h.dtype), c)

@@ -35,14 +35,24 @@ class MemoryNetwork(nn.Module):
         slots, width: N and W, the size of the memory.
         heads: R, reads and writes a step, and slots that count as least used.
         decay: of usage, a step.
+        strength: beta, of the keys.
         forget_bias: of the controller's forget gate, added at the start.
     """
 
     def __init__(
-        self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float, forget_bias: float
+        self,
+        in_features: int,
+        hidden: int,
+        slots: int,
+        width: int,
+        heads: int,
+        decay: float,
+        strength: float,
+        forget_bias: float,
     ):
         super().__init__()
-        self.slots, self.width, self.heads, self.decay = slots, width, heads, float(decay)
+        self.slots, self.width, self.heads = slots, width, heads
+        self.decay, self.strength = float(decay), float(strength)
         self.from_input = nn.Linear(in_features, 4 * hidden)
         self.from_state = nn.Linear(hidden + heads * width, 4 * hidden, bias=False)
         self.to_access = nn.Linear(hidden, heads * (width + 1))
@@ -67,7 +77,7 @@ class MemoryNetwork(nn.Module):
     def forward(self, x: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
         """[T, B, in_features] -> h and reads of every step [T, B, H + R W], and the state after the last."""
         weights = (self.from_state.weight, self.to_access.weight, self.to_access.bias)
-        outputs, c, memory = memory_network(self.from_input(x), *weights, *state, self.decay)
+        outputs, c, memory = memory_network(self.from_input(x), *weights, *state, self.decay, self.strength)
         h, reads = outputs[-1].split([c.shape[1], state.reads.shape[1]], dim=-1)
         return outputs, MemoryNetworkState(h, c, reads, memory)
 
@@ -83,12 +93,15 @@ class FeedForwardMemoryNetwork(nn.Module):
     """The same with a feed-forward controller: all that one step knows of another went through the memory.
 
     Args:
-        in_features, hidden, slots, width, heads, decay: of `MemoryNetwork`.
+        in_features, hidden, slots, width, heads, decay, strength: of `MemoryNetwork`.
     """
 
-    def __init__(self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float):
+    def __init__(
+        self, in_features: int, hidden: int, slots: int, width: int, heads: int, decay: float, strength: float
+    ):
         super().__init__()
-        self.slots, self.width, self.heads, self.decay = slots, width, heads, float(decay)
+        self.slots, self.width, self.heads = slots, width, heads
+        self.decay, self.strength = float(decay), float(strength)
         self.from_input = nn.Linear(in_features, hidden)
         self.from_reads = nn.Linear(heads * width, hidden, bias=False)
         self.to_access = nn.Linear(hidden, heads * (width + 1))
@@ -112,7 +125,7 @@ class FeedForwardMemoryNetwork(nn.Module):
             h = (u_t + self.from_reads(reads)).tanh()
             keys, gates = self.to_access(h).split([self.heads * self.width, self.heads], dim=-1)
             keys = keys.tanh().unflatten(-1, (self.heads, self.width))
-            found, memory = access(keys, gates.sigmoid(), memory, self.decay)
+            found, memory = access(keys, gates.sigmoid(), memory, self.decay, self.strength)
             reads = found.flatten(1)
             outputs.append(torch.cat([h, reads], dim=-1))
         return torch.stack(outputs), FeedForwardMemoryNetworkState(reads, memory)

@@ -21,6 +21,7 @@ COLOURS = {
     **{name: figures.COLOURS[name] for name in ("mann", "lstm", "ntm", "nearest_neighbour")},
     "feedforward": "#BBBBBB",
     "mann_feedforward": "#88CCEE",
+    "mann_strength": "#AA4499",
     "autoencoder_neighbour": "#000000",
     "gaussian_process": "#767676",
 }
@@ -48,9 +49,10 @@ def _rows(name: Sequence[str], whose: str, numbers: Sequence[str], seeds: str) -
     return [*name, whose, *numbers, seeds]
 
 
-def _comparison(methods: Sequence[str], paper: dict[str, dict[int, float]], ours: Sequence[Group]) -> list[list[str]]:
-    lines = []
-    for method in methods:
+def _comparison(paper: dict[str, dict[int, float]], ours: Sequence[Group]) -> list[list[str]]:
+    """The rows of the paper, then those of what else was run."""
+    lines, beyond = [], {group.run.method: None for group in ours if group.run.method not in paper}
+    for method in (*paper, *beyond):
         if paper.get(method):
             reported = [f"{100 * paper[method][each]:.1f}" for each in INSTANCES]
             lines.append(_rows([title(method)], "paper", reported, "–"))
@@ -72,7 +74,7 @@ def _header(*names: str) -> list[str]:
 def table_1(root: Path = Path(".")) -> str:
     """Five classes, one-hot labels, by instance: the paper, this study, and public code."""
     paper = santoro_papers.TABLE_1
-    lines = _comparison(list(paper), paper, groups("mann_classification", "five", root))
+    lines = _comparison(paper, groups("mann_classification", "five", root))
     for repository, methods in santoro_papers.PUBLIC.items():
         for method, reported in methods.items():
             numbers = [f"{100 * reported[each]:.1f}" for each in INSTANCES]
@@ -83,7 +85,7 @@ def table_1(root: Path = Path(".")) -> str:
 def table_2(setting: str, root: Path = Path(".")) -> str:
     """Labels of five characters, by instance; `setting` is "five" or "fifteen"."""
     paper = santoro_papers.TABLE_2[setting]
-    return markdown(_header("method"), _comparison(list(paper), paper, groups("mann_strings", setting, root)))
+    return markdown(_header("method"), _comparison(paper, groups("mann_strings", setting, root)))
 
 
 def plateau(shown: Sequence[Group], chance: float) -> str:

@@ -54,6 +54,7 @@ TITLES = {
     "feedforward": "Feed-forward",
     "lstm": "LSTM",
     "mann": "MANN",
+    "mann_strength": "MANN, key strength 10",
     "mann_feedforward": "MANN, feed-forward controller",
     "ntm": "MANN with NTM access",
     "nearest_neighbour": "kNN, raw pixels",

@@ -13,7 +13,7 @@ that go to the classifier and to the next state of the controller, which is an L
 close reading of its supplement: 128 slots of 40, 4 reads, 200 units, a usage decay of 0.99. Our choices: a gate for
 each head, emitted by the controller (the paper: "a learnable sigmoid gate parameter"); tanh of the keys, as in public
 code; a first state of zeros, in which the lower of slots equally used counts as less used; a forget bias of 1; a
-feed-forward controller of one layer.
+feed-forward controller of one layer. Beyond the paper: a strength of the keys (`models.mann_strength`).
 
 Shape legend: T steps, B batch, K ways.
 """
@@ -40,7 +40,7 @@ class MemoryAugmented(Learner):
     Args:
         input_shape: (channel, height, width), or (feature,).
         n_way: K, how many labels, or how they are written (`nn.labels`).
-        hidden, slots, width, heads, decay: of the `MemoryNetwork`.
+        hidden, slots, width, heads, decay, strength: of the `MemoryNetwork`.
         controller: "lstm" or "feedforward".
         forget_bias: of the LSTM.
 
@@ -57,6 +57,7 @@ class MemoryAugmented(Learner):
         width: int,
         heads: int,
         decay: float,
+        strength: float,
         controller: str,
         forget_bias: float = 1.0,
     ):
@@ -66,9 +67,9 @@ class MemoryAugmented(Learner):
         self.labels = labels_of(n_way)
         n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
         if controller == "lstm":
-            self.network = MemoryNetwork(n_inputs, hidden, slots, width, heads, decay, forget_bias)
+            self.network = MemoryNetwork(n_inputs, hidden, slots, width, heads, decay, strength, forget_bias)
         else:
-            self.network = FeedForwardMemoryNetwork(n_inputs, hidden, slots, width, heads, decay)
+            self.network = FeedForwardMemoryNetwork(n_inputs, hidden, slots, width, heads, decay, strength)
         self.classifier = nn.Linear(self.network.out_features, self.labels.outputs)
 
     def initial_state(self, batch: int) -> State:

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metamemory import data
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.study.experiments.parts import parts_of
+from metamemory.study.experiments.pretraining import require_pretrainable, stage
 from metamemory.tasks.continual import Continual, after
-from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Stage, settings_of, train
+from metamemory.training.loop import settings_of, train
 from metamemory.training.statistics import bootstrap
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
@@ -40,20 +40,18 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     `training` (of `Training`), `evaluation` (episodes, batch_size, n_query; and `longer`: subtasks, every, episodes,
     batch_size of tasks longer than those trained on) and `model` (the learner's own settings).
     """
-    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
-    parts = {
-        part: images.images[indices].to(context.device)
-        for part, indices in images.splits[config["data"]["split"]].items()
-    }
+    images, parts = parts_of(config, context)
     task, input_shape = config["task"], tuple(images.images.shape[2:])
     evaluation = config["evaluation"]
     as_they_are = {**task, "rotations": False, "augment": False, "n_query": evaluation["n_query"]}
     validation, test = (Continual(parts[part], **as_they_are) for part in ("validation", "test"))
-    curriculum = [_stage(parts["train"], task, **changes) for changes in config["curriculum"]]
+    if not config["curriculum"]:
+        raise UserError("params.yaml: curriculum has no stage; name at least one, as `- {subtasks: 5}`")
+    curriculum = [stage(Continual, parts["train"], task, **changes) for changes in config["curriculum"]]
 
     torch.manual_seed(seed)
     learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {})).to(context.device)
-    _require_pretrainable(learner, method, curriculum)
+    require_pretrainable(learner, method, curriculum)
     settings = settings_of(config["training"], "params.yaml: training")
     validate = _validation(validation, settings.validation_episodes, seed)
     trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
@@ -81,27 +79,6 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
             "longest_test": beyond[-1]["seen"] if beyond else test.subtasks,
         },
     )
-
-
-def _stage(
-    images: Tensor,
-    task: Mapping[str, Any],
-    episodes: int | None = None,
-    pretrain: Mapping[str, Any] | None = None,
-    **changes: Any,
-) -> Stage:
-    if pretrain is not None:
-        varied = {key: task[key] for key in ("rotations", "augment") if key in task}
-        return Stage(SupportQuery(images, **varied, **pretrain), episodes)
-    return Stage(Continual(images, **{**task, **changes}), episodes)
-
-
-def _require_pretrainable(learner: Learner, method: str, curriculum: Sequence[Stage]) -> None:
-    if not curriculum:
-        raise UserError("params.yaml: curriculum has no stage; name at least one, as `- {subtasks: 5}`")
-    pretrained = any(isinstance(stage.task, SupportQuery) for stage in curriculum)
-    if pretrained and not hasattr(learner, "adapt_and_answer"):
-        raise UserError(f"params.yaml: curriculum: pretrain is for learners with adapt_and_answer; {method} has none")
 
 
 def _validation(task: Continual, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from metamemory.study.experiments import Context, Outcome, santoro
+from metamemory.study.experiments.parts import parts_of
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
 
@@ -21,7 +22,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     before them. `evaluation` has `classes` too, a list. An episode has ten steps a class. Validation is with as many
     classes as training ends with.
     """
-    images, parts = santoro.drawings(config, context)
+    images, parts = parts_of(config, context)
 
     def task(part: str, **changes: Any) -> Binding:
         return Binding(parts[part], **{**config["task"], **changes})

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from metamemory.study.experiments import Context, Outcome, santoro
+from metamemory.study.experiments.parts import parts_of
 from metamemory.study.experiments.santoro import Answers
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.persistent_binding import PersistentBinding
@@ -20,7 +21,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     counts are the episodes of a row after its first, in which there is something to interfere; accuracy by the
     episode's place in the row is in the example.
     """
-    images, parts = santoro.drawings(config, context)
+    images, parts = parts_of(config, context)
 
     def rows(part: str, **changes: Any) -> PersistentBinding:
         return PersistentBinding(Binding(parts[part], **{**config["task"], **changes}), **config["rows"])

@@ -5,22 +5,20 @@ accuracy is measured in a fixed set of episodes of test characters.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from metamemory import data
-from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.study.experiments.parts import parts_of
+from metamemory.study.experiments.pretraining import require_pretrainable, stage
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Position, Stage, settings_of, train
+from metamemory.training.loop import Position, settings_of, train
 from metamemory.training.statistics import bootstrap
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
@@ -36,13 +34,10 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     end by mastery), `training` (of `Training`; none for a learner without parameters), `evaluation` (episodes,
     batch_size) and `model` (the learner's own settings).
     """
-    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
-    parts = {
-        part: images.images[indices].to(context.device)
-        for part, indices in images.splits[config["data"]["split"]].items()
-    }
+    images, parts = parts_of(config, context)
     task = config["task"]
-    curriculum = [_stage(parts["train"], task, **changes) for changes in (*config.get("curriculum", ()), {})]
+    stages = (*config.get("curriculum", ()), {})
+    curriculum = [stage(OnlineFewShot, parts["train"], task, **changes) for changes in stages]
     # turning multiplies the training classes, cropping their images; what is measured is images as they are
     as_they_are = {**task, "rotations": False, "augment": False}
     validation, test = (OnlineFewShot(parts[part], **as_they_are) for part in ("validation", "test"))
@@ -51,7 +46,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     torch.manual_seed(seed)
     learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {}))
     learner.to(context.device)
-    _require_pretrainable(learner, method, curriculum)
+    require_pretrainable(learner, method, curriculum, task["n_way"])
     trained = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
         settings = settings_of(config["training"], "params.yaml: training")
@@ -80,32 +75,6 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
             **facts.of_test(evaluation["episodes"], TEST_SEED),
         },
     )
-
-
-def _stage(
-    images: Tensor,
-    task: Mapping[str, Any],
-    episodes: int | None = None,
-    pretrain: Mapping[str, Any] | None = None,
-    **changes: Any,
-) -> Stage:
-    if pretrain is not None:
-        varied = {key: task[key] for key in ("rotations", "augment") if key in task}
-        return Stage(SupportQuery(images, **varied, **pretrain), episodes)
-    return Stage(OnlineFewShot(images, **{**task, **changes}), episodes)
-
-
-def _require_pretrainable(learner: Learner, method: str, curriculum: Sequence[Stage]) -> None:
-    n_way = curriculum[-1].task.n_way
-    for task in (stage.task for stage in curriculum if isinstance(stage.task, SupportQuery)):
-        if not hasattr(learner, "adapt_and_answer"):
-            raise UserError(
-                f"params.yaml: curriculum: pretrain is for learners with adapt_and_answer; {method} has none"
-            )
-        if task.n_way > n_way:
-            raise UserError(
-                f"params.yaml: curriculum: pretrain.n_way is {task.n_way}, but the learner knows {n_way} labels"
-            )
 
 
 def _validation(task: OnlineFewShot, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.models import build
 from metamemory.models.learner import Learner
@@ -73,13 +72,6 @@ def answers(learner: Learner, task: Answered, episodes: int, batch_size: int, se
         episodes -= batch_size
     learner.train(was_training)
     return Answers(*(torch.cat(each, dim=1) for each in zip(*batches, strict=True)))
-
-
-def drawings(config: Mapping[str, Any], context: Context) -> tuple[ImageSet, dict[str, Tensor]]:
-    """The data set, and the images of each part of its split, on the device."""
-    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
-    split = images.splits[config["data"]["split"]]
-    return images, {part: images.images[indices].to(context.device) for part, indices in split.items()}
 
 
 def before_the_task(config: Mapping[str, Any], task: Callable[..., Task]) -> list[Stage]:

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.study.experiments.parts import parts_of
 from metamemory.tasks.segmentation import Segmentation, merits
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.training.flops import flops_per_step
@@ -62,12 +62,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     and the stream comes in evaluation only, with the one of `online_rates` that has the lowest loss on validation
     classes.
     """
-    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
+    images, parts = parts_of(config, context)
     _require_masks(images)
-    parts = {
-        part: images.images[indices].to(context.device)
-        for part, indices in images.splits[config["data"]["split"]].items()
-    }
     curriculum = _curriculum(parts["train"], config)
     # without distractors, where they have no part in the training: what it aims at decides which weights are kept
     aim = {**config["task"], "augment": False, "distractors": "pretrain" not in config}
