@@ -12,7 +12,6 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from metamemory.models.learner import Learner
-from metamemory.study.cost import INPUT_SHAPE, N_WAY, learners
+from metamemory.study.cost import INPUT_SHAPE, N_WAY, learners, size
 from metamemory.study.runs import hardware
 
 REPEATS = 25
@@ -67,11 +66,6 @@ def milliseconds(work: Callable[[], object], repeats: int) -> float:
         if number >= 3:
             times.append(1000 * (time.perf_counter() - began))
     return statistics.median(times)
-
-
-def size(part: Any) -> int:
-    """Bytes of all tensors in a nest of tuples."""
-    return part.numel() * part.element_size() if isinstance(part, Tensor) else sum(map(size, part))
 
 
 @torch.no_grad()

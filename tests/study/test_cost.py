@@ -109,3 +109,11 @@ def test_a_report_of_times_is_written_and_shown(tmp_path, monkeypatch):
     found = json.loads(to.read_text())["learners"]["lstm"]
     assert found["state_bytes"] == 2 * 8 * 4 and found["milliseconds_adapted"] > 0 and found["peak_bytes"] > 0
     assert "| LSTM " in cost.measured_table(tmp_path)
+
+
+def test_room_for_what_waits_grows_with_the_delay_of_those_that_store_it():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in cost.room_table((1, 10)).splitlines()[2:]]
+    room = {name: [float(each.replace(",", "")) for each in sizes] for name, *sizes in rows}
+    assert room["LSTM"] == [1.6, 1.6] and room["CL+LSTM"][0] == room["CL+LSTM"][1]
+    # nine more embeddings of 64 numbers of 4 bytes
+    assert room["OPN"][1] - room["OPN"][0] == pytest.approx(9 * 64 * 4 / 1e3, abs=0.1)

@@ -8,7 +8,7 @@ import torch
 
 from metamemory import data
 from metamemory.errors import UserError
-from metamemory.study.experiments import Context, online_few_shot
+from metamemory.study.experiments import Context, delayed_labels, online_few_shot
 
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
@@ -29,10 +29,10 @@ def conduct(images, monkeypatch, tmp_path):
     drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
     monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
 
-    def conduct(method, **changes):
+    def conduct(method, experiment=online_few_shot, **changes):
         config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}
         context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
-        return online_few_shot.conduct(config, method, 0, context)
+        return experiment.conduct(config, method, 0, context)
 
     return conduct
 
@@ -52,3 +52,13 @@ def test_a_learner_that_cannot_be_pre_trained_is_refused_before_it_trains(conduc
 def test_more_labels_than_the_learner_knows_are_refused(conduct):
     with pytest.raises(UserError, match="pretrain.n_way is 4, but the learner knows 3 labels"):
         conduct("cnn_lstm", curriculum=[{"pretrain": {"n_way": 4, "k_shot": 1, "n_query": 2}}])
+
+
+def test_with_delayed_labels_every_delay_is_tested(conduct):
+    outcome = conduct("lstm", delayed_labels, curriculum=[], task={**CONFIG["task"], "delay": 2})
+    rows = outcome.example["by_delay"]
+    assert [row["delay"] for row in rows if row["shot"] == 0] == list(range(1, 11))
+    own = [row["accuracy"] for row in rows if row["delay"] == 2]
+    assert own == pytest.approx([row["accuracy"] for row in outcome.by_shot][: len(own)])
+    # of 9 steps none has seen two labels of its class where each comes 8 steps late
+    assert max(row["shot"] for row in rows if row["delay"] == 8) == 1

@@ -13,11 +13,12 @@ a label may come more than one step late; `flops_per_step` in the manifests has 
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.models import available, build, learner_class
@@ -125,6 +126,26 @@ def counted_table() -> str:
 
 def _giga(flops: float | None) -> str:
     return "–" if flops is None else f"{flops / 1e9:.2f}"
+
+
+def room_table(delays: Sequence[int] = (1, 2, 5, 10)) -> str:
+    """Bytes of the state of each learner of Table 1 after a step, by the delay of the labels."""
+    rows = []
+    for name in papers.TABLE_1["omniglot"]:
+        sizes = (_state_size(build(name, INPUT_SHAPE, N_WAY, delay, {})) for delay in delays)
+        rows.append([papers.title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
+    return markdown(["method", *(f"delay {delay}, kB" for delay in delays)], rows)
+
+
+@torch.no_grad()
+def _state_size(learner: Learner) -> int:
+    ghost, null = learner.to("meta").eval(), torch.full((1,), -1, device="meta")
+    return size(ghost.step(torch.empty(1, *INPUT_SHAPE, device="meta"), null, ghost.initial_state(1))[1])
+
+
+def size(part: Any) -> int:
+    """Bytes of all tensors in a nest of tuples."""
+    return part.numel() * part.element_size() if isinstance(part, Tensor) else sum(map(size, part))
 
 
 def claims_table() -> str:

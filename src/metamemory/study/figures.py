@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
 
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.study import papers
@@ -108,6 +109,37 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
     )
     by_time.set(xlabel="training time, minutes")
     by_time.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
+    """Accuracy against the delay of the labels, one panel a way of training: a line for each delay trained at, with its
+    interval over test episodes and, larger, that delay itself."""
+    kinds = {"trained at the delay from the start": "", "trained at a delay of 1 first": "_pretrained"}
+    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
+    for axes, (name, ending) in zip(panels, kinds.items(), strict=True):
+        own = [each for each in groups if each.run.setting.endswith("_pretrained") == bool(ending)]
+        own.sort(key=lambda group: group.results[0].manifest["configuration"]["task"]["delay"])
+        for place, group in enumerate(own):
+            trained_at = group.results[0].manifest["configuration"]["task"]["delay"]
+            tint = plt.get_cmap("viridis")(place / max(len(own), 3))
+            for result in group.results:
+                rows = [row for row in result.example["by_delay"] if row["shot"] == shot]
+                delays = [row["delay"] for row in rows]
+                low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
+                axes.fill_between(delays, low, high, color=tint, alpha=0.2, lw=0)
+                label = f"{trained_at} steps" if result is group.results[0] else None
+                axes.plot(delays, [100 * row["accuracy"] for row in rows], color=tint, marker=".", label=label)
+                at = [100 * row["accuracy"] for row in rows if row["delay"] == trained_at]
+                axes.plot([trained_at] * len(at), at, "o", color=tint, markersize=9)
+        axes.axhline(20, color=MUTED, lw=1, ls=":")
+        axes.set(xlabel="delay in the test, steps", ylim=(0, 100))
+        axes.set_title(name, fontsize="medium")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if own:
+            axes.legend(title="delay in training", fontsize="small", title_fontsize="small")
+    panels[0].set_ylabel(f"{shot}-shot accuracy, %")
     figure.tight_layout()
     return figure
 

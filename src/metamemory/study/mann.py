@@ -39,10 +39,11 @@ def colour(method: str) -> str:
 
 
 def _instance(group: Group, instance: int) -> str:
-    """Accuracy in per cent with its interval; a dash where no test episode had so many of a class."""
+    """Accuracy in per cent with its interval, which may break below it: there are many columns. A dash where no test
+    episode had so many of a class."""
     if any(len(result.by_shot) < instance for result in group.results):
         return "–"
-    return percent(group.accuracy(instance - 1))
+    return percent(group.accuracy(instance - 1)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _rows(name: Sequence[str], whose: str, numbers: Sequence[str], seeds: str) -> list[str]:
