@@ -116,11 +116,13 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
 def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
     """Accuracy against the delay of the labels, one panel a way of training: a line for each delay trained at, with its
     interval over test episodes and, larger, that delay itself."""
-    kinds = {"trained at the delay from the start": "", "trained at a delay of 1 first": "_pretrained"}
-    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
-    for axes, (name, ending) in zip(panels, kinds.items(), strict=True):
-        own = [each for each in groups if each.run.setting.endswith("_pretrained") == bool(ending)]
-        own.sort(key=lambda group: group.results[0].manifest["configuration"]["task"]["delay"])
+    kinds: dict[str, list[Group]] = {}
+    for group in sorted(groups, key=lambda group: group.results[0].manifest["configuration"]["task"]["delay"]):
+        first = group.run.setting.endswith("_pretrained")
+        name = "trained at a delay of 1 first" if first else "trained at the delay from the start"
+        kinds.setdefault(name, []).append(group)
+    figure, panels = plt.subplots(1, len(kinds), figsize=(4.75 * len(kinds), 3.8), sharey=True, squeeze=False)
+    for axes, (name, own) in zip(panels[0], sorted(kinds.items()), strict=True):
         for place, group in enumerate(own):
             trained_at = group.results[0].manifest["configuration"]["task"]["delay"]
             tint = plt.get_cmap("viridis")(place / max(len(own), 3))
@@ -134,12 +136,11 @@ def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
                 at = [100 * row["accuracy"] for row in rows if row["delay"] == trained_at]
                 axes.plot([trained_at] * len(at), at, "o", color=tint, markersize=9)
         axes.axhline(20, color=MUTED, lw=1, ls=":")
-        axes.set(xlabel="delay in the test, steps", ylim=(0, 100))
+        axes.set(xlabel="delay in the test, steps", ylim=(0, 102))
         axes.set_title(name, fontsize="medium")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if own:
-            axes.legend(title="delay in training", fontsize="small", title_fontsize="small")
-    panels[0].set_ylabel(f"{shot}-shot accuracy, %")
+        axes.legend(title="delay in training", fontsize="small", title_fontsize="small")
+    panels[0, 0].set_ylabel(f"{shot}-shot accuracy, %")
     figure.tight_layout()
     return figure
 
