@@ -92,7 +92,7 @@ class PlainMANN(nn.Module):
             state = self.cell(torch.cat([x[t].flatten(1), label, reads.flatten(1)], dim=1), state)
             keys = self.keys(state[0]).tanh().view(batch, HEADS, WIDTH)
             gates = self.gates(state[0]).sigmoid()
-            reads, memory, _ = least_recently_used.access_reference(keys, gates, memory, 0.99)
+            reads, memory, _ = least_recently_used.access_reference(keys, gates, memory, 0.99, 1.0)
             logits.append(self.classifier(torch.cat([state[0], reads.flatten(1)], dim=1)))
         return torch.stack(logits)
 
