@@ -123,9 +123,9 @@ def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
         kinds.setdefault(name, []).append(group)
     figure, panels = plt.subplots(1, len(kinds), figsize=(4.75 * len(kinds), 3.8), sharey=True, squeeze=False)
     for axes, (name, own) in zip(panels[0], sorted(kinds.items()), strict=True):
-        for place, group in enumerate(own):
+        for group in own:
             trained_at = group.results[0].manifest["configuration"]["task"]["delay"]
-            tint = plt.get_cmap("viridis")(place / max(len(own), 3))
+            tint = plt.get_cmap("viridis")(min(trained_at, 10) / 11)  # the same for a delay in both panels
             for result in group.results:
                 rows = [row for row in result.example["by_delay"] if row["shot"] == shot]
                 delays = [row["delay"] for row in rows]
