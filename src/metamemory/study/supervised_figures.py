@@ -67,7 +67,7 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
     by_parameters.plot([], [], "o", mfc="white", mec=MUTED, label="all parameters")
     by_parameters.plot([], [], "o", color=MUTED, label="those with a part in the answer")
     by_parameters.set(xlabel="parameters, millions", ylabel="test accuracy, %")
-    by_parameters.legend(fontsize="small")
+    by_parameters.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     by_flops.set(xlabel="MFLOPs an image")
     for axes in (by_parameters, by_flops):
         axes.set_xscale("log")
