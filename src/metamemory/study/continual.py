@@ -80,7 +80,7 @@ def lengths_table(groups: Sequence[Group]) -> str:
         "1st after 20, %": accuracy(LONGEST, 1, 1),
     }
     rows = [
-        [papers.title(group.run.method), *(percent(over_seeds(group, each)) for each in quantities.values())]
+        [papers.title(group.run.method), *(percent(over_seeds(group, each), " ") for each in quantities.values())]
         for group in _best_first(groups)
     ]
     return markdown(["method", *quantities], rows)

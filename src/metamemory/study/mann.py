@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metamemory.study import figures, santoro_papers
+from metamemory.study import figures, papers, santoro_papers
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.santoro_papers import INSTANCES
 from metamemory.study.tables import markdown, percent
@@ -31,7 +31,7 @@ UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there 
 
 
 def title(method: str) -> str:
-    return santoro_papers.TITLES.get(method, method)
+    return santoro_papers.TITLES.get(method) or papers.title(method)
 
 
 def colour(method: str) -> str:
@@ -43,7 +43,7 @@ def _instance(group: Group, instance: int) -> str:
     episode had so many of a class."""
     if any(len(result.by_shot) < instance for result in group.results):
         return "–"
-    return percent(group.accuracy(instance - 1)).replace("\N{NO-BREAK SPACE}", " ")
+    return percent(group.accuracy(instance - 1), " ")
 
 
 def _rows(name: Sequence[str], whose: str, numbers: Sequence[str], seeds: str) -> list[str]:

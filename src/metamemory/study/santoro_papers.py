@@ -49,15 +49,9 @@ PUBLIC = {
     },
 }
 
-TITLES = {
+TITLES = {  # where the paper has a name of its own
     "human": "Human",
-    "feedforward": "Feed-forward",
-    "lstm": "LSTM",
-    "mann": "MANN",
-    "mann_strength": "MANN, key strength 10",
-    "mann_feedforward": "MANN, feed-forward controller",
     "ntm": "MANN with NTM access",
     "nearest_neighbour": "kNN, raw pixels",
     "autoencoder_neighbour": "kNN, deep features",
-    "gaussian_process": "Gaussian process",
 }

@@ -105,7 +105,7 @@ def table_4(root: Path = Path(".")) -> str:
             rows.append([*names, "paper", *(f"{100 * TABLE_4[row][cell]:.1f}" for cell in CELLS), "–"])
         of_row = [group for group in ours if address(group) == row]
         for group in of_row:
-            numbers = [percent(interval(group, *cell)) for cell in CELLS]
+            numbers = [percent(interval(group, *cell), " ") for cell in CELLS]
             rows.append([*names, f"{group.run.scale} scale, {group.data}", *numbers, str(len(group.results))])
         if not of_row:
             rows.append([*names, "this study", *["not run"] * len(CELLS), "–"])

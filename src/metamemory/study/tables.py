@@ -31,9 +31,9 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
 
 
-def percent(interval: Interval) -> str:
-    """ "96.8 (96.1–97.4)": mean and 95 % interval in per cent; the space does not break."""
-    return f"{100 * interval.mean:.1f}\N{NO-BREAK SPACE}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+def percent(interval: Interval, space: str = "\N{NO-BREAK SPACE}") -> str:
+    """ "96.8 (96.1–97.4)": mean and 95 % interval in per cent. In a table of many columns `space` is one that breaks."""
+    return f"{100 * interval.mean:.1f}{space}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
 class Row(NamedTuple):
