@@ -32,7 +32,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(interval: Interval, space: str = "\N{NO-BREAK SPACE}") -> str:
-    """ "96.8 (96.1–97.4)": mean and 95 % interval in per cent. In a table of many columns `space` is one that breaks."""
+    """ "96.8 (96.1–97.4)": mean and 95 % interval in per cent. In a wide table `space` is one that breaks."""
     return f"{100 * interval.mean:.1f}{space}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
