@@ -113,18 +113,22 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
     return figure
 
 
-def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
+def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
     """Accuracy against the delay of the labels, one panel a way of training: a line for each delay trained at, with its
     interval over test episodes and, larger, that delay itself."""
+
+    def delay_of(group: Group) -> int:
+        return group.results[0].manifest["configuration"]["task"]["delay"]
+
     kinds: dict[str, list[Group]] = {}
-    for group in sorted(groups, key=lambda group: group.results[0].manifest["configuration"]["task"]["delay"]):
+    for group in sorted(groups, key=delay_of):
         first = group.run.setting.endswith("_pretrained")
         name = "trained at a delay of 1 first" if first else "trained at the delay from the start"
         kinds.setdefault(name, []).append(group)
     figure, panels = plt.subplots(1, len(kinds), figsize=(4.75 * len(kinds), 3.8), sharey=True, squeeze=False)
     for axes, (name, own) in zip(panels[0], sorted(kinds.items()), strict=True):
         for group in own:
-            trained_at = group.results[0].manifest["configuration"]["task"]["delay"]
+            trained_at = delay_of(group)
             tint = plt.get_cmap("viridis")(min(trained_at, 10) / 11)  # the same for a delay in both panels
             for result in group.results:
                 rows = [row for row in result.example["by_delay"] if row["shot"] == shot]
@@ -135,7 +139,7 @@ def by_delay(groups: Sequence[Group], shot: int = 5) -> Figure:
                 axes.plot(delays, [100 * row["accuracy"] for row in rows], color=tint, marker=".", label=label)
                 at = [100 * row["accuracy"] for row in rows if row["delay"] == trained_at]
                 axes.plot([trained_at] * len(at), at, "o", color=tint, markersize=9)
-        axes.axhline(20, color=MUTED, lw=1, ls=":")
+        axes.axhline(100 / n_way, color=MUTED, lw=1, ls=":")
         axes.set(xlabel="delay in the test, steps", ylim=(0, 102))
         axes.set_title(name, fontsize="medium")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

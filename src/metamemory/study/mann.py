@@ -174,7 +174,7 @@ def persistence(shown: Sequence[Group]) -> Figure:
         own = [each for each in shown if each.results[0].manifest["configuration"]["task"]["n_way"] == n_way]
         for group in own:
             wiped = group.results[0].manifest["configuration"]["rows"]["wiped"]
-            style = {"linestyle": "--" if wiped else "-", "color": figures.MUTED if wiped else COLOURS["mann"]}
+            style = {"linestyle": "--" if wiped else "-", "color": figures.MUTED if wiped else colour(group.run.method)}
             name = "wiped" if wiped else "not wiped"
             for result in group.results:
                 instance_2 = [(each["episodes"], 100 * each["accuracy_instance_2"]) for each in result.history]
