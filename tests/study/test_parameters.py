@@ -35,7 +35,8 @@ scale: smoke
 experiments:
   e:
     scales: {smoke: {model: {a: 1, b: 1, c: 1, d: 1, e: 1}}}
-    settings: {s: {model: {b: 2, c: 2, d: 2, e: 2}, smoke: {data: 7}}, t: {laptop: {data: 8}}}
+    settings: {s: {model: {b: 2, c: 2, d: 2, e: 2}, smoke: {data: 7}}, t: {laptop: {data: 8}}, u: {methods: {m: {
+      model: {c: 6, d: 6}, smoke: {model: {d: 7}}}}}, v: {methods: {n: {}}}}
     methods: {m: {model: {c: 3, d: 3, e: 3}, smoke: {model: {d: 4, e: 4}}, laptop: {model: {a: 9}}}, bare: }
 """
     )
@@ -43,6 +44,10 @@ experiments:
     config = own.configuration("smoke", "e", "m", "s", {"model": {"e": 5}})
     assert config == {"model": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}, "data": 7}
     assert own.configuration("smoke", "e", "bare", "t", {}) == {"model": dict.fromkeys("abcde", 1)}
+    assert own.configuration("smoke", "e", "m", "u", {}) == {"model": {"a": 1, "b": 1, "c": 6, "d": 7, "e": 4}}
+    assert own.configuration("smoke", "e", "bare", "u", {}) == {"model": dict.fromkeys("abcde", 1)}
+    with pytest.raises(UserError, match="no method in e.settings.v.methods: 'n'. There are m, bare"):
+        own.configuration("smoke", "e", "m", "v", {})
 
 
 def test_data_sets_are_those_of_every_scale_setting_and_method_once(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamemory.errors import UserError
-from metamemory.tasks.few_shot import augmented
+from metamemory.tasks.few_shot import as_kept, as_seen, augmented
 from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
 
 
@@ -103,6 +103,18 @@ def test_augmentation_changes_the_drawings_and_nothing_else(images):
     assert torch.equal(one.x, two.x) and one.x.shape == plain.x.shape and one.x.dtype == plain.x.dtype
     expected = augmentations((plain.x * 255).round())
     assert (expected == (one.x * 255).round()).flatten(3).all(dim=-1).any(dim=0).all()
+
+
+def test_photographs_are_seen_about_zero_and_can_be_had_back():
+    photographs = torch.randint(256, (3, 6, 3, 8, 8), generator=generator(), dtype=torch.uint8)
+    episode = OnlineFewShot(photographs, n_way=3, presentations=4).sample(50, generator())
+    assert abs(episode.x.mean()) < 0.05 and 1 < episode.x.std() < 1.3  # of even numbers, sqrt(4 / 3)
+    kept = {tuple(each.flatten().tolist()) for each in photographs.flatten(0, 1)}
+    assert all(tuple(each.flatten().tolist()) in kept for each in as_kept(episode.x).flatten(0, 1))
+
+
+def test_ink_is_seen_as_1_and_can_be_had_back(images):
+    assert torch.equal(as_seen(images), images.float() / 255) and torch.equal(as_kept(as_seen(images)), images)
 
 
 def augmentations(x):

@@ -5,9 +5,10 @@ For a run (scale, experiment, method, setting) these are laid one over the other
     experiments.<experiment>.scales.<scale>          sizes and budgets of the scale
     experiments.<experiment>.settings.<setting>      what is varied: the data set, a delay, a place of injection
     experiments.<experiment>.methods.<method>        what the method needs
+    … settings.<setting>.methods.<method>            what the method needs in this setting only
     overrides                                        given by hand, on the command line or in a notebook
 
-What a setting or a method needs at one scale only stands in it under the name of the scale, and wins.
+What any of the last three needs at one scale only stands in it under the name of the scale, and wins.
 """
 
 import copy
@@ -75,10 +76,15 @@ class Parameters:
         """All that decides a run but its seed, as plain values."""
         section = self.experiment(experiment)
         merged = merge({}, section["scales"][self.choose(section["scales"], scale, "scale")])
-        for part, name in (("setting", setting), ("method", method)):
-            layer = dict(section[f"{part}s"][self.choose(section[f"{part}s"], name, part)] or {})
-            of_scale = {each: layer.pop(each, None) for each in SCALES}[scale]
-            merge(merge(merged, layer), of_scale or {})
+        of_setting = dict(section["settings"][self.choose(section["settings"], setting, "setting")] or {})
+        of_method = section["methods"][self.choose(section["methods"], method, "method")]
+        of_both = of_setting.pop("methods", {})
+        for name in of_both:
+            self.choose(section["methods"], name, f"method in {experiment}.settings.{setting}.methods:")
+        for layer in (of_setting, of_method, of_both.get(method)):
+            always = dict(layer or {})
+            of_scale = {each: always.pop(each, None) for each in SCALES}[scale]
+            merge(merge(merged, always), of_scale or {})
         return merge(merged, overrides)
 
     def choose(self, known: Iterable[str], name: str, what: str) -> str:
@@ -87,7 +93,7 @@ class Parameters:
         if name in known:
             return name
         close = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         raise UserError(f"{self.path}: no {what} {name!r}{hint} There are {', '.join(known)}.")
 
 

@@ -8,6 +8,8 @@ from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 
+GREY, DEVIATION = 0.5, 0.25  # about the mean and the standard deviation of photographs, on a scale of 0 to 1
+
 
 class FewShot:
     """Draws classes, and drawings of them, from a data set that lies on the device as a whole.
@@ -47,16 +49,30 @@ class FewShot:
         return classes, self._choose(self.images.shape[1], k, (batch, self.n_way), generator)
 
     def _look_up(self, classes: Tensor, drawings: Tensor, generator: Generator) -> Tensor:
-        """The images at these places: [..., channel, height, width] float32, 0 to 1."""
+        """The images at these places, as learners see them: [..., channel, height, width] float32."""
         x = self.images[classes, drawings]
         if self.augment:  # after all else is drawn, so that without it the same episodes are
             x = augmented(x, generator)
-        return x.float() / 255
+        return as_seen(x)
 
     def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
         """k different numbers below n, in random order: [*shape, k] int64."""
         keys = torch.rand(*shape, n, generator=generator, device=self.device)
         return keys.topk(k).indices
+
+
+def as_seen(images: Tensor) -> Tensor:
+    """uint8 images [..., channel, height, width] as float32: drawings from 0, paper, to 1, ink; photographs, which
+    have three channels, about 0, their usual deviation about 1. (On 0 to 1 they are all much alike beside a label.)"""
+    x = images.float() / 255
+    return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x
+
+
+def as_kept(x: Tensor) -> Tensor:
+    """The opposite of `as_seen`."""
+    if x.shape[-3] == 3:
+        x = x * DEVIATION + GREY
+    return (x * 255).round().to(torch.uint8)
 
 
 def augmented(x: Tensor, generator: Generator) -> Tensor:

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from metamemory import data
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.study import inspection
 from metamemory.study.experiments import Context, Outcome, facts
+from metamemory.study.experiments.parts import parts_of
 from metamemory.tasks import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import score_by_shot
@@ -34,11 +34,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     `config` has the sections `data`, `task`, `evaluation` and `model` of the run that trained it, and `trained`: its
     model, below the top of the project.
     """
-    images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
-    indices = images.splits[config["data"]["split"]]["test"]
-    task = OnlineFewShot(
-        images.images[indices].to(context.device), **{**config["task"], "rotations": False, "augment": False}
-    )
+    images, parts = parts_of(config, context)
+    task = OnlineFewShot(parts["test"], **{**config["task"], "rotations": False, "augment": False})
     learner = build(method, tuple(images.images.shape[2:]), task.n_way, task.delay, config.get("model", {})).to(
         context.device
     )

@@ -15,6 +15,7 @@ from metamemory.models.learner import Learner
 from metamemory.study.experiments import Context, Outcome, facts
 from metamemory.study.experiments.parts import parts_of
 from metamemory.study.experiments.pretraining import require_pretrainable, stage
+from metamemory.tasks.few_shot import as_kept
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
@@ -96,7 +97,7 @@ def example(learner: Learner, test: OnlineFewShot) -> dict[str, Any]:
     learner.eval()
     episode = test.sample(1, torch.Generator(test.images.device).manual_seed(TEST_SEED))
     probability = learner(episode.x, episode.y_seen)[:, 0].softmax(dim=-1)
-    x = (episode.x[:, 0] * 255).round().to(torch.uint8).cpu()
+    x = as_kept(episode.x[:, 0]).cpu()
     return {
         "x": base64.b64encode(x.numpy().tobytes()).decode(),
         "x_shape": list(x.shape),
