@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metamemory.study import figures, papers, santoro_papers
 from metamemory.study.results import Group, Result, groups
@@ -156,6 +156,7 @@ def learning_curves(shown: Sequence[Group], instances: Sequence[int] = (1, 2, 5,
 def _curve(axes: Axes, result: Result, value: Callable[[dict], float], tint: Any, label: str | None) -> None:
     history = result.history
     axes.plot([row["episodes"] for row in history], [value(row) for row in history], color=tint, label=label, lw=1.4)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _shade(place: int, of: int) -> tuple:
@@ -185,6 +186,7 @@ def persistence(shown: Sequence[Group]) -> Figure:
                 places = range(1, len(by_place) + 1)
                 row[2].plot(places, [100 * each for each in by_place], marker="o", markersize=4, **style)
                 name = None
+        row[0].xaxis.set_major_formatter(EngFormatter(sep=""))
         row[0].set(xlabel="rows of episodes trained on", ylabel=f"{n_way} classes: accuracy, %", ylim=(0, 102))
         row[0].set_title("2nd instance, validation", fontsize="medium")
         row[1].set(xlabel="instance")
