@@ -23,6 +23,7 @@ from metamemory.nn.labels import Characters, Labels, labels_of
 from metamemory.study.experiments import Context, Outcome, facts
 from metamemory.tasks import Episode, Task
 from metamemory.tasks.binding import ALPHABET, STRING, Binding
+from metamemory.tasks.few_shot import as_kept
 from metamemory.tasks.reconstruction import Reconstruction
 from metamemory.training.evaluation import score_by_shot
 from metamemory.training.loop import Position, Stage, settings_of, train
@@ -196,7 +197,7 @@ def example(learner: Learner, task: Binding, classes: int | None = None) -> dict
     learner.eval()
     episode = first_episode(task)
     probability = task.answer(learner, episode)[:, 0].softmax(dim=-1)
-    x = (episode.x[:, 0] * 255).round().to(torch.uint8).cpu()
+    x = as_kept(episode.x[:, 0]).cpu()
     return {
         "x": base64.b64encode(x.numpy().tobytes()).decode(),
         "x_shape": list(x.shape),
