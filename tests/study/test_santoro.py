@@ -171,6 +171,9 @@ def test_tables_say_what_was_not_run(tmp_path):
     assert "35.4" in mann.table_2("fifteen", tmp_path)
     assert "not run" in mann.memory_table(tmp_path).lower()
     assert mann.table_1(project_root()).startswith("| method")
+    claims = mann.claims_table(tmp_path).splitlines()
+    assert "| 2, 3, 4, 5, 10 " in claims[2] and "+33.3, +35.7, +31.6, +31.3, +35.6" in claims[2]
+    assert "NTM" in claims[-1] and all(line.count("not run") == 2 for line in claims[2:])
 
 
 def test_figures_are_drawn_from_outcomes(context, tmp_path):

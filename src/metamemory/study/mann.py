@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from metamemory.study import figures, papers, santoro_papers
+from metamemory.study import figures, papers, santoro_papers, tables
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.santoro_papers import INSTANCES
 from metamemory.study.tables import markdown, percent
@@ -87,6 +87,11 @@ def table_2(setting: str, root: Path = Path(".")) -> str:
     """Labels of five characters, by instance; `setting` is "five" or "fifteen"."""
     paper = santoro_papers.TABLE_2[setting]
     return markdown(_header("method"), _comparison(paper, groups("mann_strings", setting, root)))
+
+
+def claims_table(root: Path = Path(".")) -> str:
+    """What the paper concludes from both tables, and how it stands here, by instance."""
+    return tables.claims_table(root, santoro_papers.CLAIMS, "instances", first=1)
 
 
 def plateau(shown: Sequence[Group], chance: float) -> str:

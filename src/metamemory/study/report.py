@@ -35,6 +35,7 @@ def print_report(root: Path = Path(".")) -> None:
         ("Five classes, one-hot labels (Santoro et al. 2016, Table 1)", mann.table_1(root)),
         ("Five classes, labels of five characters (Table 2)", mann.table_2("five", root)),
         ("Fifteen classes, labels of five characters (Table 2)", mann.table_2("fifteen", root)),
+        ("What the paper concludes from these", mann.claims_table(root)),
         ("How much memory, and how fast usage fades", mann.memory_table(root)),
     ):
         print(f"{title}\n{table}\n")

@@ -10,7 +10,7 @@ from metamemory.models import build
 from metamemory.study import papers
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent
+from metamemory.study.tables import markdown, percent, standing
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
@@ -124,15 +124,7 @@ def _difference(ours: Mapping[str, Group], plain: Mapping[str, Group]) -> tuple[
     scale = next((each for each in reversed(SCALES) if each in ours and each in plain), None)
     if scale is None:
         return "not run", "not run"
-    one, other = ours[scale].accuracy(0), plain[scale].accuracy(0)
-    shown = f"{100 * (one.mean - other.mean):+.1f} ({scale} scale, {ours[scale].data})"
-    if not ours[scale].comparable:
-        return shown, "not decided: reduced size"
-    if one.low >= other.high - MARGIN:
-        return shown, "reproduced"
-    if one.high < other.low - MARGIN:
-        return shown, "not reproduced"
-    return shown, "not decided: intervals overlap"
+    return standing([(ours[scale].accuracy(0), plain[scale].accuracy(0))], ours[scale], MARGIN)
 
 
 def findings(shown: list[Group]) -> str:

@@ -115,15 +115,18 @@ def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
     return comparison(["delay", "pre-training"], (6, 7, 8), rows, runs_of_paper=2)
 
 
-def claims_table(root: Path = Path(".")) -> str:
-    """What the main paper concludes, and how it stands here, at the largest scale at which both runs are."""
+def claims_table(
+    root: Path = Path("."), claims: Sequence[Claim] = papers.CLAIMS, counted: str = "shots", first: int = 0
+) -> str:
+    """What a paper concludes, and how it stands here, at the largest scale at which both runs are. Shots can be
+    `counted` under another name, from `first` on."""
     lines = []
-    for claim in papers.CLAIMS:
+    for claim in claims:
         shots = list(claim.differences)
         paper = ", ".join(f"{100 * difference:+.1f}" for difference in claim.differences.values())
         ours, verdict = _difference(claim, shots, root)
-        lines.append([claim.text, ", ".join(map(str, shots)), paper, ours, verdict])
-    return markdown(["claim", "shots", "paper, points", "this study, points", "verdict"], lines)
+        lines.append([claim.text, ", ".join(str(first + shot) for shot in shots), paper, ours, verdict])
+    return markdown(["claim", counted, "paper, points", "this study, points", "verdict"], lines)
 
 
 def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, str]:
@@ -138,17 +141,18 @@ def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, st
     return standing([(better[scale].accuracy(shot), worse[scale].accuracy(shot)) for shot in shots], better[scale])
 
 
-def standing(ends: Sequence[tuple[Interval, Interval]], group: Group) -> tuple[str, str]:
-    """Of a claim that the first of each pair is above the second: the differences in points of a per cent, with the
-    scale and data of `group`, which is one of the two; and what may be said."""
+def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: float = 0.0) -> tuple[str, str]:
+    """Of a claim that the first of each pair is above the second, or no more than `margin` below it: the differences in
+    points of a per cent, with the scale and data of `group`, which is one of the two; and what may be said."""
     points = ", ".join(f"{100 * (above.mean - below.mean):+.1f}" for above, below in ends)
     shown = f"{points} ({group.run.scale} scale, {group.data})"
     if not group.comparable:
         return shown, "not decided: reduced size"
-    if all(above.low > below.high for above, below in ends):
-        return shown, "reproduced"
-    if any(above.high < below.low for above, below in ends):
-        return shown, "not reproduced"
+    seeds = "" if all(each.over == "seeds" for pair in ends for each in pair) else ", one seed"
+    if all(above.low > below.high - margin for above, below in ends):
+        return shown, f"reproduced{seeds}"
+    if any(above.high < below.low - margin for above, below in ends):
+        return shown, f"not reproduced{seeds}"
     return shown, "not decided: intervals overlap"
 
 
