@@ -121,16 +121,22 @@ def test_persistence_measures_episodes_after_the_first(context):
     assert alone.example["by_place"][0] != alone.example["by_place"][1]
 
 
-def test_the_curriculum_adds_a_class_at_a_time(context):
+def test_the_curriculum_adds_a_class_at_a_time(context, tmp_path):
     settings = config(
-        classes={"first": 2, "last": 3, "every": 8},
+        curriculum=[{"n_way": 2, "length": 8, "episodes": 8}],
+        classes={"first": 3, "last": 4, "every": 8},
+        training={"episodes": 24, "validations": 6},
         evaluation={"episodes": 4, "batch_size": 4, "classes": [4]},
         model=MODEL,
     )
     settings["task"] = {"size": 8, "strings": True}
     outcome = mann_curriculum.conduct(settings, "mann", 0, context)
-    assert outcome.example["stages_before"] == 0 and set(outcome.example["by_classes"]) == {4}
-    assert outcome.facts["stages_reached"] == "2 of 2" and "accuracy_4_classes_instance_2" in outcome.metrics
+    assert set(outcome.example["by_classes"]) == {4}
+    assert outcome.facts["stages_reached"] == "3 of 3" and "accuracy_4_classes_instance_2" in outcome.metrics
+    run = Run("smoke", "mann_curriculum", "mann", "strings", 0, root=tmp_path)
+    figure = mann.curriculum(_kept(run, outcome, settings))
+    assert figure.axes[2].lines[0].get_ydata().tolist() == [2, 3, 3, 4, 4, 4]  # after 4, 8 … 24 episodes
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("method", ["mann", "lstm", "gaussian_process"])
@@ -187,11 +193,11 @@ def test_figures_are_drawn_from_outcomes(context, tmp_path):
     assert "of 1 seeds left" in mann.plateau([Group([result])], chance=1 / 3)
 
 
-def _kept(run, outcome):
+def _kept(run, outcome, configuration=None):
     """A result as it is read back, without files."""
 
     class Kept(Result):
         history, by_shot, example = outcome.history, outcome.by_shot, outcome.example
 
-    manifest = {**outcome.facts, "hardware": "here", "configuration": {}}
+    manifest = {**outcome.facts, "hardware": "here", "configuration": configuration or {}}
     return Kept(run, manifest)

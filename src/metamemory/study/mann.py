@@ -208,18 +208,19 @@ def persistence(shown: Sequence[Group]) -> Figure:
 def curriculum(result: Result, instances: Sequence[int] = (1, 2, 5, 10)) -> Figure:
     """Figure 4: accuracy by instance while classes are added, and in tests with many more classes after."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    shown = result.example
-    tested = {int(n_way): accuracy for n_way, accuracy in shown["by_classes"].items()}
+    tested = {int(n_way): accuracy for n_way, accuracy in result.example["by_classes"].items()}
     for place, instance in enumerate(instances):
         tint = _shade(place, len(instances))
         _curve(left, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, f"instance {instance}")
         right.plot(list(tested), [100 * each[instance - 1] for each in tested.values()], marker="o", markersize=4,
                    color=tint, label=f"instance {instance}")  # fmt: skip
-    classes = result.manifest["configuration"]["classes"]
-    added = [max(row["stage"] - 1 - shown["stages_before"], 0) for row in result.history]
-    steps = left.twinx()
-    episodes = [row["episodes"] for row in result.history]
-    steps.step(episodes, [classes["first"] + each for each in added], where="post", color=figures.MUTED, linestyle=":")
+    configuration, steps = result.manifest["configuration"], left.twinx()
+    classes = configuration["classes"]
+    of_stage = [*(each["n_way"] for each in configuration["curriculum"]), *range(classes["first"], classes["last"] + 1)]
+    steps.step(
+        *zip(*((row["episodes"], of_stage[int(row["stage"]) - 1]) for row in result.history), strict=True),
+        where="post", color=figures.MUTED, linestyle=":",
+    )  # fmt: skip
     steps.yaxis.set_major_locator(MaxNLocator(integer=True))
     steps.set_ylabel("classes in training (dotted)", color=figures.MUTED)
     steps.grid(False)

@@ -50,5 +50,5 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     return santoro.outcome(
         learner, position, tested(last), images, config, len(curriculum), validation,
         metrics={f"accuracy_{n_way}_classes_instance_2": round(each[1], 5) for n_way, each in by_classes.items()},
-        example={"stages_before": len(before), "by_classes": by_classes},
+        example={"by_classes": by_classes},
     )  # fmt: skip
