@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import ge, gt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,7 +150,8 @@ def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: fl
     if not group.comparable:
         return shown, "not decided: reduced size"
     seeds = "" if all(each.over == "seeds" for pair in ends for each in pair) else ", one seed"
-    if all(above.low > below.high - margin for above, below in ends):
+    holds = ge if margin else gt  # a margin allows its own end
+    if all(holds(above.low, below.high - margin) for above, below in ends):
         return shown, f"reproduced{seeds}"
     if any(above.high < below.low - margin for above, below in ends):
         return shown, f"not reproduced{seeds}"
