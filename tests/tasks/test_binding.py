@@ -118,6 +118,15 @@ def test_a_label_goes_with_a_class_and_drawings_do_not_repeat(images):
         assert len(set(class_of_label.values())) == len(class_of_label)
 
 
+def test_a_few_drawings_of_a_class_come_in_turn(images):
+    episode = Binding(images, n_way=3, length=30, size=8, augment=False, drawings=2).sample(4, generator())
+    for b in range(4):
+        for label in episode.y[:, b].unique():
+            shown = episode.x[episode.y[:, b] == label, b]
+            assert torch.equal(shown[2:], shown[:-2])
+            assert len(shown) < 2 or not torch.equal(shown[0], shown[1])
+
+
 def test_a_class_is_turned_as_a_whole_and_each_drawing_a_bit(images):
     task = Binding(images, n_way=3, length=60, size=8)
     y = torch.randint(3, (60, 5), generator=generator())

@@ -64,6 +64,21 @@ def test_few_classes_are_spread_over_all(images):
         OnlineFewShot(images, n_way=2, presentations=1, classes=1000)
 
 
+def test_a_few_drawings_of_a_class_come_in_turn(images):
+    """Each as often as the others; with as many as are shown, the episodes are those without the setting."""
+    task = OnlineFewShot(images, n_way=3, presentations=6, drawings=2)
+    episode = task.sample(4, generator())
+    for b in range(4):
+        for label in range(3):
+            shown, counts = episode.x[episode.y[:, b] == label, b].flatten(1).unique(dim=0, return_counts=True)
+            assert len(shown) == 2 and counts.tolist() == [3, 3]
+    plain, all_differ = (OnlineFewShot(images, n_way=3, presentations=6, drawings=n) for n in (None, 6))
+    assert torch.equal(plain.sample(4, generator()).x, all_differ.sample(4, generator()).x)
+    for bad in (0, 11):
+        with pytest.raises(UserError, match=f"drawings is {bad} "):
+            OnlineFewShot(images, n_way=3, presentations=6, drawings=bad)
+
+
 def test_labels_are_dealt_anew(images):
     """Over episodes a class has every label about equally often: no label can be learned by heart."""
     task = OnlineFewShot(images[:5], n_way=5, presentations=1)

@@ -34,8 +34,9 @@ PARTS = 4  # of a turn
 class Binding(FewShot):
     """Episodes of `length` drawings, each of one of n_way classes by lot.
 
-    Drawings of a class are all different until each has been shown. In every episode each class is turned by 0, 90, 180
-    or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE` each way.
+    Drawings of a class are all different until each has been shown, or `drawings` of them. In every episode each class
+    is turned by 0, 90, 180 or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE`
+    each way.
 
     Args:
         images: [class, drawing, channel, height, width] uint8, of one part of a split; square, and at most about twice
@@ -46,6 +47,7 @@ class Binding(FewShot):
         size: of a drawing as it is shown, in pixels.
         classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
         augment: turn and move the drawings; without, they are upright and in place.
+        drawings: see `FewShot`.
         labels: the labels of the n_way classes are chosen from so many; None for n_way. A learner that is to know more
             labels than there are classes in the episodes it begins with, meets all of them from the start.
     """
@@ -60,8 +62,9 @@ class Binding(FewShot):
         classes: int | None = None,
         augment: bool = True,
         labels: int | None = None,
+        drawings: int | None = None,
     ):
-        super().__init__(images, n_way, classes, rotations=False, augment=augment)
+        super().__init__(images, n_way, classes, rotations=False, augment=augment, drawings=drawings)
         require("length", length, 2, None, "a label is shown with the drawing after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")
         if strings:

@@ -21,9 +21,22 @@ class FewShot:
             tell drawings apart is soon learned, and what remains is to bind them to labels.
         rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
         augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
+        drawings: of a class that are different in an episode; they come in turn, again and again. None: all differ.
+            Another beginning of a curriculum: a drawing that comes again is known by its likeness alone, so that what
+            remains is to bind it; what drawings of a class have in common can be learned after.
     """
 
-    def __init__(self, images: Tensor, n_way: int, classes: int | None, rotations: bool, augment: bool):
+    def __init__(
+        self,
+        images: Tensor,
+        n_way: int,
+        classes: int | None,
+        rotations: bool,
+        augment: bool,
+        drawings: int | None = None,
+    ):
+        if drawings is not None:
+            require("drawings", drawings, 1, images.shape[1], "the drawings of a class")
         if classes is not None:
             require("classes", classes, 1, images.shape[0], "the classes of this part of the split")
             images = images[:: images.shape[0] // classes][:classes]
@@ -31,7 +44,7 @@ class FewShot:
             turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
             images = torch.cat(turns).contiguous()
         require("n_way", n_way, 1, images.shape[0], "the classes of this part of the split")
-        self.images, self.n_way, self.augment = images, n_way, augment
+        self.images, self.n_way, self.augment, self.drawings = images, n_way, augment, drawings
 
     @property
     def device(self) -> torch.device:
@@ -43,10 +56,12 @@ class FewShot:
         return 1 / self.n_way
 
     def _draw(self, k: int, batch: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Classes [batch, n_way] in random order, so that a class's place can be its label, and k different
-        drawings of each, [batch, n_way, k]; places in `images`, int64."""
+        """Classes [batch, n_way] in random order, so that a class's place can be its label, and k drawings of each,
+        [batch, n_way, k], as many of them different as `drawings` says; places in `images`, int64."""
         classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
-        return classes, self._choose(self.images.shape[1], k, (batch, self.n_way), generator)
+        different = min(k, self.drawings or k)
+        drawings = self._choose(self.images.shape[1], different, (batch, self.n_way), generator)
+        return classes, drawings[..., torch.arange(k, device=self.device) % different]
 
     def _look_up(self, classes: Tensor, drawings: Tensor, generator: Generator) -> Tensor:
         """The images at these places, as learners see them: [..., channel, height, width] float32."""

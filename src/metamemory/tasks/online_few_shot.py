@@ -25,9 +25,9 @@ class OnlineFewShot(FewShot):
     A batch of episodes is one gather from the data set.
 
     Args:
-        images, n_way, classes, rotations, augment: see `FewShot`.
-        presentations: drawings of each class in an episode, all different; the last is seen after
-            `presentations - 1` others.
+        images, n_way, classes, rotations, augment, drawings: see `FewShot`.
+        presentations: drawings of each class in an episode, all different unless `drawings` says otherwise; the last is
+            seen after `presentations - 1` others.
         delay: steps between a drawing and its label, at least 1.
     """
 
@@ -40,8 +40,9 @@ class OnlineFewShot(FewShot):
         classes: int | None = None,
         rotations: bool = False,
         augment: bool = False,
+        drawings: int | None = None,
     ):
-        super().__init__(images, n_way, classes, rotations, augment)
+        super().__init__(images, n_way, classes, rotations, augment, drawings)
         require("presentations", presentations, 1, images.shape[1], "the drawings of a class")
         require("delay", delay, 1, None, "a label is shown after its drawing has been named")
         self.presentations, self.delay = presentations, delay
