@@ -147,15 +147,15 @@ def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: fl
     points of a per cent, with the scale and data of `group`, which is one of the two; and what may be said."""
     points = ", ".join(f"{100 * (above.mean - below.mean):+.1f}" for above, below in ends)
     shown = f"{points} ({group.run.scale} scale, {group.data})"
-    if not group.comparable:
-        return shown, "not decided: reduced size"
     seeds = "" if all(each.over == "seeds" for pair in ends for each in pair) else ", one seed"
     holds = ge if margin else gt  # a margin allows its own end
     if all(holds(above.low, below.high - margin) for above, below in ends):
-        return shown, f"reproduced{seeds}"
-    if any(above.high < below.low - margin for above, below in ends):
-        return shown, f"not reproduced{seeds}"
-    return shown, "not decided: intervals overlap"
+        decided, reduced = "reproduced", "it holds"
+    elif any(above.high < below.low - margin for above, below in ends):
+        decided, reduced = "not reproduced", "it does not hold"
+    else:
+        decided, reduced, seeds = "not decided: intervals overlap", "intervals overlap", ""
+    return shown, f"{decided}{seeds}" if group.comparable else f"not decided: at reduced size {reduced}{seeds}"
 
 
 def recipe_table(root: Path = Path(".")) -> str:
