@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
+from metamemory.nn import precision
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.precision import product_type
 
@@ -66,6 +67,25 @@ def test_parameters_are_those_of_the_closed_formula():
 def test_a_fresh_layer_remembers():
     layer = ConvLSTM(1, 4, forget_bias=1.0)
     assert layer.bias.tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ("vendor_id : AuthenticAMD\nflags : avx512_bf16", torch.bfloat16),
+        ("vendor_id : AuthenticAMD\nflags : avx2", torch.float32),
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16", torch.float32),
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16 amx_bf16", torch.bfloat16),
+        (None, torch.float32),  # a system without /proc
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, tmp_path, about, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    if about is not None:
+        (tmp_path / "cpuinfo").write_text(about)
+    assert product_type("auto") == expected
+    assert product_type("bfloat16") == torch.bfloat16
 
 
 def test_an_unknown_precision_is_refused():

@@ -136,7 +136,13 @@ def test_what_was_not_run_says_so(tmp_path):
     ("scale", "title", "first", "ninth", "verdict"),
     [
         ("laptop", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "not decided: at reduced size it holds, one seed"),
-        ("paper", "silhouettes (stand-in for FSS-1000)", (0.8, 0.9), (0.6, 0.7), "not decided: at reduced size it holds, one seed"),
+        (
+            "paper",
+            "silhouettes (stand-in for FSS-1000)",
+            (0.8, 0.9),
+            (0.6, 0.7),
+            "not decided: at reduced size it holds, one seed",
+        ),
         ("paper", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "reproduced, one seed"),
         ("paper", "FSS-1000", (0.6, 0.7), (0.8, 0.9), "not reproduced, one seed"),
         ("paper", "FSS-1000", (0.6, 0.8), (0.7, 0.9), "not decided: intervals overlap"),

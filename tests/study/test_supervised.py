@@ -101,7 +101,13 @@ def group(scale="paper", method="cl_vgg11_050", title="CIFAR-10"):
     ("scale", "title", "ours", "plain", "verdict"),
     [
         ("laptop", "CIFAR-10", (0.91, 0.92), (0.91, 0.92), "not decided: at reduced size it holds"),
-        ("paper", "scenes (stand-in for CIFAR-10)", (0.91, 0.92), (0.91, 0.92), "not decided: at reduced size it holds"),
+        (
+            "paper",
+            "scenes (stand-in for CIFAR-10)",
+            (0.91, 0.92),
+            (0.91, 0.92),
+            "not decided: at reduced size it holds",
+        ),
         ("paper", "CIFAR-10", (0.912, 0.918), (0.914, 0.920), "reproduced"),
         ("paper", "CIFAR-10", (0.5, 0.52), (0.5, 0.5 + supervised.MARGIN), "reproduced"),
         ("paper", "CIFAR-10", (0.88, 0.89), (0.91, 0.92), "not reproduced"),
