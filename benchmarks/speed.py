@@ -172,6 +172,18 @@ def learners() -> list[str]:
     return [name for name in every if name != "counting"]
 
 
+def training(name: str, rounds: int) -> dict[str, float]:
+    """How long a learner at full size takes to train on a batch of episodes, times CL+LSTM; median, lowest, highest."""
+    x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
+    learner, cl_lstm = (build(each, (1, SIZE, SIZE), N_WAY, 1, {}) for each in (name, "cl_lstm"))
+    if not any(parameter.requires_grad for parameter in learner.parameters()):
+        return {}
+    pair = {"its own": training_iteration(learner, x, y_seen), "CL+LSTM": training_iteration(cl_lstm, x, y_seen)}
+    ratios = sorted(a / b for a, b in zip(*measure(pair, rounds).values(), strict=True))
+    names = ("training", "training_low", "training_high")
+    return dict(zip(names, (round(each, 3) for each in (statistics.median(ratios), ratios[0], ratios[-1])), strict=True))
+
+
 def online(name: str) -> dict[str, float]:
     """Milliseconds of a step at batch 1 and kilobytes of state, of a learner at full size: at the start of an episode
     and after `LONG` steps."""
@@ -316,7 +328,7 @@ def main() -> None:
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,
-        "online": {name: online(name) for name in learners()},
+        "online": {name: online(name) | training(name, options.rounds) for name in learners()},
         "ratios": rows,
         "median_seconds": {name: round(statistics.median(each), 5) for name, each in seconds.items()},
         "long_episode": {"steps": options.long, "gigabytes": memory},

@@ -86,6 +86,13 @@ def test_every_learner_of_the_comparison_takes_steps():
         assert speed.online(name)["milliseconds_late"] > 0, name
 
 
+def test_training_is_timed_beside_cl_lstm():
+    for name in speed.learners():
+        found = speed.training(name, rounds=1)
+        assert found == {} if name == "nearest_neighbour" else found["training"] > 0, name
+    assert 0.2 < speed.training("cl_lstm", rounds=3)["training"] < 5  # of itself
+
+
 def test_the_comparison_on_a_gpu_runs_anywhere():
     found = speed.on_gpu(torch.device("cpu"), rounds=1)
     assert found["plain / fast"] > 0 and found["share of the bfloat16 peak"] > 0

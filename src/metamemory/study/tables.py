@@ -275,20 +275,27 @@ def speed_table(root: Path = Path(".")) -> str:
 
 
 def online_table(root: Path = Path(".")) -> str:
-    """What a step costs each learner at full size as an episode grows to 1,000 steps; measured by `make bench`."""
+    """What each learner costs at full size, as `make bench` measured it: training, as a multiple of CL+LSTM's time; a step
+    online, as an episode grows to 1,000 steps."""
     report = _speed(root)
     if report is None:
         return "Not measured here: `make bench`."
     rows = [
         [
             papers.title(name),
+            f"{each['training']:.2f}" if "training" in each else "–",
             *(f"{each[f'milliseconds_{moment}']:.2f}" for moment in ("early", "late")),
             *(f"{each[f'kilobytes_{moment}']:,.1f}" for moment in ("early", "late")),
         ]
         for name, each in sorted(report["online"].items(), key=lambda item: item[1]["milliseconds_early"])
     ]
-    header = ["method", "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
-    return f"{markdown(header, rows)}\n\nOne stream, 28×28, 5-way, full size; {report['hardware']}."
+    training = "training, times CL+LSTM"
+    header = ["method", training, "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
+    return (
+        f"{markdown(header, rows)}\n\n28×28, 5-way, full size. Training: forward and backward of a batch of episodes "
+        f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32. "
+        f"Steps: one stream, batch 1. {report['hardware']}."
+    )
 
 
 def parts_table(result: Result, shot: int = 5) -> str:
