@@ -293,8 +293,8 @@ def online_table(root: Path = Path(".")) -> str:
     header = ["method", training, "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
     return (
         f"{markdown(header, rows)}\n\n28×28, 5-way, full size. Training: forward and backward of a batch of episodes "
-        f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32. "
-        f"Steps: one stream, batch 1. {report['hardware']}."
+        f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32; "
+        f"– where it was not measured, or there is nothing to train. Steps: one stream, batch 1. {report['hardware']}."
     )
 
 
