@@ -180,8 +180,8 @@ def training(name: str, rounds: int) -> dict[str, float]:
         return {}
     pair = {"its own": training_iteration(learner, x, y_seen), "CL+LSTM": training_iteration(cl_lstm, x, y_seen)}
     ratios = sorted(a / b for a, b in zip(*measure(pair, rounds).values(), strict=True))
-    names = ("training", "training_low", "training_high")
-    return dict(zip(names, (round(each, 3) for each in (statistics.median(ratios), ratios[0], ratios[-1])), strict=True))
+    found = {"training": statistics.median(ratios), "training_low": ratios[0], "training_high": ratios[-1]}
+    return {key: round(value, 3) for key, value in found.items()}
 
 
 def online(name: str) -> dict[str, float]:

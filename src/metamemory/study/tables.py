@@ -275,8 +275,8 @@ def speed_table(root: Path = Path(".")) -> str:
 
 
 def online_table(root: Path = Path(".")) -> str:
-    """What each learner costs at full size, as `make bench` measured it: training, as a multiple of CL+LSTM's time; a step
-    online, as an episode grows to 1,000 steps."""
+    """What each learner costs at full size, as `make bench` measured it: training, as a multiple of CL+LSTM's time; a
+    step online, as an episode grows to 1,000 steps."""
     report = _speed(root)
     if report is None:
         return "Not measured here: `make bench`."

@@ -1,0 +1,21 @@
+"""What a run sets before it trains."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from metamemory.study import runs
+from metamemory.study.parameters import project_root
+from metamemory.study.runs import Run
+
+
+def test_numbers_too_small_to_matter_are_zero_in_a_run(monkeypatch):
+    seen = []
+    conduct = lambda *_: seen.append((torch.tensor(1e-38) * 1e-3).item())  # noqa: E731
+    monkeypatch.setattr(runs, "_data_digest", lambda *_: None)
+    monkeypatch.setattr(runs, "import_module", lambda _: SimpleNamespace(conduct=conduct))
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot choose")
+    assert not runs.execute(Run("smoke", "online_few_shot", "counting", "omniglot", root=project_root()))
+    assert seen == [0.0]
