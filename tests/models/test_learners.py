@@ -36,7 +36,7 @@ SMALL = {
     "anml": {"filters": 8, "modulating_filters": 8, "pools": 2, "rate": 0.1},
     "fine_tuning": {"filters": 8, "pools": 2, "rate": 0.03},
 }
-LEARNING_RATE = {"anml": 3e-3}  # faster, its gates close before they tell samples apart; 0.01 for the others
+LEARNING_RATE = {"anml": 3e-3, "fine_tuning": 3e-3}  # 0.01 for the others; faster, these two go astray
 SHAPE = (1, 8, 8)
 
 
@@ -132,11 +132,15 @@ def test_a_small_batch_can_be_learned_by_heart(name, images):
     learner, episode = small(name), batch(images, batch=2)
     if not list(learner.parameters()) or hasattr(learner, "reconstructed"):
         pytest.skip("nothing to train, or not by its answers")
-    trained(learner, episode, updates=200, rate=LEARNING_RATE.get(name, 1e-2))
-    learner.train()  # the very batch that it was trained on, statistics and all
-    right = learner(episode.x, episode.y_seen).argmax(-1) == episode.y
-    # a class not named yet is anybody's guess to a method whose answers are names that it was shown
-    assert right[episode.shot >= 1].float().mean() > 0.95
+    for _ in range(8):  # how soon depends on how the processor rounds
+        trained(learner, episode, updates=100, rate=LEARNING_RATE.get(name, 1e-2))
+        learner.train()  # the very batch that it was trained on, statistics and all
+        right = learner(episode.x, episode.y_seen).argmax(-1) == episode.y
+        # a class not named yet is anybody's guess to a method whose answers are names that it was shown
+        known = right[episode.shot >= 1].float().mean()
+        if known > 0.95:
+            break
+    assert known > 0.95
 
 
 def test_unknown_names_are_refused_with_what_there_is(name):
