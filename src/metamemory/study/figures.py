@@ -131,7 +131,8 @@ def plateaus(groups: Sequence[Group], named: Sequence[str], shot: int = 5, n_way
         )
     axes.axhline(100 / n_way, color=MUTED, lw=1, ls=":")
     axes.set(xlabel="training episodes, thousands", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    if any(group.run.setting in named for group in groups):
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     figure.tight_layout()
     return figure
 
