@@ -173,15 +173,14 @@ def learners() -> list[str]:
 
 
 def training(name: str, rounds: int) -> dict[str, float]:
-    """How long a learner at full size takes to train on a batch of episodes, times CL+LSTM; median, lowest, highest."""
+    """How long a learner at full size takes to train on a batch of episodes, times CL+LSTM beside it; a median."""
     x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
     learner, cl_lstm = (build(each, (1, SIZE, SIZE), N_WAY, 1, {}) for each in (name, "cl_lstm"))
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         return {}
     pair = {"its own": training_iteration(learner, x, y_seen), "CL+LSTM": training_iteration(cl_lstm, x, y_seen)}
-    ratios = sorted(a / b for a, b in zip(*measure(pair, rounds).values(), strict=True))
-    found = {"training": statistics.median(ratios), "training_low": ratios[0], "training_high": ratios[-1]}
-    return {key: round(value, 3) for key, value in found.items()}
+    ratio = statistics.median(a / b for a, b in zip(*measure(pair, rounds).values(), strict=True))
+    return {"training": round(ratio, 3)}
 
 
 def online(name: str) -> dict[str, float]:

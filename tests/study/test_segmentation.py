@@ -132,9 +132,6 @@ def test_what_was_not_run_says_so(tmp_path):
     assert all(line.count("not run") == 2 for line in claims[2:])
 
 
-REDUCED = "not decided: at reduced size"
-
-
 @pytest.mark.parametrize(
     ("scale", "title", "first", "ninth", "verdict"),
     [

@@ -97,9 +97,6 @@ def group(scale="paper", method="cl_vgg11_050", title="CIFAR-10"):
     return Group([Result(Run(scale, "supervised_learning", method, "cifar10"), {"data": {"title": title}})])
 
 
-REDUCED = "not decided: at reduced size"
-
-
 @pytest.mark.parametrize(
     ("scale", "title", "ours", "plain", "verdict"),
     [

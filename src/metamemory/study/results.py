@@ -104,7 +104,7 @@ def groups(
     return [group for group in shown if setting in (None, group.run.setting) and method in (None, group.run.method)]
 
 
-def by_scale(experiment: str, setting: str, root: Path = Path(".")) -> dict[str, list[Group]]:
+def by_scale(experiment: str, setting: str | None, root: Path = Path(".")) -> dict[str, list[Group]]:
     """The same by scale, largest first."""
     shown: dict[str, list[Group]] = {}
     for group in groups(experiment, setting, root):
