@@ -1,7 +1,7 @@
 ## metamemory: a reproducible study of meta-learning with memory
 ##
 ##   make study                 data, the headline runs and the book, on a laptop's CPU (about 40 minutes the first time)
-##   make study ALL=1           the same with every run (overnight)
+##   make study ALL=1           the same with every run; JOBS=2 does two side by side (two cores: overnight)
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
 ##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
 ##
@@ -17,10 +17,15 @@
 
 SCALE ?= laptop
 ALL ?=
+JOBS ?= 1
 PYTHON ?=
 
 ifneq ($(words $(SCALE)) $(filter-out smoke laptop paper,$(SCALE)),1 )
 $(error SCALE must be smoke, laptop or paper, not '$(SCALE)')
+endif
+
+ifneq ($(shell test "$(JOBS)" -ge 1 2> /dev/null && echo yes),yes)
+$(error JOBS must be a number of runs to do side by side, not '$(JOBS)')
 endif
 
 READY := .venv/.ready
@@ -66,6 +71,13 @@ data: $(READY)
 	@python -m metamemory data
 	@[ -f data.dvc ] || dvc add --quiet data
 
+# DVC does one stage after the other. What has run before it comes to a stage, the stage finds done; what has failed
+# it tries again, and stops there. Each run has its share of the processor's cores.
+CORES = $$(getconf _NPROCESSORS_ONLN)
+SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
+	  | OMP_NUM_THREADS=$$(( ($(CORES) + $(JOBS) - 1) / $(JOBS) )) xargs -P $(JOBS) -L 1 python -m metamemory run 2>&1 \
+	  | grep --line-buffered -v '^episode ' || true
+
 study: data
 	@grep -q '^scale: *[a-z]' params.yaml || { echo "make: params.yaml has no line 'scale: ...'" >&2; exit 1; }
 	@if ! grep -q '^scale: *$(SCALE) *\(#.*\)\{0,1\}$$' params.yaml; then \
@@ -73,9 +85,10 @@ study: data
 	  && echo "params.yaml: scale is now $(SCALE)"; \
 	fi
 	@targets= && if [ -z "$(ALL)" ]; then \
-	  targets=$$(python -m metamemory list --headline) || exit 1; \
+	  targets=$$(python -m metamemory list --headline --stages) || exit 1; \
 	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \
-	fi && echo "Runs at scale $(SCALE): $${targets:-all}" && dvc repro $$targets
+	fi && echo "Runs at scale $(SCALE): $${targets:-all}" \
+	&& if [ $(JOBS) -gt 1 ]; then $(SIDE_BY_SIDE); fi && dvc repro $$targets
 	@$(MAKE) --no-print-directory book
 
 # A page may read any result, so anything newer than the start of the last good build rebuilds all pages: Sphinx looks

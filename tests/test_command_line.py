@@ -9,6 +9,7 @@ import pytest
 from metamemory.__main__ import main
 from metamemory.data import preparation
 from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.runs import planned
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +30,19 @@ def test_help_reads_within_a_terminal(capsys, command, monkeypatch):
 def test_list_names_every_run_and_the_headline(capsys):
     assert main(["list", "--scale", "paper"]) == 0
     assert "paper/online_few_shot/cl_lstm/omniglot/seed0" in capsys.readouterr().out
-    assert main(["list", "--headline", "--scale", "smoke"]) == 0
+    assert main(["list", "--headline", "--stages", "--scale", "smoke"]) == 0
     methods = ("counting", "nearest_neighbour", "lstm", "cl_lstm")
     assert capsys.readouterr().out.split() == [f"online_few_shot@smoke-{method}-omniglot-0" for method in methods]
+
+
+def test_calls_are_arguments_of_run(capsys, monkeypatch):
+    assert main(["list", "--calls", "--scale", "smoke"]) == 0
+    calls = capsys.readouterr().out.splitlines()
+    done = []
+    monkeypatch.setattr("metamemory.study.runs.execute", lambda run, *_: done.append(run))
+    assert all(main(["run", *call.split()]) == 0 for call in calls)
+    parameters = Parameters()
+    assert done == planned(parameters, "smoke", parameters.experiments)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         description="All runs of params.yaml, and which have results.",
     )
     listing.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
-    listing.add_argument("--headline", action="store_true", help="only the headline, as names of DVC's stages")
+    listing.add_argument("--headline", action="store_true", help="only the headline")
+    form = listing.add_mutually_exclusive_group()
+    form.add_argument("--stages", action="store_true", help="as names of DVC's stages")
+    form.add_argument("--calls", action="store_true", help="as arguments of `run`")
     listing.set_defaults(command=_list)
     return parser
 
@@ -138,14 +141,17 @@ def _list(options: argparse.Namespace) -> None:
 
     parameters = Parameters()
     runs = planned(parameters, options.scale or parameters.scale, parameters.experiments)
-    headline = [run for run in runs if parameters.in_headline(run.experiment, run.method, run.setting)]
-    if options.headline:
-        print(*(run.stage for run in headline))
-        return
     for run in runs:
-        mark = "headline" if run in headline else ""
-        state = "finished" if run.result("manifest.json").exists() else "not run"
-        print(f"{run.place:60} {state:9} {mark}".rstrip())
+        headline = parameters.in_headline(run.experiment, run.method, run.setting)
+        if options.headline and not headline:
+            continue
+        if options.stages:
+            print(run.stage)
+        elif options.calls:
+            print(run.call)
+        else:
+            state = "finished" if run.result("manifest.json").exists() else "not run"
+            print(f"{run.place:60} {state:9} {'headline' if headline else ''}".rstrip())
 
 
 if __name__ == "__main__":

@@ -66,6 +66,13 @@ class Run:
         return f"{self.experiment}@{self.scale}-{self.method}-{self.setting}-{self.seed}"
 
     @property
+    def call(self) -> str:
+        """The arguments of `python -m metamemory run` that do it."""
+        return (
+            f"{self.experiment} --method {self.method} --setting {self.setting} --scale {self.scale} --seed {self.seed}"
+        )
+
+    @property
     def model(self) -> Path:
         return self.root / "runs" / self.place / "model.safetensors"
 
