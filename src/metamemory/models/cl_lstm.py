@@ -50,7 +50,7 @@ class CLLSTM(Learner):
         normalise, statistics, gain: of the CL layers, see `ConvLSTM`.
         forget_bias: of all gates that forget, at the start.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
-            machine multiplies it natively.
+            machine is faster with it.
 
     Raises:
         UserError: an unknown place in `inject`, pooling below one pixel.

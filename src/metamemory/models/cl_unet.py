@@ -49,7 +49,7 @@ class CLUNet(Learner):
         normalise: batch normalisation in the CL layers.
         forget_bias: of the forget gates, at the start.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
-            machine multiplies it natively.
+            machine is faster with it.
 
     Raises:
         UserError: a layer that is not one of these, a size that cannot be halved twice.

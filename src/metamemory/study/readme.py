@@ -27,7 +27,7 @@ def results_section(root: Path = Path(".")) -> str:
         UserError: nothing was run.
     """
     groups = _groups(root)
-    header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "minutes", "hardware"]
+    header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "training, minutes", "hardware"]
     rows = []
     for group in groups:
         run, manifest = group.run, group.results[0].manifest
@@ -36,7 +36,7 @@ def results_section(root: Path = Path(".")) -> str:
                 papers.title(run.method),
                 *(percent(group.accuracy(shot)) for shot in SHOTS),
                 f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
-                f"{manifest['seconds'] / 60:.1f}",
+                f"{manifest['training_seconds'] / 60:.1f}",
                 manifest["hardware"],
             ]
         )

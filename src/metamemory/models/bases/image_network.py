@@ -40,7 +40,7 @@ class ImageNetwork(Learner):
         n_way: K.
         filters: of the plain network's first layer; this one has `share` of them.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
-            machine multiplies it natively.
+            machine is faster with it.
 
     Attributes:
         share: of the plain network's filters.
