@@ -2,6 +2,7 @@
 ##
 ##   make study                 data, the headline runs and the book, on a laptop's CPU (about 40 minutes the first time)
 ##   make study ALL=1           the same with every run; JOBS=2 does two side by side (two cores: overnight)
+##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
 ##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
 ##
@@ -18,6 +19,7 @@
 SCALE ?= laptop
 ALL ?=
 JOBS ?= 1
+SEEDS ?= 1
 PYTHON ?=
 
 ifneq ($(words $(SCALE)) $(filter-out smoke laptop paper,$(SCALE)),1 )
@@ -26,6 +28,10 @@ endif
 
 ifneq ($(shell test "$(JOBS)" -ge 1 2> /dev/null && echo yes),yes)
 $(error JOBS must be a number of runs to do side by side, not '$(JOBS)')
+endif
+
+ifneq ($(shell test "$(SEEDS)" -ge 1 2> /dev/null && echo yes),yes)
+$(error SEEDS must be a number of seeds for each run, not '$(SEEDS)')
 endif
 
 READY := .venv/.ready
@@ -79,11 +85,13 @@ SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
 	  | grep --line-buffered -v '^episode ' || true
 
 study: data
-	@grep -q '^scale: *[a-z]' params.yaml || { echo "make: params.yaml has no line 'scale: ...'" >&2; exit 1; }
-	@if ! grep -q '^scale: *$(SCALE) *\(#.*\)\{0,1\}$$' params.yaml; then \
-	  sed 's/^scale: *[a-z]*/scale: $(SCALE)/' params.yaml > params.yaml.new && mv params.yaml.new params.yaml \
-	  && echo "params.yaml: scale is now $(SCALE)"; \
-	fi
+	@for key in scale seeds; do \
+	  grep -q "^$$key:" params.yaml || { echo "make: params.yaml has no line '$$key: ...'" >&2; exit 1; }; \
+	done
+	@seeds=$$(python -c 'print(list(range($(SEEDS))))') \
+	&& sed -e 's/^scale: *[a-z]*/scale: $(SCALE)/' -e "s/^seeds: *\[[^]]*\]/seeds: $$seeds/" params.yaml > params.yaml.new \
+	&& if cmp -s params.yaml params.yaml.new; then rm params.yaml.new; \
+	else mv params.yaml.new params.yaml && echo "params.yaml: scale is $(SCALE), seeds are $$seeds now"; fi
 	@targets= && if [ -z "$(ALL)" ]; then \
 	  targets=$$(python -m metamemory list --headline --stages) || exit 1; \
 	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \

@@ -93,3 +93,10 @@ def test_merging_copies():
     merged = merge({}, layer)
     merged["a"]["b"].append(2)
     assert layer == {"a": {"b": [1]}}
+
+
+def test_an_experiments_own_seeds_win(parameters):
+    parameters.values["seeds"] = [0, 3]
+    runs = planned(parameters, "laptop", ["recipe", "mann_classification"])
+    seeds = {name: {run.seed for run in runs if run.experiment == name} for name in ("recipe", "mann_classification")}
+    assert seeds == {"recipe": {0, 3}, "mann_classification": {0, 1, 2}}

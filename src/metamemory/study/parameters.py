@@ -46,6 +46,10 @@ class Parameters:
         """The scale that `dvc repro` runs."""
         return self.choose(SCALES, self.values["scale"], "scale")
 
+    def seeds(self, experiment: str) -> list[int]:
+        """Those of every run of it: its own, or else those of the whole study."""
+        return self.experiment(experiment).get("seeds", self.values["seeds"])
+
     def in_headline(self, experiment: str, method: str, setting: str) -> bool:
         """Whether `make study` does this run."""
         chosen = self.values["headline"].get(experiment, {})
@@ -67,7 +71,7 @@ class Parameters:
         return list(dict.fromkeys(names))
 
     def experiment(self, name: str) -> dict[str, Any]:
-        """The section of an experiment: methods, settings, seeds, scales."""
+        """The section of an experiment: methods, settings, scales, and seeds where it has its own."""
         return self.values["experiments"][self.choose(self.experiments, name, "experiment")]
 
     def configuration(

@@ -253,5 +253,5 @@ def planned(parameters: Parameters, scale: str, experiments: list[str], root: Pa
         for experiment in experiments
         for method in parameters.experiment(experiment)["methods"]
         for setting in parameters.experiment(experiment)["settings"]
-        for seed in parameters.experiment(experiment)["seeds"]
+        for seed in parameters.seeds(experiment)
     ]
