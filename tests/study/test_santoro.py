@@ -134,7 +134,7 @@ def test_the_curriculum_adds_a_class_at_a_time(context, tmp_path):
     assert set(outcome.example["by_classes"]) == {4}
     assert outcome.facts["stages_reached"] == "3 of 3" and "accuracy_4_classes_instance_2" in outcome.metrics
     run = Run("smoke", "mann_curriculum", "mann", "strings", 0, root=tmp_path)
-    figure = mann.curriculum(_kept(run, outcome, settings))
+    figure = mann.curriculum([_kept(run, outcome, settings)])
     assert figure.axes[2].lines[0].get_ydata().tolist() == [2, 3, 3, 4, 4, 4]  # after 4, 8 … 24 episodes
     plt.close(figure)
 

@@ -205,22 +205,26 @@ def persistence(shown: Sequence[Group]) -> Figure:
     return figure
 
 
-def curriculum(result: Result, instances: Sequence[int] = (1, 2, 5, 10)) -> Figure:
-    """Figure 4: accuracy by instance while classes are added, and in tests with many more classes after."""
+def curriculum(seeds: Sequence[Result], instances: Sequence[int] = (1, 2, 5, 10)) -> Figure:
+    """Figure 4: accuracy by instance while classes are added, and in tests with many more classes after; a line a seed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    tested = {int(n_way): accuracy for n_way, accuracy in result.example["by_classes"].items()}
-    for place, instance in enumerate(instances):
-        tint = _shade(place, len(instances))
-        _curve(left, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, f"instance {instance}")
-        right.plot(list(tested), [100 * each[instance - 1] for each in tested.values()], marker="o", markersize=4,
-                   color=tint, label=f"instance {instance}")  # fmt: skip
-    configuration, steps = result.manifest["configuration"], left.twinx()
+    steps = left.twinx()
+    configuration = seeds[0].manifest["configuration"]
     classes = configuration["classes"]
     of_stage = [*(each["n_way"] for each in configuration["curriculum"]), *range(classes["first"], classes["last"] + 1)]
-    steps.step(
-        *zip(*((row["episodes"], of_stage[int(row["stage"]) - 1]) for row in result.history), strict=True),
-        where="post", color=figures.MUTED, linestyle=":",
-    )  # fmt: skip
+    for place, instance in enumerate(instances):
+        tint, label = _shade(place, len(instances)), f"instance {instance}"
+        for result in seeds:
+            _curve(left, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, label)
+            tested = {int(n_way): accuracy for n_way, accuracy in result.example["by_classes"].items()}
+            right.plot(list(tested), [100 * each[instance - 1] for each in tested.values()], marker="o", markersize=4,
+                       color=tint, label=label)  # fmt: skip
+            label = None
+    for result in seeds:
+        steps.step(
+            *zip(*((row["episodes"], of_stage[int(row["stage"]) - 1]) for row in result.history), strict=True),
+            where="post", color=figures.MUTED, linestyle=":",
+        )  # fmt: skip
     steps.yaxis.set_major_locator(MaxNLocator(integer=True))
     steps.set_ylabel("classes in training (dotted)", color=figures.MUTED)
     steps.grid(False)
