@@ -206,7 +206,7 @@ def persistence(shown: Sequence[Group]) -> Figure:
 
 
 def curriculum(seeds: Sequence[Result], instances: Sequence[int] = (1, 2, 5, 10)) -> Figure:
-    """Figure 4: accuracy by instance while classes are added, and in tests with many more classes after; a line a seed."""
+    """Figure 4: accuracy by instance while classes are added, and in tests with many more after; a line a seed."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
     steps = left.twinx()
     configuration = seeds[0].manifest["configuration"]
