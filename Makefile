@@ -85,9 +85,8 @@ SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
 	  | grep --line-buffered -v '^episode ' || true
 
 study: data
-	@for key in scale seeds; do \
-	  grep -q "^$$key:" params.yaml || { echo "make: params.yaml has no line '$$key: ...'" >&2; exit 1; }; \
-	done
+	@grep -q '^scale: *[a-z]' params.yaml || { echo "make: params.yaml has no line 'scale: ...'" >&2; exit 1; }
+	@grep -q '^seeds: *\[.*\]' params.yaml || { echo "make: params.yaml has no line 'seeds: [...]'" >&2; exit 1; }
 	@seeds=$$(python -c 'print(list(range($(SEEDS))))') \
 	&& sed -e 's/^scale: *[a-z]*/scale: $(SCALE)/' -e "s/^seeds: *\[[^]]*\]/seeds: $$seeds/" params.yaml > params.yaml.new \
 	&& if cmp -s params.yaml params.yaml.new; then rm params.yaml.new; \

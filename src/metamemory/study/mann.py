@@ -212,15 +212,13 @@ def curriculum(seeds: Sequence[Result], instances: Sequence[int] = (1, 2, 5, 10)
     configuration = seeds[0].manifest["configuration"]
     classes = configuration["classes"]
     of_stage = [*(each["n_way"] for each in configuration["curriculum"]), *range(classes["first"], classes["last"] + 1)]
-    for place, instance in enumerate(instances):
-        tint, label = _shade(place, len(instances)), f"instance {instance}"
-        for result in seeds:
+    for result in seeds:
+        tested = {int(n_way): accuracy for n_way, accuracy in result.example["by_classes"].items()}
+        for place, instance in enumerate(instances):
+            tint, label = _shade(place, len(instances)), f"instance {instance}" if result is seeds[0] else None
             _curve(left, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, label)
-            tested = {int(n_way): accuracy for n_way, accuracy in result.example["by_classes"].items()}
             right.plot(list(tested), [100 * each[instance - 1] for each in tested.values()], marker="o", markersize=4,
                        color=tint, label=label)  # fmt: skip
-            label = None
-    for result in seeds:
         steps.step(
             *zip(*((row["episodes"], of_stage[int(row["stage"]) - 1]) for row in result.history), strict=True),
             where="post", color=figures.MUTED, linestyle=":",
