@@ -334,7 +334,8 @@ def main() -> None:
     }
     print(f"memory of a training process, {options.long} steps, batch {BATCH}, GB: {memory}")
     if torch.cuda.is_available():
-        report["gpu"] = {"hardware": hardware(torch.device("cuda")), **on_gpu(torch.device("cuda"), options.rounds)}
+        device = torch.device("cuda")
+        report["gpu"] = {"hardware": hardware(device), "torch": torch.__version__, **on_gpu(device, options.rounds)}
         print(f"batch {GPU_BATCH} on {report['gpu']}")
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(json.dumps(report, indent=1) + "\n")

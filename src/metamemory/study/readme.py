@@ -13,20 +13,26 @@ BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` --
 PICTURE = Path("book/_static/accuracy_by_shot.png")
 
 
-def _groups(root: Path) -> list[Group]:
+def _shown(root: Path) -> dict[str, list[Group]]:
     shown = by_scale("online_few_shot", "omniglot", root)
     if not shown:
         raise UserError(f"{root / 'results'} has no finished run: `make study` makes some")
-    return next(iter(shown.values()))
+    return shown
 
 
 def results_section(root: Path = Path(".")) -> str:
-    """The results of the largest scale that was run, each row with its command, time and hardware.
+    """The results of every scale, the largest first; each row with its command, time and hardware.
 
     Raises:
         UserError: nothing was run.
     """
-    groups = _groups(root)
+    reported = papers.TABLE_1["omniglot"]["cl_lstm"]
+    paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
+    first = f"Online few-shot learning, 5-way. The paper's CL+LSTM has {paper}."
+    return "\n\n".join([first, *map(_table, _shown(root).values())]) + "\n"
+
+
+def _table(groups: list[Group]) -> str:
     header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "training, minutes", "hardware"]
     rows = []
     for group in groups:
@@ -40,22 +46,18 @@ def results_section(root: Path = Path(".")) -> str:
                 manifest["hardware"],
             ]
         )
-    reported = papers.TABLE_1["omniglot"]["cl_lstm"]
-    paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
-    return (
-        f"Online few-shot learning, 5-way: {label_of(groups)}; {interval_of(groups)}. "
-        f"The paper's CL+LSTM, at full size, has {paper}.\n\n{markdown(header, rows)}\n"
-    )
+    label = label_of(groups)
+    return f"{label[:1].upper()}{label[1:]}; {interval_of(groups)}:\n\n{markdown(header, rows)}"
 
 
 def write_readme(root: Path = Path(".")) -> None:
-    """Put the section between its marks in README.md, and draw the picture above it."""
+    """Put the section between its marks in README.md, and draw the picture above it: of the scale with most methods."""
     before, _, rest = (root / "README.md").read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{after}"
     write_atomically(root / "README.md", lambda path: path.write_text(text))
     figures.use_style()
-    groups = _groups(root)
+    groups = max(_shown(root).values(), key=len)
     figure = figures.accuracy_by_shot(groups)
     figure.suptitle(label_of(groups), fontsize="small")
     write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))
