@@ -247,8 +247,10 @@ def predictions(results: Sequence[Result]) -> Figure:
         axes.plot(place, shown["f"], color="black", linestyle=":", lw=1.2, label="the function")
         axes.plot(shown["x"], shown["y"], "o", color="black", markersize=4, label="values seen")
         axes.set_title(title(result.run.method), fontsize="medium", color=tint)
-        axes.set(xlabel="x", ylim=(-4, 4))
-    panels[0, 0].set_ylabel("f(x)")
+        axes.set(xlabel="x")
+    # twice as high as the function, so that a learner that knows nothing cannot make it flat
+    known = np.array(results[0].example["f"] + results[0].example["y"])
+    panels[0, 0].set(ylabel="f(x)", ylim=(known.mean() - np.ptp(known), known.mean() + np.ptp(known)))
     panels[0, -1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     return figure
@@ -327,6 +329,7 @@ def memory(result: Result, steps: int = 50) -> Figure:
         low = 1 if "mean" in name else 0
         drawn = axes.imshow(cells, cmap="magma_r", vmin=low, aspect="auto", interpolation="nearest")
         axes.set(ylabel="slot")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(name, loc="left", fontsize="medium")
         axes.grid(False)
         figure.colorbar(drawn, ax=axes, pad=0.01, fraction=0.02)
