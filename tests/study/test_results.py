@@ -111,3 +111,7 @@ def test_a_table_lines_up():
 def test_a_record_is_when_a_mark_was_first_reached():
     history = [{"seconds": t, "accuracy_5_shot": a} for t, a in ((60, 0.7), (120, 0.83), (180, 0.79), (240, 0.86))]
     assert [(tables.first_at(history, mark) or {}).get("seconds") for mark in tables.RECORD_MARKS] == [120, 240, None]
+
+
+def test_operations_that_are_not_on_record_are_a_dash():
+    assert [tables._petaflop({"training_flops": each}) for each in (2.5e15, None)] == ["2.500", "–"]
