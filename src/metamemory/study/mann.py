@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from metamemory.study import figures, papers, santoro_papers, tables
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.santoro_papers import INSTANCES
-from metamemory.study.tables import markdown, percent
+from metamemory.study.tables import duration, markdown, percent
 
 SHADES = plt.get_cmap("viridis")
 COLOURS = {
@@ -102,7 +102,7 @@ def plateau(shown: Sequence[Group], chance: float) -> str:
         when = ", ".join("not" if at is None else f"at {at:,.0f} episodes" for at in left)
         count = sum(at is not None for at in left)
         manifest = group.results[0].manifest
-        budget = f"{manifest['training_episodes']:,} episodes, {manifest['training_seconds'] / 60:.0f} minutes"
+        budget = f"{manifest['training_episodes']:,} episodes, {duration(manifest['training_seconds'])}"
         lines.append(
             f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {manifest['hardware']}): "
             f"{count} of {len(left)} seeds left the plateau ({when})."

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from metamemory.study import papers
 from metamemory.study.results import Group
-from metamemory.study.tables import SHOTS, percent, verdict
+from metamemory.study.tables import SHOTS, duration, percent, verdict
 
 
 def show(figure: Figure, caption: str) -> None:
@@ -39,8 +39,7 @@ def findings(groups: list[Group]) -> str:
         manifest = group.results[0].manifest
         budget = "no training"
         if episodes := manifest["training_episodes"]:
-            minutes = manifest["training_seconds"] / 60
-            budget = f"{episodes:,} episodes in {minutes:.0f} minutes on {manifest['hardware']}"
+            budget = f"{episodes:,} episodes in {duration(manifest['training_seconds'])} on {manifest['hardware']}"
         lines.append(f"- **{papers.title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
     return "\n".join(lines)
 

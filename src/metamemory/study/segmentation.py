@@ -8,7 +8,7 @@ import numpy as np
 
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent, standing
+from metamemory.study.tables import duration, markdown, percent, standing
 from metamemory.training.statistics import Interval, bootstrap
 
 Address = tuple[str, str, str]  # experiment, method, setting
@@ -144,7 +144,7 @@ def findings(of_scale: Sequence[Group]) -> str:
         manifest = group.results[0].manifest
         lines.append(
             f"- **{name(group)}**: {numbers}. {manifest['training_episodes']:,} episodes in "
-            f"{manifest['training_seconds'] / 60:.0f} minutes on {manifest['hardware']}; {manifest['parameters']:,} "
+            f"{duration(manifest['training_seconds'])} on {manifest['hardware']}; {manifest['parameters']:,} "
             f"parameters, {manifest['flops_per_step'] / 1e6:,.0f} MFLOPs a step."
         )
     return "\n".join(lines)

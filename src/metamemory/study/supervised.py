@@ -10,7 +10,7 @@ from metamemory.models import build
 from metamemory.study import papers
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent, standing
+from metamemory.study.tables import duration, markdown, percent, standing
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
@@ -133,10 +133,9 @@ def findings(shown: list[Group]) -> str:
     for group in shown:
         manifest = group.results[0].manifest
         passes = manifest["training_episodes"] / manifest["training_images"]
-        minutes = manifest["training_seconds"] / 60
         lines.append(
             f"- **{papers.title(group.run.method)}**: {percent(group.accuracy(0))} %. "
-            f"{passes:.0f} times {manifest['training_images']:,} images in {minutes:.0f} minutes on "
+            f"{passes:.0f} times {manifest['training_images']:,} images in {duration(manifest['training_seconds'])} on "
             f"{manifest['hardware']}."
         )
     return "\n".join(lines)

@@ -37,6 +37,11 @@ def percent(interval: Interval, space: str = "\N{NO-BREAK SPACE}") -> str:
     return f"{100 * interval.mean:.1f}{space}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
+def duration(seconds: float) -> str:
+    """ "45 seconds", "12 minutes", in a sentence."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
 class Row(NamedTuple):
     """A row of a paper's table.
 
