@@ -293,8 +293,8 @@ def _on_gpu(report: Mapping[str, Any]) -> str:
     return (
         f"\n\n{gpu['hardware']}, torch {gpu['torch']}: a training iteration of that size on 64 episodes is "
         f"{gpu['plain / fast']:.1f} times as fast as the plain loop in bfloat16 autocast, and multiplies at "
-        f"{gpu['share of the bfloat16 peak']:.0%} of the rate of a product of two large matrices. Both launch their "
-        "kernels one by one; training replays them as one CUDA graph."
+        f"{100 * gpu['share of the bfloat16 peak']:.0f} % of the rate of a product of two large matrices. Both launch "
+        "their kernels one by one; training replays them as one CUDA graph."
     )
 
 
