@@ -335,8 +335,9 @@ def main() -> None:
     print(f"memory of a training process, {options.long} steps, batch {BATCH}, GB: {memory}")
     if torch.cuda.is_available():
         device = torch.device("cuda")
-        report["gpu"] = {"hardware": hardware(device), "torch": torch.__version__, **on_gpu(device, options.rounds)}
-        print(f"batch {GPU_BATCH} on {report['gpu']}")
+        of = {"hardware": hardware(device), "torch": torch.__version__, "batch": GPU_BATCH}
+        report["gpu"] = of | on_gpu(device, options.rounds)
+        print(f"on the GPU: {report['gpu']}")
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(json.dumps(report, indent=1) + "\n")
     print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")

@@ -291,7 +291,7 @@ def _on_gpu(report: Mapping[str, Any]) -> str:
         return ""
     gpu = report["gpu"]
     return (
-        f"\n\n{gpu['hardware']}, torch {gpu['torch']}: a training iteration of that size on 64 episodes is "
+        f"\n\n{gpu['hardware']}, torch {gpu['torch']}: a training iteration of that size on {gpu['batch']} episodes is "
         f"{gpu['plain / fast']:.1f} times as fast as the plain loop in bfloat16 autocast, and multiplies at "
         f"{100 * gpu['share of the bfloat16 peak']:.0f} % of the rate of a product of two large matrices. Both launch "
         "their kernels one by one; training replays them as one CUDA graph."
