@@ -22,6 +22,9 @@ JOBS ?= 1
 SEEDS ?= 1
 PYTHON ?=
 
+# DVC gives names twice in dvc.lock, which its parser warns of at length at every call.
+export PYTHONWARNINGS ?= ignore:::ruamel.yaml.composer
+
 ifneq ($(words $(SCALE)) $(filter-out smoke laptop paper,$(SCALE)),1 )
 $(error SCALE must be smoke, laptop or paper, not '$(SCALE)')
 endif
