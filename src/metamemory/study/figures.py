@@ -2,7 +2,7 @@
 muted one; both are safe for colour-blind readers."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,6 +65,26 @@ def colour(method: str) -> str:
 def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
     """Accuracy against the number of labelled samples seen, with 95 % intervals, and the paper's values."""
     figure, axes = plt.subplots(figsize=(7, 4.2))
+    _draw_accuracy_by_shot(axes, groups, n_way)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def accuracy_by_shot_at(scales: Mapping[str, Sequence[Group]], n_way: int = 5) -> Figure:
+    """The same for several scales side by side, a panel each under its title; the legend is of the most methods."""
+    figure, panels = plt.subplots(1, len(scales), figsize=(1 + 4.2 * len(scales), 4.2), sharey=True, squeeze=False)
+    for axes, (title, groups) in zip(panels[0], scales.items(), strict=True):
+        _draw_accuracy_by_shot(axes, groups, n_way)
+        axes.set_title(title, fontsize="small")
+        axes.set_xlabel("samples of the class seen before (shot)")
+        axes.label_outer()
+    most = max(panels[0], key=lambda axes: len(axes.get_legend_handles_labels()[1]))
+    axes.legend(*most.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def _draw_accuracy_by_shot(axes: Axes, groups: Sequence[Group], n_way: int) -> None:
     for group in _best_first(groups):
         shots = range(len(group.results[0].by_shot))
         intervals = [group.accuracy(shot) for shot in shots]
@@ -80,8 +100,6 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5) -> Figure:
     axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
     axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
     axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    return figure
 
 
 def _best_first(groups: Sequence[Group]) -> list[Group]:

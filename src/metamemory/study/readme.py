@@ -51,13 +51,11 @@ def _table(groups: list[Group]) -> str:
 
 
 def write_readme(root: Path = Path(".")) -> None:
-    """Put the section between its marks in README.md, and draw the picture above it: of the scale with most methods."""
+    """Put the section between its marks in README.md, and draw the picture above it."""
     before, _, rest = (root / "README.md").read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{after}"
     write_atomically(root / "README.md", lambda path: path.write_text(text))
     figures.use_style()
-    groups = max(_shown(root).values(), key=len)
-    figure = figures.accuracy_by_shot(groups)
-    figure.suptitle(label_of(groups), fontsize="small")
+    figure = figures.accuracy_by_shot_at({label_of(groups): groups for groups in _shown(root).values()})
     write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))
