@@ -226,37 +226,37 @@ def _petaflop(manifest: Mapping[str, Any]) -> str:
 
 
 def cost_table(root: Path = Path(".")) -> str:
-    """What each run took: size, episodes, operations, time, memory, and where."""
-    header = [
-        "method",
-        "data set",
-        "scale",
-        "parameters",
-        "FLOPs a step",
-        "episodes",
-        "training, PFLOP",
-        "minutes",
-        "episodes/s",
-        "hardware",
-    ]
+    """What the runs of a method took: size, episodes, operations, time, and where; from the least to the most where
+    seeds differ."""
+    header = ["method", "data set", "scale", "seeds", "parameters", "FLOPs a step", "episodes"]
+    header += ["training, PFLOP", "minutes", "episodes/s", "hardware"]
     rows = []
     for group in groups("online_few_shot", None, root):
-        for manifest in (result.manifest for result in group.results):
-            rows.append(
-                [
-                    papers.title(group.run.method),
-                    group.data,
-                    group.run.scale,
-                    f"{manifest['parameters']:,}",
-                    f"{manifest['flops_per_step'] / 1e6:,.2f} M",
-                    f"{manifest['training_episodes']:,}",
-                    _petaflop(manifest),
-                    f"{manifest['training_seconds'] / 60:.1f}",
-                    f"{manifest['training_episodes'] / max(manifest['training_seconds'], 1e-9):,.0f}",
-                    manifest["hardware"],
-                ]
-            )
+        manifests = [result.manifest for result in group.results]
+        minutes = [manifest["training_seconds"] / 60 for manifest in manifests]
+        rates = [manifest["training_episodes"] / max(manifest["training_seconds"], 1e-9) for manifest in manifests]
+        rows.append(
+            [
+                papers.title(group.run.method),
+                group.data,
+                group.run.scale,
+                str(len(manifests)),
+                f"{manifests[0]['parameters']:,}",
+                f"{manifests[0]['flops_per_step'] / 1e6:,.2f} M",
+                f"{manifests[0]['training_episodes']:,}",
+                _range([manifest["training_flops"] / 1e15 for manifest in manifests if manifest["training_flops"]], 3),
+                _range([each for each in minutes if each >= 0.05], 1),
+                _range([each for each in rates if each], 0),
+                " or ".join(sorted({manifest["hardware"] for manifest in manifests})),
+            ]
+        )
     return markdown(header, rows)
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    """ "4.1–6.4", or one number where that is all; "–" where there is none."""
+    ends = [f"{end:,.{digits}f}" for end in (min(values), max(values))] if values else ["–"]
+    return "–".join(dict.fromkeys(ends))
 
 
 def _speed(root: Path) -> dict[str, Any] | None:
