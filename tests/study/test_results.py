@@ -115,3 +115,19 @@ def test_a_record_is_when_a_mark_was_first_reached():
 
 def test_operations_that_are_not_on_record_are_a_dash():
     assert [tables._petaflop({"training_flops": each}) for each in (2.5e15, None)] == ["2.500", "–"]
+
+
+def test_a_row_of_costs_is_of_all_its_seeds(monkeypatch):
+    from metamemory.study.results import Result
+    from metamemory.study.runs import Run
+
+    def result(seed, seconds, flops, hardware):
+        manifest = {"data": {"title": "Omniglot"}, "hardware": hardware, "parameters": 1234, "flops_per_step": 2.5e6}
+        manifest |= {"training_episodes": 6000, "training_seconds": seconds, "training_flops": flops}
+        return Result(Run("laptop", "online_few_shot", "lstm", "omniglot", seed), manifest)
+
+    of_seeds = [result(0, 60, None, "B, 1 thread"), result(1, 120, 2e15, "A, 1 thread")]  # the first is `restored`
+    monkeypatch.setattr(tables, "groups", lambda *_: [Group(of_seeds)])
+    cells = [cell.strip() for cell in tables.cost_table().splitlines()[2].split("|")[1:-1]]
+    assert cells[:6] == ["LSTM", "Omniglot", "laptop", "2", "1,234", "2.50 M"]
+    assert cells[6:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
