@@ -1,11 +1,14 @@
 """What is committed in results/ is what params.yaml asks for, and README.md says what is in it."""
 
+import base64
 import json
 import subprocess
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import pytest
 
-from metamemory.study import papers, readme, tables
+from metamemory.study import figures, papers, readme, tables
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, finished
 from metamemory.training.statistics import Interval
@@ -131,3 +134,17 @@ def test_a_row_of_costs_is_of_all_its_seeds(monkeypatch):
     cells = [cell.strip() for cell in tables.cost_table().splitlines()[2].split("|")[1:-1]]
     assert cells[:6] == ["LSTM", "Omniglot", "laptop", "2", "1,234", "2.50 M"]
     assert cells[6:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
+
+
+def test_answers_stand_below_the_drawings_of_their_own_episode():
+    def result(method, ink):
+        x = base64.b64encode(bytes([ink] * 3 * 4)).decode()
+        example = {"x": x, "x_shape": [3, 1, 2, 2], "y": [0, 1, 0], "probability": [[0.9, 0.1]] * 3}
+        return SimpleNamespace(run=SimpleNamespace(method=method), example=example)
+
+    figure = figures.answers([result("lstm", 1), result("opn", 2), result("ntm", 1)])
+    assert [axes.get_ylabel() for axes in figure.axes] == ["x", "label", "label", "x", "label"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["", "LSTM", "NTM", "", "OPN"]
+    edges = [patch.get_edgecolor() for patch in figure.axes[1].patches]
+    assert edges[0] == edges[2] != edges[1]  # right, wrong, right
+    plt.close(figure)

@@ -262,43 +262,49 @@ def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
 
 
 def answers(results: Sequence[Result], steps: int = 45) -> Figure:
-    """One test episode, the same for all, and each learner's probability for every label at every step."""
-    first = results[0].example
-    steps = min(steps, len(first["y"]))
-    pixels = np.frombuffer(base64.b64decode(first["x"]), dtype=np.uint8).reshape(first["x_shape"])[:, 0] / 255
-    figure, rows = plt.subplots(
-        1 + len(results),
+    """One test episode and each learner's probability for every label at every step. A GPU draws other episodes than a
+    processor: learners are put together by their episode, below its drawings."""
+    by_episode: dict[str, list[tuple[Result, dict]]] = {}
+    for result in results:
+        example = result.example
+        by_episode.setdefault(example["x"], []).append((result, example))
+    steps = min(steps, len(results[0].example["y"]))
+    heights = [height for shown in by_episode.values() for height in (1.1, *[2.2] * len(shown))]
+    figure, all_rows = plt.subplots(
+        len(heights),
         1,
-        figsize=(0.26 * steps + 1.2, 1.0 + 1.35 * len(results)),
-        gridspec_kw={"height_ratios": [1.1, *[2.2] * len(results)], "hspace": 0.35},
+        figsize=(0.26 * steps + 1.2, 0.4 + 0.6 * sum(heights)),
+        gridspec_kw={"height_ratios": heights, "hspace": 0.35},
         sharex=True,
     )
-    height, width = pixels.shape[1:]
-    rows[0].imshow(
-        np.concatenate(list(pixels[:steps]), axis=1),
-        cmap="gray_r",
-        extent=(-0.5, steps - 0.5, 0, 1),
-        aspect="auto",
-    )
-    rows[0].set(yticks=[], ylabel="x")
-    rows[0].grid(False)
-    rows[0].tick_params(bottom=False)
-    for axes, result in zip(rows[1:], results, strict=True):
-        shown = result.example
-        probability = np.array(shown["probability"])[:steps].T
-        axes.imshow(probability, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-        for t in range(steps):
-            wanted, answer = shown["y"][t], int(probability[:, t].argmax())
-            axes.add_patch(
-                plt.Rectangle(
-                    (t - 0.5, wanted - 0.5), 1, 1, fill=False, lw=1.4, ec=RIGHT if answer == wanted else WRONG
-                )
-            )
-        axes.grid(False)
-        axes.set(yticks=range(len(probability)), ylabel="label")
-        axes.set_title(papers.title(result.run.method), loc="left", fontsize=10, color=colour(result.run.method))
-    rows[-1].set_xlabel("step")
+    rows = iter(all_rows)
+    for shown in by_episode.values():
+        _draw_images(next(rows), shown[0][1], steps)
+        for result, example in shown:
+            _draw_answers(next(rows), example, steps, papers.title(result.run.method), colour(result.run.method))
+    all_rows[-1].set_xlabel("step")
     return figure
+
+
+def _draw_images(axes: Axes, example: dict, steps: int) -> None:
+    pixels = np.frombuffer(base64.b64decode(example["x"]), dtype=np.uint8).reshape(example["x_shape"])[:, 0] / 255
+    strip = np.concatenate(list(pixels[:steps]), axis=1)
+    axes.imshow(strip, cmap="gray_r", extent=(-0.5, steps - 0.5, 0, 1), aspect="auto")
+    axes.set(yticks=[], ylabel="x")
+    axes.grid(False)
+    axes.tick_params(bottom=False)
+
+
+def _draw_answers(axes: Axes, example: dict, steps: int, title: str, tint: str) -> None:
+    probability = np.array(example["probability"])[:steps].T
+    axes.imshow(probability, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    for t in range(steps):
+        wanted, answer = example["y"][t], int(probability[:, t].argmax())
+        edge = RIGHT if answer == wanted else WRONG
+        axes.add_patch(plt.Rectangle((t - 0.5, wanted - 0.5), 1, 1, fill=False, lw=1.4, ec=edge))
+    axes.grid(False)
+    axes.set(yticks=range(len(probability)), ylabel="label")
+    axes.set_title(title, loc="left", fontsize=10, color=tint)
 
 
 def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:

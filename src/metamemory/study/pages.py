@@ -37,7 +37,7 @@ def findings(groups: list[Group]) -> str:
     for group in groups:
         numbers = ", ".join(f"{shot}-shot {percent(group.accuracy(shot))} %" for shot in SHOTS)
         manifest = group.results[0].manifest
-        budget = "no training"
+        budget = "No training"
         if episodes := manifest["training_episodes"]:
             budget = f"{episodes:,} episodes in {duration(manifest['training_seconds'])} on {manifest['hardware']}"
         lines.append(f"- **{papers.title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
