@@ -132,8 +132,8 @@ def test_a_row_of_costs_is_of_all_its_seeds(monkeypatch):
     of_seeds = [result(0, 60, None, "B, 1 thread"), result(1, 120, 2e15, "A, 1 thread")]  # the first is `restored`
     monkeypatch.setattr(tables, "groups", lambda *_: [Group(of_seeds)])
     cells = [cell.strip() for cell in tables.cost_table().splitlines()[2].split("|")[1:-1]]
-    assert cells[:6] == ["LSTM", "Omniglot", "laptop", "2", "1,234", "2.50 M"]
-    assert cells[6:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
+    assert cells[:5] == ["LSTM", "laptop, Omniglot", "2", "1,234", "2.50"]
+    assert cells[5:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
 
 
 def test_answers_stand_below_the_drawings_of_their_own_episode():

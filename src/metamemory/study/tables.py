@@ -228,7 +228,7 @@ def _petaflop(manifest: Mapping[str, Any]) -> str:
 def cost_table(root: Path = Path(".")) -> str:
     """What the runs of a method took: size, episodes, operations, time, and where; from the least to the most where
     seeds differ."""
-    header = ["method", "data set", "scale", "seeds", "parameters", "FLOPs a step", "episodes"]
+    header = ["method", "scale, data set", "seeds", "parameters", "MFLOPs a step", "episodes"]
     header += ["training, PFLOP", "minutes", "episodes/s", "hardware"]
     rows = []
     for group in groups("online_few_shot", None, root):
@@ -238,11 +238,10 @@ def cost_table(root: Path = Path(".")) -> str:
         rows.append(
             [
                 papers.title(group.run.method),
-                group.data,
-                group.run.scale,
+                f"{group.run.scale}, {group.data}",
                 str(len(manifests)),
                 f"{manifests[0]['parameters']:,}",
-                f"{manifests[0]['flops_per_step'] / 1e6:,.2f} M",
+                f"{manifests[0]['flops_per_step'] / 1e6:,.2f}",
                 f"{manifests[0]['training_episodes']:,}",
                 _range([manifest["training_flops"] / 1e15 for manifest in manifests if manifest["training_flops"]], 3),
                 _range([each for each in minutes if each >= 0.05], 1),
