@@ -10,7 +10,8 @@ import pytest
 
 from metamemory.study import figures, papers, readme, tables
 from metamemory.study.parameters import Parameters, project_root
-from metamemory.study.results import Group, finished
+from metamemory.study.results import Group, Result, finished
+from metamemory.study.runs import Run
 from metamemory.training.statistics import Interval
 
 ROOT = project_root()
@@ -65,9 +66,6 @@ def test_every_method_of_the_paper_has_its_rows():
     ],
 )
 def test_a_verdict_claims_no_more_than_was_run(monkeypatch, scale, title, high, expected):
-    from metamemory.study.results import Result
-    from metamemory.study.runs import Run
-
     group = Group([Result(Run(scale, "online_few_shot", "cl_lstm", "omniglot"), {"data": {"title": title}})])
     monkeypatch.setattr(Group, "accuracy", lambda self, shot: Interval(high, high, high, "seeds"))
     assert tables.verdict(group) == expected
@@ -85,9 +83,6 @@ def test_a_verdict_claims_no_more_than_was_run(monkeypatch, scale, title, high, 
     ],
 )
 def test_a_claim_is_decided_by_intervals(monkeypatch, scale, above, below, verdict):
-    from metamemory.study.results import Result
-    from metamemory.study.runs import Run
-
     ends = {"cl_lstm": above, "lstm": below}
 
     def groups(experiment, setting, root, method):
@@ -121,9 +116,6 @@ def test_operations_that_are_not_on_record_are_a_dash():
 
 
 def test_a_row_of_costs_is_of_all_its_seeds(monkeypatch):
-    from metamemory.study.results import Result
-    from metamemory.study.runs import Run
-
     def result(seed, seconds, flops, hardware):
         manifest = {"data": {"title": "Omniglot"}, "hardware": hardware, "parameters": 1234, "flops_per_step": 2.5e6}
         manifest |= {"training_episodes": 6000, "training_seconds": seconds, "training_flops": flops}

@@ -264,11 +264,11 @@ def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
 def answers(results: Sequence[Result], steps: int = 45) -> Figure:
     """One test episode and each learner's probability for every label at every step. A GPU draws other episodes than a
     processor: learners are put together by their episode, below its drawings."""
-    by_episode: dict[str, list[tuple[Result, dict]]] = {}
+    by_episode: dict[str, list[tuple[str, dict]]] = {}
     for result in results:
         example = result.example
-        by_episode.setdefault(example["x"], []).append((result, example))
-    steps = min(steps, len(results[0].example["y"]))
+        by_episode.setdefault(example["x"], []).append((result.run.method, example))
+    steps = min(steps, len(example["y"]))  # the same task for all
     heights = [height for shown in by_episode.values() for height in (1.1, *[2.2] * len(shown))]
     figure, all_rows = plt.subplots(
         len(heights),
@@ -280,8 +280,8 @@ def answers(results: Sequence[Result], steps: int = 45) -> Figure:
     rows = iter(all_rows)
     for shown in by_episode.values():
         _draw_images(next(rows), shown[0][1], steps)
-        for result, example in shown:
-            _draw_answers(next(rows), example, steps, papers.title(result.run.method), colour(result.run.method))
+        for method, example in shown:
+            _draw_answers(next(rows), example, steps, method)
     all_rows[-1].set_xlabel("step")
     return figure
 
@@ -295,7 +295,7 @@ def _draw_images(axes: Axes, example: dict, steps: int) -> None:
     axes.tick_params(bottom=False)
 
 
-def _draw_answers(axes: Axes, example: dict, steps: int, title: str, tint: str) -> None:
+def _draw_answers(axes: Axes, example: dict, steps: int, method: str) -> None:
     probability = np.array(example["probability"])[:steps].T
     axes.imshow(probability, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     for t in range(steps):
@@ -304,7 +304,7 @@ def _draw_answers(axes: Axes, example: dict, steps: int, title: str, tint: str) 
         axes.add_patch(plt.Rectangle((t - 0.5, wanted - 0.5), 1, 1, fill=False, lw=1.4, ec=edge))
     axes.grid(False)
     axes.set(yticks=range(len(probability)), ylabel="label")
-    axes.set_title(title, loc="left", fontsize=10, color=tint)
+    axes.set_title(papers.title(method), loc="left", fontsize=10, color=colour(method))
 
 
 def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:

@@ -219,10 +219,10 @@ def first_at(history: list[dict[str, float]], mark: float) -> dict[str, float] |
     return next((row for row in history if row["accuracy_5_shot"] >= mark), None)
 
 
-def _petaflop(manifest: Mapping[str, Any]) -> str:
+def _petaflop(*manifests: Mapping[str, Any]) -> str:
     """What the training took, in 10^15 operations; – where its number of steps is not on record."""
-    flops = manifest["training_flops"]
-    return "–" if flops is None else f"{flops / 1e15:.3f}"
+    flops = [manifest["training_flops"] for manifest in manifests]
+    return _range([each / 1e15 for each in flops if each is not None], 3)
 
 
 def cost_table(root: Path = Path(".")) -> str:
@@ -233,8 +233,8 @@ def cost_table(root: Path = Path(".")) -> str:
     rows = []
     for group in groups("online_few_shot", None, root):
         manifests = [result.manifest for result in group.results]
-        minutes = [manifest["training_seconds"] / 60 for manifest in manifests]
-        rates = [manifest["training_episodes"] / max(manifest["training_seconds"], 1e-9) for manifest in manifests]
+        trained = [manifest for manifest in manifests if manifest["training_episodes"]]
+        rates = [manifest["training_episodes"] / max(manifest["training_seconds"], 1e-9) for manifest in trained]
         rows.append(
             [
                 papers.title(group.run.method),
@@ -243,9 +243,9 @@ def cost_table(root: Path = Path(".")) -> str:
                 f"{manifests[0]['parameters']:,}",
                 f"{manifests[0]['flops_per_step'] / 1e6:,.2f}",
                 f"{manifests[0]['training_episodes']:,}",
-                _range([manifest["training_flops"] / 1e15 for manifest in manifests if manifest["training_flops"]], 3),
-                _range([each for each in minutes if each >= 0.05], 1),
-                _range([each for each in rates if each], 0),
+                _petaflop(*trained),
+                _range([manifest["training_seconds"] / 60 for manifest in trained], 1),
+                _range(rates, 0),
                 " or ".join(sorted({manifest["hardware"] for manifest in manifests})),
             ]
         )
