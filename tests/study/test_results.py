@@ -128,6 +128,35 @@ def test_a_row_of_costs_is_of_all_its_seeds(monkeypatch):
     assert cells[5:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
 
 
+def test_the_recipe_is_told_seed_by_seed(monkeypatch):
+    def result(setting, seed, accuracies, stages, reached):
+        history = [{"episodes": 1000.0 * at, "stage": stage, "accuracy_5_shot": 0.2} for at, stage in stages]
+        by_shot = [{"accuracy": each, "low": each - 0.01, "high": each + 0.01} for each in accuracies]
+        run = Run("laptop", "recipe", "cl_lstm", setting, seed)
+        return SimpleNamespace(run=run, manifest={"stages_reached": reached}, history=history, by_shot=by_shot)
+
+    found = [
+        Group([result("other", 0, [0.9] * 6, [(2, 1), (4, 2), (8, 3)], "3 of 3")]),
+        Group(
+            [
+                result("as_it_is", 0, [0.2, 0.4, 0.5, 0.5, 0.5, 0.8], [(2, 1), (4, 3)], "3 of 3"),
+                result("as_it_is", 1, [0.2, 0.2, 0.2, 0.2, 0.2, 0.3], [(2, 1), (6, 2)], "2 of 3"),
+            ]
+        ),
+    ]
+    monkeypatch.setattr(tables, "groups", lambda *_: found)
+    first, second = (line.split("|")[1:-1] for line in tables.recipe_table().splitlines()[2:])
+    cells = [cell.strip() for cell in first]
+    assert cells[0] == "as it is" and cells[2].startswith("55.0\N{NO-BREAK SPACE}(")  # the mean of two seeds
+    assert cells[3:] == ["80.0, 30.0", "4k, 6k", "4k, –", "3, 2 of 3"]
+    assert [cell.strip() for cell in second][3:] == ["90.0", "4k", "8k", "3 of 3"]
+
+    figure = figures.plateaus(found, ["as_it_is"])
+    assert len(figure.axes[0].lines) == 3 + 1  # one a seed, and chance
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["as it is"]
+    plt.close(figure)
+
+
 def test_answers_stand_below_the_drawings_of_their_own_episode():
     def result(method, ink):
         x = base64.b64encode(bytes([ink] * 3 * 4)).decode()

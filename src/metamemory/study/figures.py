@@ -132,21 +132,24 @@ def learning_curves(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> F
 
 
 def plateaus(groups: Sequence[Group], named: Sequence[str], shot: int = 5, n_way: int = 5) -> Figure:
-    """Validation accuracy of one learner at one shot during training, a line a setting: those `named` in colour, the
-    first of them in the learner's own, the others in grey."""
+    """Validation accuracy of one learner at one shot during training, a line a seed: the settings `named` in colour,
+    the first of them in the learner's own, the others in grey."""
     figure, axes = plt.subplots(figsize=(8, 3.8))
     for group in sorted(groups, key=lambda each: each.run.setting in named):  # these on top
-        history, setting = group.results[0].history, group.run.setting
+        setting = group.run.setting
         style = {"color": MUTED, "linewidth": 0.8, "alpha": 0.6}
         if setting in named:
             place = named.index(setting)
             tint = plt.get_cmap("viridis")(0.85 * (place - 1) / (len(named) - 1)) if place else colour(group.run.method)
-            style = {"color": tint, "linewidth": 2, "label": setting.replace("_", " ")}
-        axes.plot(
-            [row["episodes"] / 1000 for row in history],
-            [100 * row[f"accuracy_{shot}_shot"] for row in history],
-            **style,
-        )
+            style = {"color": tint, "linewidth": 2}
+        for result in group.results:
+            lines = axes.plot(
+                [row["episodes"] / 1000 for row in result.history],
+                [100 * row[f"accuracy_{shot}_shot"] for row in result.history],
+                **style,
+            )
+        if setting in named:
+            lines[0].set_label(setting.replace("_", " "))
     axes.axhline(100 / n_way, color=MUTED, lw=1, ls=":")
     axes.set(xlabel="training episodes, thousands", ylabel=f"{shot}-shot validation accuracy, %", ylim=(0, 102))
     if any(group.run.setting in named for group in groups):

@@ -164,27 +164,29 @@ def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: fl
 
 
 def recipe_table(root: Path = Path(".")) -> str:
-    """What each change of the training recipe does: accuracy at the end, and how the curriculum was climbed."""
+    """What each change of the training recipe does: accuracy at the end, and each seed's way there."""
     rows = []
     for group in groups("recipe", None, root):
-        history, manifest = group.results[0].history, group.results[0].manifest
-        climbed = [
-            next((f"{row['episodes'] / 1000:.0f}k" for row in history if row["stage"] >= stage), "–")
-            for stage in (2, int(manifest["stages_reached"].split()[-1]))
-        ]
+        reached = [result.manifest["stages_reached"] for result in group.results]  # "4 of 6"
+        last = int(reached[0].split()[-1])
         rows.append(
             [
                 group.run.setting.replace("_", " "),
                 percent(group.accuracy(1)),
                 percent(group.accuracy(5)),
-                *climbed,
-                manifest["stages_reached"],
-                f"{manifest['training_seconds'] / 60:.1f}",
+                ", ".join(f"{100 * result.by_shot[5]['accuracy']:.1f}" for result in group.results),
+                *(", ".join(_stage_at(result.history, stage) for result in group.results) for stage in (2, last)),
+                f"{', '.join(each.split()[0] for each in reached)} of {last}",
             ]
         )
     rows.sort(key=lambda row: (row[0] != "as it is", -float(row[2].partition("\N{NO-BREAK SPACE}")[0])))
-    header = ["changed", "1-shot, %", "5-shot, %", "second stage at", "last stage at", "stage at the end", "minutes"]
+    header = ["changed", "1-shot, %", "5-shot, %", "each seed", "second stage at", "last stage at", "stage at the end"]
     return markdown(header, rows) if rows else "Not run: `dvc repro recipe`."
+
+
+def _stage_at(history: Sequence[Mapping[str, float]], stage: int) -> str:
+    """ "39k": after how many thousand episodes a training first was at a stage of its curriculum; – if never."""
+    return next((f"{row['episodes'] / 1000:.0f}k" for row in history if row["stage"] >= stage), "–")
 
 
 def record_table(root: Path = Path(".")) -> str:
