@@ -172,7 +172,7 @@ def test_killed_in_training_it_goes_on_to_the_same_weights(project):
     assert "going on" in project.run(*f"{RUN} {long}".split())
     (model,) = models.glob("*episodes=1600*/seed0/model.safetensors")
     resumed = model.read_bytes()
-    assert "training on" in project.run(*f"{RUN} {long} --again".split())
+    assert "begins on" in project.run(*f"{RUN} {long} --again".split())
     assert model.read_bytes() == resumed
 
 

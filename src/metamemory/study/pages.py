@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from metamemory.study import papers
 from metamemory.study.results import Group
-from metamemory.study.tables import SHOTS, duration, percent, verdict
+from metamemory.study.tables import SHOTS, hardware_of, percent, span, verdict
 
 
 def show(figure: Figure, caption: str) -> None:
@@ -39,7 +39,8 @@ def findings(groups: list[Group]) -> str:
         manifest = group.results[0].manifest
         budget = "No training"
         if episodes := manifest["training_episodes"]:
-            budget = f"{episodes:,} episodes in {duration(manifest['training_seconds'])} on {manifest['hardware']}"
+            minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
+            budget = f"{episodes:,} episodes in {minutes} minutes on {hardware_of(group)}"
         lines.append(f"- **{papers.title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
     return "\n".join(lines)
 

@@ -96,9 +96,15 @@ class Parameters:
         known = list(known)
         if name in known:
             return name
-        close = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else "."
-        raise UserError(f"{self.path}: no {what} {name!r}{hint} There are {', '.join(known)}.")
+        raise UserError(f"{self.path}: no {what} {name!r}{closest(name, known)}")
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The end of an error about a name that is not `known`: what may have been meant, and what there is."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"{hint} There are {', '.join(known)}."
 
 
 def merge(base: dict, layer: Mapping) -> dict:

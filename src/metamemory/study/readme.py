@@ -6,7 +6,7 @@ from metamemory.errors import UserError
 from metamemory.study import figures, papers
 from metamemory.study.pages import interval_of, label_of
 from metamemory.study.results import Group, by_scale
-from metamemory.study.tables import SHOTS, markdown, percent
+from metamemory.study.tables import SHOTS, hardware_of, markdown, percent, span
 from metamemory.training.files import write_atomically
 
 BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` -->\n", "<!-- end of results -->"
@@ -28,22 +28,26 @@ def results_section(root: Path = Path(".")) -> str:
     """
     reported = papers.TABLE_1["omniglot"]["cl_lstm"]
     paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
-    first = f"Online few-shot learning, 5-way. The paper's CL+LSTM has {paper}."
+    first = (
+        f"Online few-shot learning, 5-way. The paper's CL+LSTM has {paper}. A command does seed 0, with `--seed 1` "
+        "another; times are from the shortest training to the longest."
+    )
     return "\n\n".join([first, *map(_table, _shown(root).values())]) + "\n"
 
 
 def _table(groups: list[Group]) -> str:
-    header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "command", "training, minutes", "hardware"]
+    header = ["method", *(f"{shot}-shot, %" for shot in SHOTS), "seeds", "command", "training, minutes", "hardware"]
     rows = []
     for group in groups:
-        run, manifest = group.run, group.results[0].manifest
+        run = group.run
         rows.append(
             [
                 papers.title(run.method),
                 *(percent(group.accuracy(shot)) for shot in SHOTS),
+                str(len(group.results)),
                 f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
-                f"{manifest['training_seconds'] / 60:.1f}",
-                manifest["hardware"],
+                span([result.manifest["training_seconds"] / 60 for result in group.results], 1),
+                hardware_of(group),
             ]
         )
     label = label_of(groups)

@@ -31,9 +31,11 @@ import torch
 from safetensors.torch import save_file
 
 from metamemory import data
+from metamemory.errors import UserError
 from metamemory.study import source
+from metamemory.study.checks import require_known, require_possible, stores_samples
 from metamemory.study.experiments import Context, Outcome
-from metamemory.study.parameters import Parameters, label_overrides
+from metamemory.study.parameters import Parameters, closest, label_overrides
 from metamemory.training.files import write_atomically
 
 MOST_THREADS = 8  # more do not help with maps of this size
@@ -91,9 +93,11 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     Raises:
         UserError: the run is not in params.yaml, its configuration or its data are bad, or training failed.
     """
-    config = Parameters(run.root / "params.yaml").configuration(
-        run.scale, run.experiment, run.method, run.setting, run.overrides
-    )
+    parameters = Parameters(run.root / "params.yaml")
+    named = (run.scale, run.experiment, run.method, run.setting)
+    require_known(run.overrides, parameters.configuration(*named, {}), run.experiment)
+    config = parameters.configuration(*named, run.overrides)
+    require_possible(config, run.experiment, run.method)
     digests = {
         "configuration": _sha256(config),
         "source": source.digest(source.closure(run.modules)),
@@ -112,7 +116,9 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
     torch.set_flush_denormal(True)  # gates that saturate leave numbers below 1e-38, each a hundred times as slow
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    print(f"{run.place}: {'going on' if checkpoint.exists() else 'training'} on {hardware(device)}")
+    print(f"{run.place}: {'going on' if checkpoint.exists() else 'begins'} on {hardware(device)}")
+    if stores_samples(run.method):
+        print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
     conduct = import_module(run.modules[0]).conduct
     outcome = conduct(config, run.method, run.seed, Context(device, run.root / "data", checkpoint, minutes))
@@ -130,7 +136,11 @@ def _data_digest(config: Mapping[str, Any], run: Run) -> str | None:
     """Of what is learned from; None where the task draws it itself."""
     if "data" not in config:
         return None
-    return data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data").digest
+    images = data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data")
+    split = config["data"].get("split")
+    if split is not None and split not in images.splits:
+        raise UserError(f"{config['data']['name']}: no data.split {split!r}{closest(split, images.splits)}")
+    return images.digest
 
 
 def finished(run: Run) -> str | None:

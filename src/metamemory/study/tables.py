@@ -37,9 +37,20 @@ def percent(interval: Interval, space: str = "\N{NO-BREAK SPACE}") -> str:
     return f"{100 * interval.mean:.1f}{space}({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
+def span(values: Sequence[float], digits: int) -> str:
+    """ "4.1–6.4", or one number where that is all; "–" where there is none."""
+    ends = [f"{end:,.{digits}f}" for end in (min(values), max(values))] if values else ["–"]
+    return "–".join(dict.fromkeys(ends))
+
+
 def duration(seconds: float) -> str:
     """ "45 seconds", "12 minutes", in a sentence."""
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def hardware_of(group: Group) -> str:
+    """Where the runs of a group were made."""
+    return " or ".join(sorted({result.manifest["hardware"] for result in group.results}))
 
 
 class Row(NamedTuple):
@@ -224,7 +235,7 @@ def first_at(history: list[dict[str, float]], mark: float) -> dict[str, float] |
 def _petaflop(*manifests: Mapping[str, Any]) -> str:
     """What the training took, in 10^15 operations; – where its number of steps is not on record."""
     flops = [manifest["training_flops"] for manifest in manifests]
-    return _range([each / 1e15 for each in flops if each is not None], 3)
+    return span([each / 1e15 for each in flops if each is not None], 3)
 
 
 def cost_table(root: Path = Path(".")) -> str:
@@ -246,18 +257,12 @@ def cost_table(root: Path = Path(".")) -> str:
                 f"{manifests[0]['flops_per_step'] / 1e6:,.2f}",
                 f"{manifests[0]['training_episodes']:,}",
                 _petaflop(*trained),
-                _range([manifest["training_seconds"] / 60 for manifest in trained], 1),
-                _range(rates, 0),
-                " or ".join(sorted({manifest["hardware"] for manifest in manifests})),
+                span([manifest["training_seconds"] / 60 for manifest in trained], 1),
+                span(rates, 0),
+                hardware_of(group),
             ]
         )
     return markdown(header, rows)
-
-
-def _range(values: Sequence[float], digits: int) -> str:
-    """ "4.1–6.4", or one number where that is all; "–" where there is none."""
-    ends = [f"{end:,.{digits}f}" for end in (min(values), max(values))] if values else ["–"]
-    return "–".join(dict.fromkeys(ends))
 
 
 def _speed(root: Path) -> dict[str, Any] | None:
@@ -341,5 +346,11 @@ def verdict(group: Group) -> str:
         return "not in the paper's table"
     if not group.comparable:
         return "not comparable: reduced size"
-    missed = [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation]
-    return f"below the paper at {', '.join(f'{shot}-shot' for shot in missed)}" if missed else "reproduced"
+    apart = {
+        "below": [shot for shot in SHOTS if group.accuracy(shot).high < reported[shot].mean - reported[shot].deviation],
+        "above": [shot for shot in SHOTS if group.accuracy(shot).low > reported[shot].mean + reported[shot].deviation],
+    }
+    said = [
+        f"{side} the paper at {', '.join(f'{shot}-shot' for shot in shots)}" for side, shots in apart.items() if shots
+    ]
+    return "; ".join(said) or "as in the paper"

@@ -1,0 +1,152 @@
+"""What is refused before any training: settings that nobody reads, and settings that a learner cannot do.
+
+Learners, tasks and the training loop refuse what each of them can see alone. What is here needs more than one of
+them: whether an experiment reads a key, and whether the learner built for a task can do every stage before it.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from metamemory.errors import UserError
+from metamemory.models import learner_class
+from metamemory.study.parameters import closest
+from metamemory.tasks.support_query import SupportQuery
+
+LEFT_TO_OTHERS = ("model", "training")  # the learner and the loop know their own settings, and refuse others
+OF_A_STAGE = ("episodes", "pretrain")  # beside the changes to its task
+LEAST = {"episodes": 1, "batch_size": 1, "validations": 1, "validation_episodes": 1}  # of `training`
+
+
+def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], experiment: str) -> None:
+    """Refuse an override of a key that the experiment does not read, or of another kind than what it replaces.
+
+    Args:
+        overrides: as given, section by section.
+        config: the configuration without them.
+        experiment: its name; the arguments of the tasks that its module imports are known besides.
+
+    Raises:
+        UserError: the first such key, and what may have been meant.
+    """
+    further = {"": [*LEFT_TO_OTHERS, "curriculum"], "task": _task_settings(experiment)}
+    _require_known(overrides, config, "", further)
+
+
+def _require_known(
+    overrides: Mapping[str, Any], config: Mapping[str, Any], place: str, further: Mapping[str, Sequence[str]]
+) -> None:
+    for key, value in overrides.items():
+        name = f"{place}.{key}" if place else key
+        known = [*dict.fromkeys([*config, *further.get(place, ())])]
+        if key not in known and place not in LEFT_TO_OTHERS:
+            raise UserError(f"no setting {name!r}{closest(key, known)}")
+        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping):
+            _require_known(value, config[key], name, further)
+        elif key in config:
+            _require_same_kind(name, value, config[key])
+
+
+KINDS: dict[tuple[type, ...], str] = {
+    (bool,): "true or false",
+    (int, float): "a number",
+    (str,): "a name",
+    (list, tuple): "a list, as in [1, 2]",
+    (dict,): "a section: write section.key=value",
+}
+
+
+def _require_same_kind(name: str, value: Any, present: Any) -> None:
+    for types, words in KINDS.items():
+        if isinstance(present, types):
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                raise UserError(f"{name} is {value!r}, and must be {words}; it was {present!r}")
+            return
+
+
+def require_possible(config: Mapping[str, Any], experiment: str, method: str) -> None:
+    """Refuse a configuration that would fail, or mean nothing, once training has begun.
+
+    Args:
+        config: all that decides the run but its seed.
+        experiment, method: of the run.
+
+    Raises:
+        UserError: a stage of the curriculum has a setting that no task knows, more ways than the learner has labels,
+            or another delay than the learner stores samples for; no label would ever be of use; a number of `training`
+            is below its least.
+    """
+    _require_trainable(config.get("training", {}))
+    task = config.get("task", {})
+    stages = list(_stages(config, experiment))
+    for name, stage in stages:
+        ways = task.get("n_way")
+        if ways is not None and stage.get("n_way", ways) > ways:
+            raise UserError(f"{name}: n_way is {stage['n_way']}, but the learner knows {_counted(ways, 'label')}")
+        if stores_samples(method) and stage.get("delay", task.get("delay")) != task.get("delay"):
+            raise UserError(
+                f"{name}: delay is {stage['delay']}, but {method} stores samples until their labels come, which it "
+                f"expects {_counted(task['delay'], 'step')} later"
+            )
+    for name, each in [("task", task), *((name, {**task, **stage}) for name, stage in stages)]:
+        _require_told(name, each)
+
+
+def _require_told(name: str, task: Mapping[str, Any]) -> None:
+    """In episodes of the online protocol some label must come before a drawing of its class."""
+    if not {"n_way", "presentations", "delay"} <= set(task):
+        return
+    if task["presentations"] == 1:
+        raise UserError(f"{name}: presentations is 1, so that no label comes before a drawing of its class; at least 2")
+    length = task["n_way"] * task["presentations"]
+    if task["delay"] >= length:
+        raise UserError(f"{name}: delay is {task['delay']}, but an episode ends after {length} steps, before any label")
+
+
+def _require_trainable(training: Mapping[str, Any]) -> None:
+    for key, least in LEAST.items():
+        if training.get(key, least) < least:
+            raise UserError(f"training.{key} is {training[key]}, and must be at least {least}")
+
+
+def _stages(config: Mapping[str, Any], experiment: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The stages of the curriculum but pre-training, with their names; their keys are known."""
+    known = [*OF_A_STAGE, *_task_settings(experiment)]
+    for number, stage in enumerate(config.get("curriculum") or (), start=1):
+        name = f"curriculum, stage {number}"
+        _require_among(name, stage, known)
+        if "pretrain" in stage:
+            _require_among(f"{name}: pretrain", stage["pretrain"], _settings(SupportQuery))
+        else:
+            yield name, stage
+
+
+def _require_among(name: str, section: Any, known: Sequence[str]) -> None:
+    if not isinstance(section, Mapping):
+        raise UserError(f"{name} is {section!r}, and must be settings, as in {{n_way: 2}}")
+    for key in section:
+        if key not in known:
+            raise UserError(f"{name}: no setting {key!r}{closest(key, known)}")
+
+
+def _task_settings(experiment: str) -> list[str]:
+    """What the tasks that an experiment's module imports can be told."""
+    conduct = import_module(f"metamemory.study.experiments.{experiment}").conduct
+    imported = vars(sys.modules[conduct.__module__]).values()
+    tasks = [each for each in imported if inspect.isclass(each) and each.__module__.startswith("metamemory.tasks.")]
+    return [*dict.fromkeys(name for task in tasks for name in _settings(task))]
+
+
+def _settings(of: Callable) -> list[str]:
+    return [name for name in inspect.signature(of).parameters if name not in ("images", "episodes", "device")]
+
+
+def stores_samples(method: str) -> bool:
+    """Whether a learner is told the delay, to keep so many samples until their labels come; others have to find out."""
+    return "delay" in inspect.signature(learner_class(method)).parameters
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
