@@ -93,6 +93,16 @@ def test_a_missing_member_is_named(cifar):
     assert_refused(cifar, "cifar-100-python/test")
 
 
+def test_a_pickle_of_something_else_is_refused(cifar):
+    cifar.members["test"] = pickle.dumps(None)
+    assert_refused(cifar, "NoneType")
+
+
+def test_images_that_are_no_array_are_refused(cifar):
+    cifar.members["train"]["data"] = [1, 2, 3]
+    assert_refused(cifar, "'list' object has no attribute")
+
+
 def test_lists_that_do_not_fit_are_refused(cifar):
     cifar.members["train"]["filenames"].pop()
     assert_refused(cifar, "15 labels and 14 names do not fit")

@@ -1,5 +1,8 @@
-"""CNN+LSTM and CNN-F+LSTM: pre-training of second order, and which weights learn when."""
+"""CNN+LSTM and CNN-F+LSTM: their equation, pre-training of second order, and which weights learn when."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -66,6 +69,54 @@ def test_the_meta_gradient_is_of_second_order_through_the_whole_network(images, 
     expected = (losses[0] - losses[1]) / 2e-6
     assert slopes[2] == pytest.approx(expected, rel=1e-5)
     assert slopes[1] != pytest.approx(expected, rel=0.01)
+
+
+def test_as_published_one_inner_step_of_rate_04_and_back_through_its_backward_pass(images):
+    """What params.yaml leaves to the learner: Finn et al. 2017, for Omniglot, 5-way 1-shot."""
+    task, episode = SupportQuery(images, 3, 1, 2), support_and_queries(images)
+
+    def twice_differentiated(**settings):
+        learner = CNNLSTM((1, 8, 8), 3, **SIZES, **settings)
+        assert (learner.inner_steps, learner.inner_rate) == (1, 0.4)
+        waiting, found = [task.score(learner, episode).loss.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in found:
+                found.add(node)
+                waiting += [parent for parent, _ in node.next_functions]
+        return sum("ConvolutionBackwardBackward" in node.name() for node in found)
+
+    assert twice_differentiated() == twice_differentiated(order=2) > 0
+    assert twice_differentiated(order=1) == 0
+
+
+def sigmoid(value):
+    return 1 / (1 + np.exp(-value))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cls", [CNNLSTM, CNNFLSTM])
+def test_the_stream_equals_the_equation(images, cls):
+    learner = fresh(cls).double().eval()
+    learner.normalise.running_mean.normal_()
+    learner.normalise.running_var.uniform_(0.5, 2)
+    w = {name: value.numpy() for name, value in learner.state_dict().items()}
+    episode = OnlineFewShot(images, 3, 4).sample(2, torch.Generator().manual_seed(0))
+    x = episode.x.double()
+    logits = learner(x, episode.y_seen)
+    for b in range(2):
+        h, c = np.zeros(8), np.zeros(8)
+        for t, features in enumerate(learner.encoder(x[:, b]).numpy()):
+            n = (features - w["normalise.running_mean"]) / np.sqrt(w["normalise.running_var"] + 1e-5)
+            label = [float(episode.y_seen[t, b] == k) for k in range(3)]
+            shown = np.concatenate([n / math.sqrt(len(n)), label])
+            gates = w["lstm.weight_ih_l0"] @ shown + w["lstm.bias_ih_l0"]
+            gates = gates + w["lstm.weight_hh_l0"] @ h + w["lstm.bias_hh_l0"]
+            i, f, g, o = np.split(gates, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            expected = w["classifier.weight"] @ h + w["classifier.bias"]
+            np.testing.assert_allclose(logits[t, b].numpy(), expected, rtol=1e-6, atol=1e-9)
 
 
 @torch.no_grad()

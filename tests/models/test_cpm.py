@@ -72,6 +72,13 @@ def test_forward_equals_the_equations(images, delay):
         np.testing.assert_allclose(p[:, b].numpy(), expected, rtol=1e-6, atol=1e-9)
 
 
+def test_a_fresh_learner_leans_on_the_sample_and_calls_nothing_known():
+    learner = CPM((1, 8, 8), n_way=3, filters=4, features=6)
+    h, m, g_e, g_h, beta, gamma = (each.tolist() for each in learner.read.bias.split([6, 6, 1, 1, 1, 1]))
+    assert h == m == [0] * 6 and (g_e, g_h, beta, gamma) == ([1], [-1], [-10], [0])
+    assert learner.tau.item() == 10 and learner.write.of_sample.bias.item() == -2
+
+
 def test_the_first_samples_of_a_class_weigh_about_the_same_at_the_start():
     """The bias of the gate makes it so: p is near a plain mean, in direction, before anything has been learned."""
     torch.manual_seed(0)

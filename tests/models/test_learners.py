@@ -103,6 +103,16 @@ def test_what_comes_later_changes_nothing_before(learner, images):
 
 
 @torch.no_grad()
+def test_labels_alone_change_the_answers_from_then_on(learner, images):
+    episode, t = batch(images), 7
+    y_seen = episode.y_seen.clone()
+    y_seen[t] = (y_seen[t] + 1) % 3
+    before, after = learner(episode.x, episode.y_seen), learner(episode.x, y_seen)
+    assert torch.equal(before[:t], after[:t])
+    assert not torch.equal(before[t:], after[t:])
+
+
+@torch.no_grad()
 def test_episodes_of_a_batch_do_not_see_each_other(learner, images):
     episode = batch(images)
     alone = learner(episode.x[:, 2:3], episode.y_seen[:, 2:3])

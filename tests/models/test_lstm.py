@@ -1,7 +1,41 @@
-"""The LSTM baseline's size, from the closed formula."""
+"""The LSTM baseline: its equation, and its size from the closed formula."""
+
+import numpy as np
+import torch
 
 from metamemory.models.lstm import LSTM
 from metamemory.training.flops import flops_per_step
+
+
+def sigmoid(value):
+    return 1 / (1 + np.exp(-value))
+
+
+@torch.no_grad()
+def test_forward_equals_the_equation():
+    torch.manual_seed(0)
+    learner = LSTM((1, 4, 4), n_way=3, hidden=7).double()
+    w = {name: value.numpy() for name, value in learner.state_dict().items()}
+    x, y_seen = torch.rand(6, 2, 1, 4, 4, dtype=torch.float64), torch.randint(-1, 3, (6, 2))
+    logits = learner(x, y_seen)
+    for b in range(2):
+        h, c = np.zeros(7), np.zeros(7)
+        for t in range(6):
+            label = [float(y_seen[t, b] == k) for k in range(3)]  # null: all 0
+            shown = np.concatenate([x[t, b].numpy().ravel(), label])
+            gates = w["lstm.weight_ih_l0"] @ shown + w["lstm.bias_ih_l0"]
+            gates = gates + w["lstm.weight_hh_l0"] @ h + w["lstm.bias_hh_l0"]
+            i, f, g, o = np.split(gates, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            expected = w["classifier.weight"] @ h + w["classifier.bias"]
+            np.testing.assert_allclose(logits[t, b].numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_forget_gates_start_open_and_no_other_does():
+    learner = LSTM((1, 4, 4), n_way=3, hidden=200)
+    i, f, g, o = (each.mean().item() for each in learner.lstm.bias_ih_l0.chunk(4))  # torch's order
+    assert f == 1 and all(abs(each) < 0.02 for each in (i, g, o))
 
 
 def test_parameters_and_flops():

@@ -49,6 +49,11 @@ def test_forward_equals_the_equations(images, delay):
         np.testing.assert_allclose(p[:, b].numpy(), expected, rtol=1e-6, atol=1e-9)
 
 
+def test_a_fresh_learner_takes_all_within_a_radius_of_10_for_known():
+    learner = OPN((1, 8, 8), n_way=3, filters=4)
+    assert (learner.beta.item(), learner.log_gamma.exp().item()) == (10, 1)
+
+
 def test_parameters_and_flops_are_those_of_the_encoder():
     learner = OPN((1, 28, 28), n_way=5)
     convolutions = [c_in * 64 * 9 for c_in in (1, 64, 64, 64)]

@@ -67,10 +67,10 @@ def test_an_episode_equals_the_definition_position_by_position(length, first_dil
         np.testing.assert_allclose(logits[:, b].numpy(), by_position(snail, tokens), rtol=1e-9)
 
 
-def reached(length, first_dilation=1):
+def reached(length, **settings):
     """Whether what a TC block says of the last of 2 length + 1 steps depends on each of them."""
     torch.manual_seed(0)
-    snail = SNAIL((1, 8, 8), 3, length, first_dilation=first_dilation, **SMALL)
+    snail = SNAIL((1, 8, 8), 3, length, **settings, **SMALL)
     blocks = [each for each in snail.blocks if isinstance(each, DenseBlock)]
     blocks = blocks[: len(blocks) // 2]
 

@@ -59,7 +59,16 @@ def read_archive(path: Path, layout: Layout) -> Iterator[tuple[str, np.ndarray]]
             ]
         for label, name in enumerate(names):
             yield name, np.concatenate([_of_class(label, *part) for part in parts])
-    except (tarfile.TarError, OSError, EOFError, zlib.error, LookupError, ValueError) as reason:
+    except (
+        tarfile.TarError,
+        OSError,
+        EOFError,
+        zlib.error,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as reason:
         raise UserError(f"{path} is not the archive of {layout.title} ({reason}): fetch it again") from reason
 
 

@@ -53,7 +53,7 @@ class CLLSTM(Learner):
             machine is faster with it.
 
     Raises:
-        UserError: an unknown place in `inject`, pooling below one pixel.
+        UserError: an unknown place in `inject`, pooling below one pixel, unknown `statistics` or `precision`.
 
     Example:
         >>> learner = CLLSTM((1, 28, 28), n_way=5)

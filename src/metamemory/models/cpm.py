@@ -10,8 +10,10 @@ output r_t are read a context h, gates, a metric m and the radius of the known:
     p_k <- (1 - f) p_k + f z,   f = sigmoid(w_z z + w_p p_k + b_f)                      for the z labelled k now
 
 From their code: all of the above; the biases at the start, of g_e' 1, g_h' -1, beta -10, f -2; tau, learned, from 10;
-256 units in the LSTM; embeddings that can be negative (there no ReLU in the last block, here a linear layer).
-Our choices and departures: an LSTM without layer normalisation; a label changes the prototype of its class alone
+256 units in the LSTM; embeddings that can be negative (there no ReLU in the last block, here a linear layer). The gates
+g_e, g_h are what their module does unless told otherwise; their published configurations tell it, and have z = e + h.
+Our choices and departures: the minimum in u is over the classes with a prototype, theirs over empty slots as well; an
+LSTM without layer normalisation; a label changes the prototype of its class alone
 (theirs lets the others fade, which a cosine does not see until they are written again); none of their writing of
 unlabelled samples, since here all get their label; no weight decay. As there, z is stored as it was when the sample
 was seen. Like OPN it keeps the last `delay` z until their labels come.

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 class Learner(nn.Module):
     """A model that learns a task within an episode, from inputs and labels shown one step at a time.
 
-    A subclass is built as `Subclass(input_shape, n_way, **settings)` with input_shape = (channel, height,
-    width), and defines `initial_state` and `run`, of which `step` and `forward` are the two ends: one step, and a
-    whole episode. One whose steps cost less on their own than within an episode defines these two instead, so that
-    they agree in evaluation mode. One that learns from a support set by gradient descent also has
-    `adapt_and_answer(support_x, support_y, query_x)` -> logits [query, batch, n_way].
+    A subclass is built as `Subclass(input_shape, n_way, **settings)` with input_shape = (channel, height, width); one
+    that stores samples until their labels come takes `delay` besides, and is told it. It defines `initial_state` and
+    `run`, of which `step` and `forward` are the two ends: one step, and a whole episode. One whose steps cost less on
+    their own than within an episode defines these two instead, so that they agree in evaluation mode. One that learns
+    from a support set by gradient descent also has `adapt_and_answer(support_x, support_y, query_x)` -> logits [query,
+    batch, n_way].
 
     Attributes:
         transductive: whether an answer may depend on other inputs that are to be answered at the same time.
@@ -29,8 +30,8 @@ class Learner(nn.Module):
         raise NotImplementedError
 
     def run(self, x: Tensor, y_seen: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Go on with an episode: x [time, batch, channel, height, width], y_seen [time, batch] (-1 null) -> logits
-        [time, batch, n_way] and the state after the last step."""
+        """Go on with an episode: x [time, batch, channel, height, width] float32, y_seen [time, batch] int64 (-1
+        null) -> logits [time, batch, n_way] float32 and the state after the last step."""
         raise NotImplementedError
 
     def step(self, x_t: Tensor, y_seen_t: Tensor, state: Any) -> tuple[Tensor, Any]:

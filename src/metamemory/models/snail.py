@@ -35,7 +35,7 @@ from metamemory.nn.labels import one_hot
 
 
 class Attended(NamedTuple):
-    """Keys [S, B, K] and values [S, B, V] of all S steps so far: this part of the state grows with the episode."""
+    """Keys [S, B, K] and values [S, B, V], float32, of all S steps so far: this part of the state grows with them."""
 
     keys: Tensor
     values: Tensor
@@ -43,7 +43,7 @@ class Attended(NamedTuple):
 
 class SNAILState(NamedTuple):
     """What the blocks keep, in their order: `Attended` of an attention block; of a dense block the products
-    B z [dilation, B, 2 D] of the last steps, which are still to be used."""
+    B z [dilation, B, 2 D] float32 of the last steps, which are still to be used."""
 
     blocks: tuple[Attended | Tensor, ...]
 

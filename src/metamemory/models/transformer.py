@@ -29,7 +29,7 @@ from metamemory.nn.labels import one_hot
 
 
 class LayerState(NamedTuple):
-    """Rotated keys and values of all S steps so far, each [S, B, H, D]: the state grows with the episode."""
+    """Rotated keys and values of all S steps so far, each [S, B, H, D] float32: the state grows with the episode."""
 
     keys: Tensor
     values: Tensor

@@ -44,6 +44,9 @@ class ConvLSTM(nn.Module):
         gain: of the normalisation, at the start.
         precision: type in which convolutions multiply, and of the hidden states given to the next layer.
 
+    Raises:
+        UserError: `statistics` is neither of the two.
+
     Example:
         >>> layer = ConvLSTM(6, 64)
         >>> h, state = layer(torch.rand(25, 8, 6, 28, 28), layer.initial_state(8, (28, 28)))

@@ -13,6 +13,9 @@ def product_type(precision: str) -> torch.dtype:
     """ "float32", "bfloat16", or "auto": bfloat16 where the processor or GPU multiplies it faster than float32.
 
     Elsewhere torch would emulate it, or convert numbers back and forth for nothing.
+
+    Raises:
+        UserError: it is none of the three.
     """
     if precision == "auto":
         return torch.bfloat16 if _fast_bfloat16() else torch.float32

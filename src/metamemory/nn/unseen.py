@@ -9,9 +9,10 @@ is a class whose name has not been shown, and which of those it is nothing can t
 
     p(k) = (1 - u) softmax(-d)_k   if k has a prototype          p(k) = u / n_unseen   if it has none
 
-The cross entropy of p is then, but for the constant log n_unseen, theirs: that of known or unknown, and for a known
-class that of its name. Without any prototype all answers are equally likely; once every class has one, u no longer
-matters.
+The cross entropy of p at a step is then, but for the constant log n_unseen, theirs: that of known or unknown, and for a
+known class that of its name. (They average the second over the steps of known classes only, and keep the first when
+every class is known; here u no longer matters then.) Without any prototype all answers are equally likely. Their
+minimum is over empty slots as well.
 """
 
 import torch

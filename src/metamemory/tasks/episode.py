@@ -12,7 +12,8 @@ class Episode:
     """A batch of episodes, all tensors on one device.
 
     Attributes:
-        x: [time, batch, channel, height, width] inputs, float32 (ink 1, paper 0).
+        x: [time, batch, channel, height, width] inputs, float32: drawings from 0, paper, to 1, ink;
+            photographs about 0 (`few_shot.as_seen`).
         y_seen: [time, batch] int64, the label shown together with x_t, which is y of step t - delay;
             -1 is the null label.
         y: [time, batch] int64, the target of step t; -1 where the step is not scored.

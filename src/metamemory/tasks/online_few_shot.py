@@ -1,4 +1,4 @@
-"""Online few-shot learning (Babu et al. 2021, section 3.1; Santoro et al. 2016, section 4).
+"""Online few-shot learning (Babu et al. 2021, section 3.1; Santoro et al. 2016, section 2).
 
 A stream of drawings of a few characters that the learner has never seen. At each step it names the
 character before it, then is told, `delay` steps later, what the right name was. Names are handed out anew
