@@ -1,6 +1,6 @@
 ## metamemory: a reproducible study of meta-learning with memory
 ##
-##   make study                 data, the headline runs and the book, on a laptop's CPU (about 40 minutes the first time)
+##   make study                 data, the headline runs and the book, on a laptop's CPU (about half an hour the first time)
 ##   make study ALL=1           the same with every run; JOBS=2 does two side by side (two cores: overnight)
 ##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
