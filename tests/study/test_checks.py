@@ -6,7 +6,7 @@ import pytest
 
 from metamemory.errors import UserError
 from metamemory.study import runs
-from metamemory.study.checks import require_possible, stores_samples
+from metamemory.study.checks import require_known, require_possible, stores_samples
 from metamemory.study.parameters import SCALES, Parameters, parse_overrides, project_root
 from metamemory.study.runs import Run, planned
 
@@ -36,6 +36,9 @@ ROOT = project_root()
             "curriculum, stage 1: pretrain: no setting 'k_shots'; did you mean k_shot?",
         ),
         ("lstm", "data.split=viniyals", "omniglot: no data.split 'viniyals'; did you mean vinyals?"),
+        ("lstm", "training.episods=3", "no setting 'training.episods'; did you mean episodes?"),
+        ("lstm", "model.hiden=3", "no setting 'model.hiden'; did you mean hidden?"),
+        ("apl", "model.delay=3", "no setting 'model.delay'."),
         # what is of another kind
         ("lstm", "task.delay=x", "task.delay is 'x', and must be a number"),
         ("lstm", "training.episodes=1e3", "training.episodes is '1e3', and must be a number"),
@@ -43,6 +46,8 @@ ROOT = project_root()
         ("lstm", "task=3", "task is 3, and must be a section"),
         ("lstm", "curriculum.n_way=3", "curriculum is {'n_way': 3}, and must be a list"),
         ("cl_lstm", "model.pool_after=3", "model.pool_after is 3, and must be a list"),
+        ("cl_lstm", "model.gain=x", "model.gain is 'x', and must be a number"),
+        ("lstm", "training.learning_rate=true", "training.learning_rate is True, and must be a number"),
         ("lstm", "training.batch_size=0", "training.batch_size is 0, and must be at least 1"),
     ],
 )
@@ -79,6 +84,11 @@ def test_a_learner_that_stores_samples_says_so(monkeypatch, capsys, method, says
     monkeypatch.setattr(runs, "import_module", lambda _: SimpleNamespace(conduct=lambda *_: None))
     runs.execute(Run("smoke", "online_few_shot", method, "omniglot", root=ROOT), again=True)
     assert ("stores samples until they come" in capsys.readouterr().out) == says_so
+
+
+def test_what_a_learner_can_be_told_is_known_though_params_yaml_does_not_say_it():
+    for method, override in (("cl_lstm", "model.gain=0.1"), ("cpm", "model.features=8"), ("opn", "model.features=8")):
+        require_known(parse_overrides([override, "training.beta2=0.9", "task.drawings=1"]), {}, "recipe", method)
 
 
 def test_which_learners_store_samples():

@@ -6,46 +6,51 @@ them: whether an experiment reads a key, and whether the learner built for a tas
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from metamemory.errors import UserError
 from metamemory.models import learner_class
-from metamemory.study.parameters import closest
+from metamemory.study.parameters import closest, merge
 from metamemory.tasks.support_query import SupportQuery
+from metamemory.training.loop import Training
 
-LEFT_TO_OTHERS = ("model", "training")  # the learner and the loop know their own settings, and refuse others
+OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
+OF_ITS_DATA = ("images", "device", "episodes")  # what a task is given
 OF_A_STAGE = ("episodes", "pretrain")  # beside the changes to its task
 LEAST = {"episodes": 1, "batch_size": 1, "validations": 1, "validation_episodes": 1}  # of `training`
 
 
-def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], experiment: str) -> None:
-    """Refuse an override of a key that the experiment does not read, or of another kind than what it replaces.
+def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], experiment: str, method: str) -> None:
+    """Refuse an override of a key that the run does not read, or of another kind than what it replaces.
 
     Args:
         overrides: as given, section by section.
-        config: the configuration without them.
-        experiment: its name; the arguments of the tasks that its module imports are known besides.
+        config: the configuration without them. What the learner, the loop and the tasks of the experiment can be told
+            besides is known too.
+        experiment, method: of the run.
 
     Raises:
         UserError: the first such key, and what may have been meant.
     """
-    further = {"": [*LEFT_TO_OTHERS, "curriculum"], "task": _task_settings(experiment)}
-    _require_known(overrides, config, "", further)
+    told = {
+        "model": _defaults(learner_class(method), OF_ITS_TASK),
+        "training": _defaults(Training),
+        "task": dict.fromkeys(_task_settings(experiment)),
+        "curriculum": [],
+    }
+    _require_known(overrides, merge(told, config), "")
 
 
-def _require_known(
-    overrides: Mapping[str, Any], config: Mapping[str, Any], place: str, further: Mapping[str, Sequence[str]]
-) -> None:
+def _require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], place: str) -> None:
     for key, value in overrides.items():
-        name = f"{place}.{key}" if place else key
-        known = [*dict.fromkeys([*config, *further.get(place, ())])]
-        if key not in known and place not in LEFT_TO_OTHERS:
-            raise UserError(f"no setting {name!r}{closest(key, known)}")
-        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping):
-            _require_known(value, config[key], name, further)
-        elif key in config:
+        name = f"{place}{key}"
+        if key not in config:
+            raise UserError(f"no setting {name!r}{closest(key, config)}")
+        if isinstance(value, Mapping) and isinstance(config[key], Mapping):
+            _require_known(value, config[key], f"{name}.")
+        else:
             _require_same_kind(name, value, config[key])
 
 
@@ -59,6 +64,7 @@ KINDS: dict[tuple[type, ...], str] = {
 
 
 def _require_same_kind(name: str, value: Any, present: Any) -> None:
+    """A value that is not set yet may become anything."""
     for types, words in KINDS.items():
         if isinstance(present, types):
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
@@ -118,12 +124,12 @@ def _stages(config: Mapping[str, Any], experiment: str) -> Iterator[tuple[str, M
         name = f"curriculum, stage {number}"
         _require_among(name, stage, known)
         if "pretrain" in stage:
-            _require_among(f"{name}: pretrain", stage["pretrain"], _settings(SupportQuery))
+            _require_among(f"{name}: pretrain", stage["pretrain"], _defaults(SupportQuery, OF_ITS_DATA))
         else:
             yield name, stage
 
 
-def _require_among(name: str, section: Any, known: Sequence[str]) -> None:
+def _require_among(name: str, section: Any, known: Collection[str]) -> None:
     if not isinstance(section, Mapping):
         raise UserError(f"{name} is {section!r}, and must be settings, as in {{n_way: 2}}")
     for key in section:
@@ -136,11 +142,14 @@ def _task_settings(experiment: str) -> list[str]:
     conduct = import_module(f"metamemory.study.experiments.{experiment}").conduct
     imported = vars(sys.modules[conduct.__module__]).values()
     tasks = [each for each in imported if inspect.isclass(each) and each.__module__.startswith("metamemory.tasks.")]
-    return [*dict.fromkeys(name for task in tasks for name in _settings(task))]
+    return [*dict.fromkeys(name for task in tasks for name in _defaults(task, OF_ITS_DATA))]
 
 
-def _settings(of: Callable) -> list[str]:
-    return [name for name in inspect.signature(of).parameters if name not in ("images", "episodes", "device")]
+def _defaults(of: Callable, but: Sequence[str] = ()) -> dict[str, Any]:
+    """What it can be told, `but` some, and what it takes where it is not; None where it must be."""
+    arguments = inspect.signature(of).parameters.values()
+    needed = inspect.Parameter.empty
+    return {each.name: None if each.default is needed else each.default for each in arguments if each.name not in but}
 
 
 def stores_samples(method: str) -> bool:

@@ -95,7 +95,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     """
     parameters = Parameters(run.root / "params.yaml")
     named = (run.scale, run.experiment, run.method, run.setting)
-    require_known(run.overrides, parameters.configuration(*named, {}), run.experiment)
+    require_known(run.overrides, parameters.configuration(*named, {}), run.experiment, run.method)
     config = parameters.configuration(*named, run.overrides)
     require_possible(config, run.experiment, run.method)
     digests = {
