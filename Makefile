@@ -2,7 +2,7 @@
 ##
 ##   make study                 data, the headline runs and the book, on a laptop's CPU (about half an hour the first time)
 ##   make study ALL=1           the same with every run; JOBS=2 does two side by side (two cores: overnight)
-##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run
+##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run (it writes scale and seeds to params.yaml)
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
 ##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
 ##

@@ -60,6 +60,26 @@ def test_what_is_not_known_is_one_line(capsys, words, message):
     assert printed.startswith(message) and len(printed.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--minutes -3", "-3 is not a number from 0 on"),
+        ("--minutes nan", "nan is not"),
+        ("--seed -1", "-1 is not from 0"),
+    ],
+)
+def test_impossible_numbers_are_refused(capsys, words, message):
+    with pytest.raises(SystemExit):
+        main(f"run online_few_shot --method lstm {words}".split())
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("option", ["--again", "--minutes 1"])
+def test_a_notebook_takes_no_slices(capsys, option):
+    assert main(f"run online_few_shot --method lstm --notebook {option}".split()) == 1
+    assert "--notebook goes with neither --again nor --minutes" in capsys.readouterr().err
+
+
 def test_missing_data_says_how_to_get_them(capsys, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text((project_root() / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)

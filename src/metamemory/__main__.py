@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command goes on, a training from its last checkpoint", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,8 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--method", required=True, help="a learner: a file in src/metamemory/models")
     run.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
     run.add_argument("--setting", help="what the experiment varies (default: its first)")
-    run.add_argument("--seed", type=int, default=0, help="of weights and episodes (default: 0)")
-    run.add_argument("--minutes", type=float, default=float("inf"), help="stop at a checkpoint after so long")
+    run.add_argument("--seed", type=_seed, default=0, help="of weights and episodes (default: 0)")
+    run.add_argument("--minutes", type=_minutes, default=float("inf"), help="stop at a checkpoint after so long")
     run.add_argument("--again", action="store_true", help="train afresh, even if finished")
     run.add_argument("--notebook", action="store_true", help="through the experiment's notebook, as DVC does")
     run.add_argument(
@@ -95,6 +95,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2147483647")
+    return seed
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return minutes
+
+
 def _run(options: argparse.Namespace) -> None:
     from metamemory.study.parameters import Parameters, parse_overrides
     from metamemory.study.runs import Run, execute
@@ -109,6 +123,8 @@ def _run(options: argparse.Namespace) -> None:
         seed=options.seed,
         overrides=parse_overrides(options.overrides),
     )
+    if options.notebook and (options.again or options.minutes < float("inf")):
+        raise UserError("--notebook goes with neither --again nor --minutes: run it without --notebook first")
     if options.notebook:
         from metamemory.study.notebooks import execute_notebook
 

@@ -40,15 +40,20 @@ ROOT = project_root()
         ("lstm", "model.hiden=3", "no setting 'model.hiden'; did you mean hidden?"),
         ("apl", "model.delay=3", "no setting 'model.delay'."),
         # what is of another kind
-        ("lstm", "task.delay=x", "task.delay is 'x', and must be a number"),
-        ("lstm", "training.episodes=1e3", "training.episodes is '1e3', and must be a number"),
+        ("lstm", "task.delay=x", "task.delay is 'x', and must be a whole number"),
+        ("lstm", "training.episodes=1e3", "training.episodes is '1e3', and must be a whole number"),
         ("lstm", "task.rotations=1", "task.rotations is 1, and must be true or false"),
         ("lstm", "task=3", "task is 3, and must be a section"),
         ("lstm", "curriculum.n_way=3", "curriculum is {'n_way': 3}, and must be a list"),
         ("cl_lstm", "model.pool_after=3", "model.pool_after is 3, and must be a list"),
         ("cl_lstm", "model.gain=x", "model.gain is 'x', and must be a number"),
         ("lstm", "training.learning_rate=true", "training.learning_rate is True, and must be a number"),
-        ("lstm", "training.batch_size=0", "training.batch_size is 0, and must be at least 1"),
+        ("lstm", "training.batch_size=0", "training.batch_size is 0, and must be a whole number from 1 on"),
+        ("lstm", "evaluation.batch_size=0", "evaluation.batch_size is 0, and must be a whole number from 1 on"),
+        ("lstm", "data.size=0", "data.size is 0, and must be a whole number from 1 on"),
+        ("lstm", "model.hidden=1.5", "model.hidden is 1.5, and must be a whole number"),
+        ("lstm", "curriculum=[{n_way: x}]", "curriculum, stage 1: n_way is 'x', and must be a whole number"),
+        ("lstm", "curriculum=[{episodes: x}]", "curriculum, stage 1: episodes is 'x', and must be a whole number"),
     ],
 )
 def test_is_refused_before_any_training(monkeypatch, method, override, message):

@@ -1,5 +1,7 @@
 """params.yaml is read, merged and refused with one clear line."""
 
+import json
+
 import pytest
 
 from metamemory.errors import UserError
@@ -24,7 +26,6 @@ def test_every_configuration_in_the_file_is_valid(parameters, scale):
         learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"], "params.yaml").episodes > 0
-        assert learner_class(run.method)
         assert "." not in run.method + run.setting  # dvc.yaml would take it for a key below
 
 
@@ -32,6 +33,8 @@ def test_later_layers_win(parameters, tmp_path):
     (tmp_path / "params.yaml").write_text(
         """
 scale: smoke
+seeds: [0]
+headline: {}
 experiments:
   e:
     scales: {smoke: {model: {a: 1, b: 1, c: 1, d: 1, e: 1}}}
@@ -54,6 +57,8 @@ def test_data_sets_are_those_of_every_scale_setting_and_method_once(tmp_path):
     (tmp_path / "params.yaml").write_text(
         """
 scale: smoke
+seeds: [0]
+headline: {}
 experiments:
   one:
     scales: {smoke: {data: {name: a}}, laptop: {data: {name: b}}}
@@ -80,12 +85,48 @@ def test_what_is_not_there_is_named_with_what_is(parameters, tmp_path):
         Parameters(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no scale"),
+        ("- scale", "has no scale"),
+        ("{scale: smoke, headline: {}, experiments: {}}", "has no seeds"),
+        ("{scale: smoke, seeds: 3, headline: {}, experiments: {}}", "seeds is 3, and must be a list of whole numbers"),
+        ("{scale: smoke, seeds: [], headline: {}, experiments: {}}", r"seeds is \[\], and must be"),
+        ("{scale: smoke, seeds: [a], headline: {}, experiments: {}}", r"seeds is \['a'\], and must be"),
+        ("{scale: smoke, seeds: [0], headline: {}, experiments: {e: {seeds: [-1]}}}", r"experiments.e.seeds is \[-1\]"),
+    ],
+)
+def test_a_file_without_its_sections_is_refused(tmp_path, text, message):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        Parameters(tmp_path / "params.yaml")
+
+
+def test_a_scale_that_there_is_not_has_no_runs(parameters):
+    with pytest.raises(UserError, match="no scale 'big'"):
+        planned(parameters, "big", ["recipe"])
+
+
+@pytest.mark.parametrize("notebook", sorted((project_root() / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_runs_as_it_is(parameters, notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    (chosen,) = ("".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", ()))
+    values: dict = {}
+    exec(chosen, values)
+    assert parameters.configuration(
+        values["scale"], notebook.stem, values["method"], values["setting"], values["overrides"]
+    )
+
+
 def test_overrides_are_read_and_named():
     overrides = parse_overrides(["training.episodes=100", "model.inject=[cl1]", "training.batch_size=8"])
     assert overrides == {"training": {"episodes": 100, "batch_size": 8}, "model": {"inject": ["cl1"]}}
     assert label_overrides(overrides) == ["model.inject=['cl1']", "training.batch_size=8", "training.episodes=100"]
     with pytest.raises(UserError, match="section.key=value"):
         parse_overrides(["episodes"])
+    with pytest.raises(UserError, match="is not YAML"):
+        parse_overrides(["model.hidden=[1"])
 
 
 def test_merging_copies():

@@ -145,7 +145,7 @@ def test_unknown_parameters_of_a_notebook_are_refused(project):
 def test_an_error_in_a_notebook_is_one_line(project):
     command = "python -m metamemory run online_few_shot --notebook --method lstm --scale smoke --set model.hiden=3"
     output = project.run(*command.split(), check=False)
-    assert output.strip().splitlines()[-1] == "error: lstm: unknown setting hiden; known are forget_bias, hidden"
+    assert output.strip().splitlines()[-1].startswith("error: no setting 'model.hiden'; did you mean hidden?")
 
 
 RUN = "python -m metamemory run online_few_shot --scale smoke --method cl_lstm"

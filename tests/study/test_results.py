@@ -7,11 +7,15 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 
+from metamemory.errors import UserError
 from metamemory.study import figures, papers, readme, tables
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result, finished
 from metamemory.study.runs import Run
+from metamemory.tasks import Episode
+from metamemory.tasks.few_shot import as_seen
 from metamemory.training.statistics import Interval
 
 ROOT = project_root()
@@ -38,6 +42,15 @@ def test_the_readme_shows_what_is_in_results():
         pytest.skip("results/ are not the committed ones: `python -m metamemory report --readme` would write these")
     assert readme.results_section(ROOT) in (ROOT / "README.md").read_text()
     assert (ROOT / readme.PICTURE).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("mark", [readme.BEGIN, readme.END])
+def test_a_readme_without_its_marks_is_left_alone(tmp_path, mark):
+    text = f"before\n{readme.BEGIN}\ntable\n{readme.END}\nafter".replace(mark, "")
+    (tmp_path / "README.md").write_text(text)
+    with pytest.raises(UserError, match="README.md must have the line <!-- .* once, and has it 0 times"):
+        readme.write_readme(tmp_path)
+    assert (tmp_path / "README.md").read_text() == text
 
 
 def test_the_papers_numbers_are_shares_with_source():
@@ -160,6 +173,18 @@ def test_the_recipe_is_told_seed_by_seed(monkeypatch):
     figure = figures.plateaus(found, ["as_it_is"])
     assert len(figure.axes[0].lines) == 3 + 1  # one a seed, and chance
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["as it is"]
+    plt.close(figure)
+
+
+def test_photographs_are_drawn_in_colour_as_they_were_taken():
+    kept = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    kept[0, 0], kept[1, 2] = 255, 255  # red, then blue
+    photographs = Episode(
+        x=as_seen(kept)[:, None], **{name: torch.zeros(2, 1).long() for name in ("y_seen", "y", "shot")}
+    )
+    figure = figures.episode(photographs)
+    red, blue = (axes.images[0].get_array() for axes in figure.axes)
+    assert (red == [255, 0, 0]).all() and (blue == [0, 0, 255]).all()
     plt.close(figure)
 
 

@@ -6,8 +6,19 @@ import pytest
 import torch
 
 from metamemory.study import runs
+from metamemory.study.experiments import Outcome
 from metamemory.study.parameters import project_root
 from metamemory.study.runs import Run
+
+
+@pytest.mark.parametrize("lost", ["results/smoke/e/m/s/seed0.shots.csv", "runs/smoke/e/m/s/seed0/model.safetensors"])
+def test_a_run_that_lost_a_file_is_not_finished(tmp_path, lost):
+    run = Run("smoke", "e", "m", "s", root=tmp_path)
+    outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, by_shot=[], history=[], example={}, facts={})
+    runs._record(run, outcome, {}, {}, "as asked for", torch.device("cpu"), 1.0)
+    assert runs.finished(run) == "as asked for"
+    (tmp_path / lost).unlink()
+    assert runs.finished(run) is None
 
 
 def test_numbers_too_small_to_matter_are_zero_in_a_run(monkeypatch):

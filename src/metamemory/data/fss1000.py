@@ -18,6 +18,7 @@ medium grey (64 to 191) that covers a square of a 32nd of the side, 7 pixels of 
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -70,7 +71,7 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             return
         with zipfile.ZipFile(path) as archive:
             yield from _read_classes(path, archive.namelist(), archive.read)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as reason:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as reason:
         raise UserError(f"{path} is not the archive of FSS-1000 ({reason}): fetch it again") from reason
 
 

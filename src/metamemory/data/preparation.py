@@ -204,6 +204,10 @@ def _workspace(root: Path) -> Iterator[Path]:
         with TemporaryDirectory(suffix=PARTIAL, dir=cache) as workspace:
             yield Path(workspace)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"the disk of {root} is full: free 2 GB and run `make data` again") from error
+        if error.filename is None:
             raise
-        raise UserError(f"the disk of {root} is full: free 2 GB and run `make data` again") from error
+        raise UserError(
+            f"cannot use {error.filename}: {error.strerror}; mend that and run `make data` again"
+        ) from error

@@ -19,7 +19,11 @@ from metamemory.training.loop import Training
 OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
 OF_ITS_DATA = ("images", "device", "episodes")  # what a task is given
 OF_A_STAGE = ("episodes", "pretrain")  # beside the changes to its task
-LEAST = {"episodes": 1, "batch_size": 1, "validations": 1, "validation_episodes": 1}  # of `training`
+COUNTS = {  # whole numbers from 1 on
+    "data": ("size",),
+    "training": ("episodes", "batch_size", "validations", "validation_episodes"),
+    "evaluation": ("episodes", "batch_size"),
+}
 
 
 def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], experiment: str, method: str) -> None:
@@ -56,6 +60,7 @@ def _require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], plac
 
 KINDS: dict[tuple[type, ...], str] = {
     (bool,): "true or false",
+    (int,): "a whole number",
     (int, float): "a number",
     (str,): "a name",
     (list, tuple): "a list, as in [1, 2]",
@@ -81,10 +86,13 @@ def require_possible(config: Mapping[str, Any], experiment: str, method: str) ->
 
     Raises:
         UserError: a stage of the curriculum has a setting that no task knows, more ways than the learner has labels,
-            or another delay than the learner stores samples for; no label would ever be of use; a number of `training`
-            is below its least.
+            or another delay than the learner stores samples for; no label would ever be of use; a count is not a whole
+            number from 1 on.
     """
-    _require_trainable(config.get("training", {}))
+    for section, keys in COUNTS.items():
+        for key in keys:
+            if key in config.get(section, {}):
+                _require_count(f"{section}.{key}", config[section][key])
     task = config.get("task", {})
     stages = list(_stages(config, experiment))
     for name, stage in stages:
@@ -111,10 +119,9 @@ def _require_told(name: str, task: Mapping[str, Any]) -> None:
         raise UserError(f"{name}: delay is {task['delay']}, but an episode ends after {length} steps, before any label")
 
 
-def _require_trainable(training: Mapping[str, Any]) -> None:
-    for key, least in LEAST.items():
-        if training.get(key, least) < least:
-            raise UserError(f"training.{key} is {training[key]}, and must be at least {least}")
+def _require_count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name} is {value!r}, and must be a whole number from 1 on")
 
 
 def _stages(config: Mapping[str, Any], experiment: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -126,6 +133,11 @@ def _stages(config: Mapping[str, Any], experiment: str) -> Iterator[tuple[str, M
         if "pretrain" in stage:
             _require_among(f"{name}: pretrain", stage["pretrain"], _defaults(SupportQuery, OF_ITS_DATA))
         else:
+            for key, value in stage.items():
+                if key == "episodes":
+                    _require_count(f"{name}: {key}", value)
+                elif key in config["task"]:
+                    _require_same_kind(f"{name}: {key}", value, config["task"][key])
             yield name, stage
 
 

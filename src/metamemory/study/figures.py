@@ -1,5 +1,5 @@
-"""Figures. A method has the same colour everywhere, from Okabe and Ito's palette, and where that ends from Tol's
-muted one; both are safe for colour-blind readers."""
+"""Figures. A method has the same colour everywhere, and shares it only with methods that it is never shown beside. They
+are from Okabe and Ito's palette, and where that ends from Tol's muted one; both are safe for colour-blind readers."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from metamemory.models.cl_lstm import CLLSTM
 from metamemory.study import papers
 from metamemory.study.results import Group, Result
 from metamemory.tasks import Episode
+from metamemory.tasks.few_shot import as_kept
 
 COLOURS = {
     "cl_lstm": "#D55E00",
@@ -35,6 +36,11 @@ COLOURS = {
     "oml": "#0072B2",
     "anml": "#009E73",
     "fine_tuning": "#767676",
+    "mann_strength": "#AA4499",
+    "mann_feedforward": "#88CCEE",
+    "feedforward": "#BBBBBB",
+    "autoencoder_neighbour": "#000000",
+    "gaussian_process": "#767676",
 }
 SPARE_COLOURS = ("#000000", "#8C6D31", "#5254A3", "#637939")  # for methods of the reader's own
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
@@ -256,7 +262,7 @@ def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
     figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.9))
     for t, axes in enumerate(every):
         shown = sample.y_seen[t, index].item()
-        _drawing(axes, sample.x[t, index, 0].cpu().numpy())
+        _picture(axes, as_kept(sample.x[t, index]).cpu().numpy())
         axes.set_title("null" if shown < 0 else str(shown), fontsize=10, color=MUTED if shown < 0 else "black")
         axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=9)
     for height, word in ((1.22, "label shown"), (-0.2, "label wanted")):
@@ -290,9 +296,9 @@ def answers(results: Sequence[Result], steps: int = 45) -> Figure:
 
 
 def _draw_images(axes: Axes, example: dict, steps: int) -> None:
-    pixels = np.frombuffer(base64.b64decode(example["x"]), dtype=np.uint8).reshape(example["x_shape"])[:, 0] / 255
-    strip = np.concatenate(list(pixels[:steps]), axis=1)
-    axes.imshow(strip, cmap="gray_r", extent=(-0.5, steps - 0.5, 0, 1), aspect="auto")
+    images = np.frombuffer(base64.b64decode(example["x"]), dtype=np.uint8).reshape(example["x_shape"])
+    strip = np.concatenate(list(images[:steps]), axis=-1)
+    axes.imshow(_pixels(strip), cmap="gray_r", vmin=0, vmax=255, extent=(-0.5, steps - 0.5, 0, 1), aspect="auto")
     axes.set(yticks=[], ylabel="x")
     axes.grid(False)
     axes.tick_params(bottom=False)
@@ -353,12 +359,17 @@ def alphabet(images: torch.Tensor, classes: Sequence[int], drawings: int = 10) -
     figure, every = plt.subplots(len(classes), drawings, figsize=(0.6 * drawings, 0.6 * len(classes)), squeeze=False)
     for row, index in zip(every, classes, strict=True):
         for axes, drawing in zip(row, images[index], strict=False):
-            _drawing(axes, drawing[0].numpy() / 255)
+            _picture(axes, drawing.numpy())
     return figure
 
 
-def _drawing(axes: Axes, pixels: np.ndarray) -> None:
-    axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """uint8 [channel, height, width] as matplotlib has it: a drawing [height, width], a photograph in colour."""
+    return image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+
+
+def _picture(axes: Axes, image: np.ndarray) -> None:
+    axes.imshow(_pixels(image), cmap="gray_r", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.8)

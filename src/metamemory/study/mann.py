@@ -14,17 +14,9 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from metamemory.study import figures, papers, santoro_papers, tables
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.santoro_papers import INSTANCES
-from metamemory.study.tables import duration, markdown, percent
+from metamemory.study.tables import hardware_of, markdown, percent, span
 
 SHADES = plt.get_cmap("viridis")
-COLOURS = {
-    **{name: figures.COLOURS[name] for name in ("mann", "lstm", "ntm", "nearest_neighbour")},
-    "feedforward": "#BBBBBB",
-    "mann_feedforward": "#88CCEE",
-    "mann_strength": "#AA4499",
-    "autoencoder_neighbour": "#000000",
-    "gaussian_process": "#767676",
-}
 NOT_RUN = "Not run: `dvc repro {}`."
 LEFT = 0.1  # above chance at the fifth instance: a learner that is better has left the plateau
 UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there is no plateau to leave
@@ -32,10 +24,6 @@ UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there 
 
 def title(method: str) -> str:
     return santoro_papers.TITLES.get(method) or papers.title(method)
-
-
-def colour(method: str) -> str:
-    return COLOURS.get(method) or figures.colour(method)
 
 
 def _instance(group: Group, instance: int) -> str:
@@ -101,10 +89,10 @@ def plateau(shown: Sequence[Group], chance: float) -> str:
         left = [_left_at(result, chance) for result in group.results]
         when = ", ".join("not" if at is None else f"at {at:,.0f} episodes" for at in left)
         count = sum(at is not None for at in left)
-        manifest = group.results[0].manifest
-        budget = f"{manifest['training_episodes']:,} episodes, {duration(manifest['training_seconds'])}"
+        minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
+        budget = f"{group.results[0].manifest['training_episodes']:,} episodes in {minutes} minutes"
         lines.append(
-            f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {manifest['hardware']}): "
+            f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {hardware_of(group)}): "
             f"{count} of {len(left)} seeds left the plateau ({when})."
         )
     return "\n".join(lines) if lines else ""
@@ -150,7 +138,7 @@ def learning_curves(shown: Sequence[Group], instances: Sequence[int] = (1, 2, 5,
             for result in group.results:
                 _curve(axes, result, lambda row, k=instance: 100 * row[f"accuracy_instance_{k}"], tint, label)
                 label = None
-        axes.set_title(title(group.run.method), fontsize="medium", color=colour(group.run.method))
+        axes.set_title(title(group.run.method), fontsize="medium", color=figures.colour(group.run.method))
         axes.set(xlabel="training episodes", ylim=(0, 102))
     panels[0, 0].set_ylabel("validation accuracy, %")
     panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
@@ -180,7 +168,10 @@ def persistence(shown: Sequence[Group]) -> Figure:
         own = [each for each in shown if each.results[0].manifest["configuration"]["task"]["n_way"] == n_way]
         for group in own:
             wiped = group.results[0].manifest["configuration"]["rows"]["wiped"]
-            style = {"linestyle": "--" if wiped else "-", "color": figures.MUTED if wiped else colour(group.run.method)}
+            style = {
+                "linestyle": "--" if wiped else "-",
+                "color": figures.MUTED if wiped else figures.colour(group.run.method),
+            }
             name = "wiped" if wiped else "not wiped"
             for result in group.results:
                 instance_2 = [(each["episodes"], 100 * each["accuracy_instance_2"]) for each in result.history]
@@ -240,7 +231,7 @@ def predictions(results: Sequence[Result]) -> Figure:
     """Figure 5: what each learner expects of a function of one variable after twenty values; band: two deviations."""
     figure, panels = plt.subplots(1, len(results), figsize=(3.6 * len(results), 3.2), sharey=True, squeeze=False)
     for axes, result in zip(panels[0], results, strict=True):
-        shown, tint = result.example, colour(result.run.method)
+        shown, tint = result.example, figures.colour(result.run.method)
         place, mean, deviation = (np.array(shown[name]) for name in ("place", "mean", "deviation"))
         axes.fill_between(place, mean - 2 * deviation, mean + 2 * deviation, color=tint, alpha=0.2, linewidth=0)
         axes.plot(place, mean, color=tint, label="expected")
@@ -261,7 +252,7 @@ def log_likelihoods(by_setting: dict[str, Sequence[Group]]) -> Figure:
     figure, panels = plt.subplots(1, len(by_setting), figsize=(3.6 * len(by_setting) + 1, 3.4), squeeze=False)
     for axes, (name, shown) in zip(panels[0], by_setting.items(), strict=True):
         for group in shown:
-            tint, label = colour(group.run.method), title(group.run.method)
+            tint, label = figures.colour(group.run.method), title(group.run.method)
             for result in group.results:
                 rows = result.by_shot
                 shots = [row["shot"] for row in rows]

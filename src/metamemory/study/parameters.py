@@ -29,7 +29,8 @@ class Parameters:
     """The contents of params.yaml.
 
     Raises:
-        UserError: the file is missing, is not YAML, or a name asked for is not in it.
+        UserError: the file is missing, is not YAML, has no scale, seeds, headline or experiments, or seeds that are
+            none; a name asked for is not in it.
     """
 
     def __init__(self, path: Path = Path("params.yaml")):
@@ -40,6 +41,13 @@ class Parameters:
             raise UserError(f"{path} is not here: run from the top of the project") from None
         except yaml.YAMLError as error:
             raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        for section in ("scale", "seeds", "headline", "experiments"):
+            if not isinstance(self.values, dict) or section not in self.values:
+                raise UserError(f"{path} has no {section}")
+        for name in ("seeds", *(f"experiments.{each}.seeds" for each in self.experiments)):
+            seeds = self.values["seeds"] if name == "seeds" else self.seeds(name.split(".")[1])
+            if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+                raise UserError(f"{path}: {name} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
 
     @property
     def scale(self) -> str:
@@ -124,7 +132,10 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         keys, equals, value = assignment.partition("=")
         if not equals or not all(keys.split(".")):
             raise UserError(f"--set {assignment}: write it as section.key=value, as in training.episodes=1000")
-        nested: Any = yaml.safe_load(value)
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {assignment}: {value} is not YAML") from None
         for key in reversed(keys.split(".")):
             nested = {key: nested}
         merge(overrides, nested)

@@ -55,10 +55,17 @@ def _table(groups: list[Group]) -> str:
 
 
 def write_readme(root: Path = Path(".")) -> None:
-    """Put the section between its marks in README.md, and draw the picture above it."""
-    before, _, rest = (root / "README.md").read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{after}"
+    """Put the section between its marks in README.md, and draw the picture above it.
+
+    Raises:
+        UserError: a mark is missing, or nothing was run.
+    """
+    text = (root / "README.md").read_text()
+    for mark in (BEGIN, END):
+        if text.count(mark) != 1:
+            raise UserError(f"README.md must have the line {mark.strip()} once, and has it {text.count(mark)} times")
+    before, _, rest = text.partition(BEGIN)
+    text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{rest.partition(END)[2]}"
     write_atomically(root / "README.md", lambda path: path.write_text(text))
     figures.use_style()
     figure = figures.accuracy_by_shot_at({label_of(groups): groups for groups in _shown(root).values()})

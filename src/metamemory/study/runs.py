@@ -35,9 +35,10 @@ from metamemory.errors import UserError
 from metamemory.study import source
 from metamemory.study.checks import require_known, require_possible, stores_samples
 from metamemory.study.experiments import Context, Outcome
-from metamemory.study.parameters import Parameters, closest, label_overrides
+from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.training.files import write_atomically
 
+ENDINGS = ("json", "shots.csv", "csv", "episode.json", "manifest.json")  # of what a run leaves in results/
 MOST_THREADS = 8  # more do not help with maps of this size
 
 
@@ -144,10 +145,11 @@ def _data_digest(config: Mapping[str, Any], run: Run) -> str | None:
 
 
 def finished(run: Run) -> str | None:
-    """The fingerprint that the finished run was made with; None if it is not finished or its model is lost."""
+    """The fingerprint that the finished run was made with; None if it is not finished, or one of its files is lost."""
     with suppress(OSError, ValueError, KeyError):
         manifest = read_manifest(run)
-        if _file_digest(run.model) == manifest["model"]:
+        whole = all(run.result(ending).exists() for ending in ENDINGS)
+        if whole and _file_digest(run.model) == manifest["model"]:
             return manifest["fingerprint"]
     return None
 
@@ -189,7 +191,7 @@ def _record(run: Run, outcome: Outcome, config, digests, fingerprint, device, se
         "peak_memory_bytes": _peak_memory(device),
         "versions": {
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "metamemory")},
+            **{name: metadata.version(name) for name in ("torch", "numpy", "metamemory")},
         },
         "git": _git_state(run.root),
         "model": _file_digest(run.model),
@@ -257,7 +259,12 @@ def _git_state(root: Path) -> dict[str, Any]:
 
 
 def planned(parameters: Parameters, scale: str, experiments: list[str], root: Path = Path(".")) -> list[Run]:
-    """All runs that params.yaml asks for at a scale, as dvc.yaml's matrix spells them out."""
+    """All runs that params.yaml asks for at a scale, as dvc.yaml's matrix spells them out.
+
+    Raises:
+        UserError: there is no such scale.
+    """
+    parameters.choose(SCALES, scale, "scale")
     return [
         Run(scale, experiment, method, setting, seed, root=root)
         for experiment in experiments

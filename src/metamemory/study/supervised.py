@@ -10,7 +10,7 @@ from metamemory.models import build
 from metamemory.study import papers
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import duration, markdown, percent, standing
+from metamemory.study.tables import hardware_of, markdown, percent, span, standing
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
@@ -132,11 +132,12 @@ def findings(shown: list[Group]) -> str:
     lines = []
     for group in shown:
         manifest = group.results[0].manifest
+        minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
         passes = manifest["training_episodes"] / manifest["training_images"]
         lines.append(
             f"- **{papers.title(group.run.method)}**: {percent(group.accuracy(0))} %. "
-            f"{passes:.0f} times {manifest['training_images']:,} images in {duration(manifest['training_seconds'])} on "
-            f"{manifest['hardware']}."
+            f"{passes:.0f} times {manifest['training_images']:,} images in {minutes} minutes on "
+            f"{hardware_of(group)}."
         )
     return "\n".join(lines)
 

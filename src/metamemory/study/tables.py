@@ -43,11 +43,6 @@ def span(values: Sequence[float], digits: int) -> str:
     return "–".join(dict.fromkeys(ends))
 
 
-def duration(seconds: float) -> str:
-    """ "45 seconds", "12 minutes", in a sentence."""
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-
-
 def hardware_of(group: Group) -> str:
     """Where the runs of a group were made."""
     return " or ".join(sorted({result.manifest["hardware"] for result in group.results}))
