@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.study import figures, papers, readme, tables
+from metamemory.study import figures, papers, readme, runs, tables
+from metamemory.study.experiments import Outcome
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result, finished
 from metamemory.study.runs import Run
@@ -51,6 +52,27 @@ def test_a_readme_without_its_marks_is_left_alone(tmp_path, mark):
     with pytest.raises(UserError, match="README.md must have the line <!-- .* once, and has it 0 times"):
         readme.write_readme(tmp_path)
     assert (tmp_path / "README.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("ending", "read"),
+    [
+        ("manifest.json", lambda result: None),
+        ("json", lambda result: result.metrics),
+        ("shots.csv", lambda result: result.by_shot),
+        ("csv", lambda result: result.history),
+        ("episode.json", lambda result: result.example),
+    ],
+)
+def test_a_damaged_result_is_named(tmp_path, ending, read):
+    run = Run("smoke", "e", "m", "s", root=tmp_path)
+    outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, by_shot=[], history=[], example={}, facts={})
+    runs._record(run, outcome, {}, {}, "", torch.device("cpu"), 1.0)
+    (whole,) = finished(tmp_path)
+    assert (whole.metrics, whole.by_shot, whole.history, whole.example) == ({}, [], [], {})
+    run.result(ending).write_text(run.result(ending).read_text()[:-3] if ending == "manifest.json" else "")
+    with pytest.raises(UserError, match=f"seed0.{ending} is missing or damaged: run it again"):
+        [read(result) for result in finished(tmp_path)]
 
 
 def test_the_papers_numbers_are_shares_with_source():

@@ -3,12 +3,14 @@
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metamemory.errors import UserError
 from metamemory.study.parameters import SCALES
 from metamemory.study.runs import Run, read_manifest
 from metamemory.training.statistics import Interval, bootstrap
@@ -16,14 +18,25 @@ from metamemory.training.statistics import Interval, bootstrap
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run and what it left in results/."""
+    """A finished run and what it left in results/.
+
+    Attributes:
+        metrics: the numbers that sum it up, by name.
+        by_shot: a row a shot: shot, accuracy, low, high, shares with the ends of a 95 % interval over test episodes.
+            Experiments that measure something else have columns of their own.
+        history: a row a validation: episodes, seconds, loss (nats a step), and what was measured.
+        example: a test episode and the answers to it, or what else the experiment shows of its run.
+
+    Raises:
+        UserError: of each of the four, the file is missing or damaged.
+    """
 
     run: Run
     manifest: dict[str, Any]
 
     @property
     def metrics(self) -> dict[str, float]:
-        return json.loads(self.run.result("json").read_text())
+        return _read_json(self.run.result("json"))
 
     @property
     def by_shot(self) -> list[dict[str, float]]:
@@ -35,11 +48,31 @@ class Result:
 
     @property
     def example(self) -> dict[str, Any]:
-        return json.loads(self.run.result("episode.json").read_text())
+        return _read_json(self.run.result("episode.json"))
 
     def _rows(self, ending: str) -> list[dict[str, float]]:
-        with self.run.result(ending).open() as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        path = self.run.result(ending)
+        with _reading(path), path.open() as file:
+            table = csv.DictReader(file)
+            rows = [{key: float(value) for key, value in row.items()} for row in table]
+            if not table.fieldnames:
+                raise ValueError
+        return rows
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path} is missing or damaged: run it again, or get it back by `git checkout {path}`"
+        ) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with _reading(path):
+        return json.loads(path.read_text())
 
 
 @dataclass(frozen=True)
@@ -79,7 +112,8 @@ class Group:
 def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
     """All finished runs below `root`/results that have no overrides, in order of their path."""
     for path in sorted((root / "results").glob(f"*/{experiment}/*/*/seed*.manifest.json")):
-        named = json.loads(path.read_text())["run"]
+        with _reading(path):
+            named = _read_json(path)["run"]
         if not named["overrides"]:
             run = Run(**named, root=root)
             yield Result(run, read_manifest(run))
