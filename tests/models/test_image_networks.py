@@ -177,3 +177,28 @@ def test_what_leaves_no_filter_is_refused():
         build("cl_vgg11_035", (3, 8, 8), 4, 1, {"filters": 1})
     with pytest.raises(UserError, match="vgg11: unknown setting filtres"):
         build("vgg11", (3, 8, 8), 4, 1, {"filtres": 1})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["vgg11", "cl_vgg11_050", "resnet20", "cl_resnet20_050"])
+def test_layers_are_arranged_as_the_papers_say(name):
+    """Only layers are called: where ReLU, pooling, shortcut and mean are is written out. CL networks have no ReLU."""
+    torch.manual_seed(0)
+    learner = build(name, (3, 32, 32), 4, 1, {"filters": 4}).eval()
+    relu = (lambda z: z) if name.startswith("cl_") else (lambda z: z.clamp(min=0))
+    x = torch.randn(1, 2, 3, 32, 32)
+    z = x[0]
+    if "vgg" in name:
+        for n, layer in enumerate(learner.layers, start=1):
+            z = relu(layer(z))
+            if n in (1, 2, 4, 6, 8):
+                z = z.unfold(2, 2, 2).unfold(3, 2, 2).amax(dim=(-1, -2))
+    else:
+        z = relu(learner.first(z))
+        for n, (one, two) in enumerate(learner.blocks):
+            y, shortcut = two(relu(one(z))), z
+            if n in (3, 6):
+                shortcut = torch.cat([z[..., ::2, ::2], torch.zeros_like(z[..., ::2, ::2])], dim=1)
+            z = relu(y + shortcut)
+    expected = z.mean(dim=(-2, -1)) @ learner.classifier.weight.T + learner.classifier.bias
+    torch.testing.assert_close(learner(x, torch.full((1, 2), -1))[0], expected, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,8 @@
 """OML, ANML and fine-tuning against loops with torch's own optimiser; the order of the meta-gradient, which public code
 of the first two has got wrong."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from metamemory.errors import UserError
 from metamemory.models.anml import ANML
 from metamemory.models.fine_tuning import FineTuning
 from metamemory.models.oml import OML
+from metamemory.models.unet import FineTunedUNet
 from metamemory.tasks.continual import Continual
 from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.flops import flops_per_step
@@ -248,3 +251,28 @@ def test_sizes_are_those_of_the_papers():
     assert anml.modulation.out_features == 2304  # as in the code of Beaulieu et al.
     assert sum(p.numel() for p in anml.parameters()) == sum(convolutions) + norms + gates
     assert flops_per_step(oml, (1, 28, 28)) > 0
+
+
+def test_what_params_yaml_leaves_to_the_learners():
+    """Rates of the authors' code; of second order throughout."""
+    oml, anml, tuned = (cls((1, 28, 28), 5) for cls in (OML, ANML, FineTuning))
+    assert (oml.rate, oml.order) == (0.03, 2) and (anml.rate, anml.order) == (0.1, 2)
+    assert tuned.order == FineTunedUNet((3, 8, 8)).order == 2
+
+
+def test_meta_training_descends_on_the_whole_support_set():
+    torch.manual_seed(0)
+    learner = FineTuning((1, 8, 8), 3, filters=3, pools=2, rate=7.0, inner_steps=3, inner_rate=0.3).double()
+    x, y = torch.rand(6, 2, 1, 8, 8).double(), torch.randint(3, (6, 2))
+    query = torch.rand(4, 2, 1, 8, 8).double()
+    found = learner.adapt_and_answer(x, y, query)
+    for b in range(2):
+        net = nn.Sequential(copy.deepcopy(learner.features), nn.Linear(learner.out_features, 3).double())
+        nn.init.zeros_(net[1].weight)
+        nn.init.zeros_(net[1].bias)
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.3)
+        for _ in range(3):
+            optimiser.zero_grad()
+            fn.cross_entropy(net(x[:, b]), y[:, b]).backward()
+            optimiser.step()
+        torch.testing.assert_close(found[:, b], net(query[:, b]))

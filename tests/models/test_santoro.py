@@ -2,13 +2,17 @@
 
 import pytest
 import torch
+from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.autoencoder_neighbour import AutoencoderNeighbour
 from metamemory.models.feedforward import FeedForward
 from metamemory.models.mann import MANN
+from metamemory.models.ntm import NTM
 from metamemory.nn.labels import Characters, Values
+from metamemory.nn.memory_network import FeedForwardMemoryNetwork, MemoryNetwork
+from metamemory.training.flops import flops_per_step
 
 
 @pytest.mark.parametrize("name", ["feedforward", "mann_feedforward"])
@@ -63,3 +67,69 @@ def test_an_autoencoder_learns_to_draw():
         optimiser.step()
         errors.append(error.item())
     assert learner.reconstructed(x).shape == x.shape and errors[-1] < 0.1 * errors[0]
+
+
+MANNS = [("mann", MemoryNetwork, 1.0), ("mann_strength", MemoryNetwork, 10.0),
+         ("mann_feedforward", FeedForwardMemoryNetwork, 1.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
+def test_what_params_yaml_leaves_to_a_mann_is_the_papers(name, kind, strength):
+    """128 slots of 40, 4 heads, 200 units, a decay of 0.99; no strength of the keys, but where it is the point."""
+    network = build(name, (1, 20, 20), 5, 1, {}).network
+    assert type(network) is kind and network.to_access.in_features == 200
+    sizes = network.slots, network.width, network.heads, network.decay, network.strength
+    assert sizes == (128, 40, 4, 0.99, strength)
+
+
+@pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
+def test_parameters_and_flops_are_those_of_the_closed_formulas(name, kind, strength):
+    h, n, w, r, ways, pixels = 20, 16, 6, 3, 5, 64
+    learner = build(name, (1, 8, 8), ways, 1, {"hidden": h, "slots": n, "width": w, "heads": r})
+    gates = 4 if kind is MemoryNetwork else 1
+    before = h + r * w if kind is MemoryNetwork else r * w
+    weights = gates * h * (pixels + ways + before) + h * r * (w + 1) + ways * (h + r * w)
+    assert sum(each.numel() for each in learner.parameters()) == weights + gates * h + r * (w + 1) + ways
+    assert flops_per_step(learner, (1, 8, 8)) == 2 * (weights + 3 * n * w * r)  # what is added, compared and read
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
+def test_a_mann_answers_from_its_controller_and_from_what_was_read(name, kind, strength):
+    torch.manual_seed(0)
+    learner = build(name, (1, 4, 4), 3, 1, {"hidden": 7, "slots": 6, "width": 4, "heads": 2})
+    x, y_seen = torch.rand(9, 2, 1, 4, 4), torch.randint(-1, 3, (9, 2))
+    shown = torch.cat([x.flatten(2), fn.one_hot(y_seen + 1, 4)[..., 1:].float()], dim=-1)
+    outputs, _ = learner.network(shown, learner.network.initial_state(2))  # h and reads
+    assert outputs.shape[-1] == 7 + 2 * 4
+    expected = outputs @ learner.classifier.weight.T + learner.classifier.bias
+    torch.testing.assert_close(learner(x, y_seen), expected)
+
+
+def test_a_fresh_controller_remembers():
+    bias = MemoryNetwork(5, 100, 6, 4, 2, 0.9, 1.0, forget_bias=3.0).from_input.bias.detach().view(4, 100)
+    assert ((bias - torch.tensor([0.0, 3.0, 0.0, 0.0])[:, None]).abs() <= 0.1).all()  # i, f, o, g
+    assert NTM((5,), 2, hidden=6, forget_bias=3.0).from_input.bias[6:12].tolist() == [3.0] * 6  # i, f, g, o
+
+
+@torch.no_grad()
+def test_a_feed_forward_network_is_one_hidden_layer():
+    learner = FeedForward((3,), 2, hidden=8)
+    x, y = torch.rand(5, 2, 3), torch.randint(-1, 2, (5, 2))
+    shown = torch.cat([x, (y[..., None] == torch.arange(2)).float()], dim=-1)
+    (w_1, b_1, w_2, b_2) = learner.parameters()
+    torch.testing.assert_close(learner(x, y), (shown @ w_1.T + b_1).clamp(min=0) @ w_2.T + b_2)
+
+
+@torch.no_grad()
+def test_the_autoencoder_is_that_of_the_paper():
+    """Two layers of 200 each way, leaky ReLU (slope 0.01) between, 32 features."""
+    learner, z = AutoencoderNeighbour((1, 20, 20), 5), torch.randn(3, 1, 20, 20)
+    sizes = [list(each.shape) for each in learner.parameters() if each.dim() == 2]
+    assert sizes == [[200, 400], [200, 200], [32, 200], [200, 32], [200, 200], [400, 200]]
+    weights, out = list(learner.parameters()), z.flatten(1)
+    for n in range(6):
+        out = out @ weights[2 * n].T + weights[2 * n + 1]
+        if n not in (2, 5):
+            out = torch.where(out > 0, out, 0.01 * out)
+    torch.testing.assert_close(learner.reconstructed(z), out.sigmoid().view_as(z))

@@ -113,3 +113,31 @@ def test_impossible_settings_are_refused():
         FineTunedUNet((3, 32, 32), order=3)
     with pytest.raises(UserError, match="unet: images of 30x32"):
         FineTunedUNet((3, 32, 30))
+
+
+@torch.no_grad()
+def test_the_plain_u_net_is_convolution_normalisation_relu():
+    """The U written out; normalised over channels and pixels of a picture."""
+    torch.manual_seed(0)
+    net = FineTunedUNet((3, 8, 12), filters=2).net
+    for weight in net.parameters():
+        weight.add_(0.1 * torch.randn_like(weight))
+
+    def layer(n, *maps):
+        convolution, normalisation, _ = net.layers[n - 1]
+        a = fn.conv2d(torch.cat(maps, dim=1), convolution.weight, padding=1)
+        mean, variance = a.mean(dim=(1, 2, 3), keepdim=True), a.var(dim=(1, 2, 3), correction=0, keepdim=True)
+        gain, bias = (each[:, None, None] for each in normalisation.parameters())
+        return ((a - mean) / (variance + 1e-5).sqrt() * gain + bias).clamp(min=0)
+
+    def up(z):
+        return z.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
+
+    x = torch.rand(2, 3, 8, 12)
+    full = layer(2, layer(1, x))
+    half = layer(4, layer(3, fn.max_pool2d(full, 2)))
+    bottom = layer(6, layer(5, fn.max_pool2d(half, 2)))
+    half = layer(8, layer(7, half, up(bottom)))
+    full = layer(10, layer(9, full, up(half)))
+    expected = (full * net.readout.weight[0, :, 0, 0, None, None]).sum(dim=1) + net.readout.bias
+    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)

@@ -82,3 +82,19 @@ def test_fine_tuning_is_trained_on_support_sets_alone(conduct):
 
 def test_the_same_seed_gives_the_same_numbers(conduct):
     assert conduct("oml").metrics == conduct("oml", data=CONFIG["data"]).metrics
+
+
+def test_what_is_measured_on_is_as_it_is(conduct, images, monkeypatch):
+    """Only training characters are turned into four; validation, test and longer tests are not."""
+    built = []
+
+    class Noted(continual_learning.Continual):
+        def __init__(self, images, *args, **settings):
+            super().__init__(images, *args, **settings)
+            built.append((images[0, 0].flatten().tolist(), len(self.images)))
+
+    monkeypatch.setattr(continual_learning, "Continual", Noted)
+    conduct("opn")
+    train = images[0, 0].flatten().tolist()
+    assert {count for first, count in built if first == train} == {16}  # four classes, four ways each
+    assert {count for first, count in built if first != train} == {4}

@@ -72,3 +72,19 @@ def test_plain_values(learner, images):
 
 def test_only_a_memory_of_this_kind_can_be_looked_into(learner):
     assert memory_trace.has_memory(learner) and not memory_trace.has_memory(LSTM((1, 8, 8), 3))
+
+
+def test_kinds_of_steps_by_loops(learner, images):
+    task = Binding(images, 3, 12, size=8)
+    found = memory_trace.retrieval(learner, task, seed=0)["retrieval"]
+    episode = task.sample(memory_trace.EPISODES, torch.Generator().manual_seed(0))
+    share, y = memory_trace.read_of_step(memory_trace.trace(learner, episode)), episode.y
+    kinds = {name: [] for name in found}
+    for b in range(memory_trace.EPISODES):
+        for t in range(12):
+            for s in range(t if y[t, b] in y[:t, b] else 0):
+                drawing, label = y[s, b] == y[t, b], s > 0 and y[s - 1, b] == y[t, b]
+                name = "both" if drawing and label else "its drawing" if drawing else "its label" if label else "other"
+                if share[t, s, b].isfinite():
+                    kinds[name].append(share[t, s, b].item())
+    assert found == pytest.approx({name: np.mean(each) for name, each in kinds.items()}, abs=1e-4)

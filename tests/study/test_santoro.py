@@ -4,6 +4,7 @@ import copy
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 
@@ -201,3 +202,22 @@ def _kept(run, outcome, configuration=None):
 
     manifest = {**outcome.facts, "hardware": "here", "configuration": configuration or {}}
     return Kept(run, manifest)
+
+
+def test_what_counts_of_a_row_is_what_comes_after_its_first_episode(context):
+    outcome = mann_persistence.conduct(config(model=MODEL, rows={"row": 2}), "mann", 0, context)
+    first, second = outcome.example["by_place"]
+    found = [row["accuracy"] for row in outcome.by_shot[:3]]
+    assert found == pytest.approx(second[:3]) and found != pytest.approx(first[:3])
+
+
+def test_the_merit_is_accuracy_from_the_second_instance_on(context, images):
+    task = Binding(images, 3, 30, size=8)
+    learner = santoro.learner_of("lstm", task, {"label_gain": 1.0, "model": {"hidden": 8}}, 0, context)
+    merit, row = santoro._validation(task, 6, 0)(learner)
+    later = [row[f"accuracy_instance_{k}"] for k in range(2, 11)]
+    assert merit == pytest.approx(np.nanmean(later)) and merit != pytest.approx(np.nanmean(list(row.values())))
+
+
+def test_an_episode_of_the_curriculum_has_ten_steps_a_class():
+    assert mann_curriculum.PER_CLASS == 10

@@ -160,3 +160,32 @@ def test_a_claim_is_decided_by_intervals(monkeypatch, scale, title, first, ninth
     monkeypatch.setattr(tables, "interval", interval)
     row = tables.claims_table().splitlines()[3]
     assert "first layer" in row and row.rstrip(" |").endswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("cl_unet", {}),
+        (
+            "unet",
+            {
+                "pretrain": {"k_shot": 2, "n_query": 2},
+                "online_rates": [0.1],
+                "curriculum": [],
+                "task": {"presentations": 7, "augment": True},
+            },
+        ),
+    ],
+)
+def test_what_is_measured_on_is_as_it_is(conduct, pictures, monkeypatch, method, changes):
+    built = []
+
+    class Noted(Segmentation):
+        def __init__(self, images, *args, **settings):
+            super().__init__(images, *args, **settings)
+            built.append((torch.equal(images, pictures[:4]), self.augment))
+
+    monkeypatch.setattr(segmentation, "Segmentation", Noted)
+    conduct(method, **changes)
+    assert {augment for of_training, augment in built if not of_training} == {False}
+    assert all(augment for of_training, augment in built if of_training)

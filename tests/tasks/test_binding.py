@@ -243,3 +243,20 @@ def test_reconstruction_by_hand(images):
     score = task.score(Grey(), episode)
     assert score.loss.item() == pytest.approx((episode.x - 0.5).square().sum().item() / 2, rel=1e-5)
     assert score.accuracy < 0
+
+
+def test_turns_and_moves_are_uniform_over_what_public_code_has(images):
+    task = Binding(images, n_way=3, length=60, size=8)
+    angles, moves = task._lot(torch.randint(3, (60, 50), generator=generator()), generator())
+    bits = angles - (angles / (math.pi / 2)).round() * (math.pi / 2)
+    for found, most in ((bits, math.pi / 16), (moves[..., 0], 10 / 105), (moves[..., 1], 10 / 105)):
+        assert 0.99 * most < found.abs().max() <= most * (1 + 1e-5)
+        assert found.var().item() == pytest.approx(most**2 / 3, rel=0.1)
+
+
+def test_accuracy_is_from_the_second_instance_on(images):
+    task = Binding(images, n_way=3, length=12, size=8)
+    episode = task.sample(4, generator())
+    wrong_at_first = (episode.y + (episode.shot == 0)) % 3
+    logits = torch.nn.functional.one_hot(wrong_at_first, 3).float()
+    assert task.graded(logits, episode).accuracy == 1

@@ -96,3 +96,21 @@ def test_impossible_functions_are_refused():
         task(0)
     with pytest.raises(UserError, match="length is 1"):
         task(1, 1)
+
+
+def test_places_are_uniform_and_values_noisy():
+    task = GaussianProcessFunctions(2, 6, 0.7, 3.0, 1.0, torch.device("cpu"))
+    episode = task.sample(20_000, generator())
+    assert episode.x.abs().max() <= 3 and episode.x.var().item() == pytest.approx(3, rel=0.02)  # (2 * 3)^2 / 12
+    assert episode.y.var().item() == pytest.approx(1 + 1.0**2, rel=0.03)
+
+
+def test_accuracy_is_the_explained_share_of_the_variance():
+    class Halves(torch.nn.Module):
+        def forward(self, x, y_seen):
+            return torch.cat([episode.y / 2, torch.zeros_like(episode.y)], dim=-1)
+
+    task = GaussianProcessFunctions(1, 6, 0.7, 2.0, 1.0, torch.device("cpu"))
+    episode = task.sample(20, generator())
+    expected = 1 - (episode.y / 2).square().mean().item() / 2
+    assert task.score(Halves(), episode).accuracy.item() == pytest.approx(expected, rel=1e-5)

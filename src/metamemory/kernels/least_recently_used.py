@@ -1,4 +1,4 @@
-"""One step of an external memory with least recently used access (Santoro et al. 2016, section 3.2, eqs (2)-(8)).
+"""One step of an external memory with least recently used access (Santoro et al. 2016, sections 3.1-2, eqs (2)-(8)).
 
     w^lu_i = 1 for the R smallest of w^u_{t-1}, else 0                       least used slots
     w^w_r  = s_r w^r_{r,t-1} + (1 - s_r) w^lu                                where head r writes

@@ -12,11 +12,11 @@ last layer starts is in `bases.online_sgd`.
 From Babu et al.: a CNN of four layers and a linear one, and a modulating network of three layers. From the code of
 Beaulieu et al.: 256 and 112 filters, the modulating network's own linear layer to the gates, a rate of 0.1, and that
 the whole prediction network is adapted. Our choices: pooling after the first three blocks, with which the gates are the
-2304 of their code. Departures: in the network that is adapted, layer normalisation of each sample (Ba et al. 2016) in
-place of their batch normalisation by the statistics of the batch, with which a query's answer would depend on the
-queries beside it; in the one that is frozen, batch normalisation as in the other learners (running statistics in
-evaluation), without which gates hardly tell samples apart at first and then close for all. Their meta-loss is of the
-trajectory and a random sample of earlier classes, ours of the query set of the task, as Babu et al. train.
+2304 of their code. Departures: in the network that is adapted, layer normalisation of each sample (Ba et al. 2016)
+where their code, which gives batch normalisation one sample at a time, normalises each channel of it; in the one that
+is frozen, batch normalisation as in the other learners (running statistics in evaluation), without which gates hardly
+tell samples apart at first and then close for all. Their meta-loss is of the trajectory and a random sample of all
+training classes, ours of the query set of the task, as Babu et al. train.
 """
 
 from collections.abc import Sequence

@@ -18,8 +18,8 @@ class Learner(nn.Module):
 
     Attributes:
         transductive: whether an answer may depend on other inputs that are to be answered at the same time.
-        answers: what an answer is: a "label" that the episode deals out, a "mask" of such labels, one a pixel, or an
-            "image"'s class, the same in every episode, which only weights can know.
+        answers: what an answer is: a "label" that the episode deals out, a "mask" of such labels, one a pixel, an
+            "image"'s class, the same in every episode, which only weights can know, or a "value" of a function.
     """
 
     transductive: ClassVar[bool] = False

@@ -10,8 +10,10 @@ An LSTM, the controller, with a memory of N rows of width W beside it, which its
     logits_t = W [h_t, r_t] + b
 
 Santoro et al. 2016 (section 4, Table 2) ran it on Omniglot as "MANN with NTM access": what is read goes to the
-classifier and to the next step. Babu et al. 2021 (Table 1) report an NTM and say no more of it. The sizes here,
-200 units and a memory of 128 x 40, are those that others report of Santoro's supplement, which we have not seen.
+classifier and to the next step. Babu et al. 2021 (Table 1) report an NTM, of which they say only that
+Santoro et al. "use a LSTM and a NTM with read and write protocols" for this task; it may be what is MANN here. The
+sizes here, 200 units and a memory of 128 x 40, are those that others report of Santoro's supplement, which we have not
+seen.
 
 Our choices, where the papers say nothing: flattened pixels and the one-hot label as input, as in the LSTM
 baseline; a step writes before it reads, and read heads address M_t, so that what has just been written can be

@@ -10,7 +10,7 @@ How they are taken, the order of the meta-gradient and how the last layer starts
 
 From Babu et al.: a CNN of four layers and two fully connected ones, the latter adapted. From Javed and White's code:
 256 filters and a rate of 0.03. Our choices: the four-block encoder of the other learners, with its batch normalisation
-(running statistics in evaluation); 512 hidden units. Departures: their meta-loss is of a random sample of earlier
+(running statistics in evaluation); 512 hidden units. Departures: their meta-loss is of a random sample of all training
 classes too, ours of the query set of the task, as Babu et al. train; Javed and White's CNN has six layers at 84x84
 pixels.
 """

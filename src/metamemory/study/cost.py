@@ -69,7 +69,8 @@ def descends(learner: Learner) -> bool:
 
 def public_oml(channels: int = 1, n_way: int = N_WAY) -> nn.Sequential:
     """The network called OML in the public code of Beaulieu et al. 2020: six convolutions of 256 filters, of which the
-    fourth and the sixth skip every other pixel, and two fully connected layers."""
+    fourth and the sixth skip every other pixel, and two fully connected layers. There it has three channels and 1,000
+    labels."""
     layers: list[nn.Module] = []
     for stride in (1, 1, 1, 2, 1, 2):
         layers += [nn.Conv2d(channels, 256, 3, stride), nn.ReLU()]
@@ -160,7 +161,7 @@ def claims_table() -> str:
         ("4-layer CNN, forward", FORWARD["fine_tuning"], 2, ours["fine_tuning"].forward),
         ("4-layer CNN, adapted", ADAPTED["fine_tuning"], 1, ours["fine_tuning"].adapted),
         ("OML, forward, four layers as the paper's text has it", FORWARD["oml"], 2, ours["oml"].forward),
-        ("OML, forward, six layers as in public code", FORWARD["oml"], 2, six),
+        ("OML, forward, six layers as in public code, one channel", FORWARD["oml"], 2, six),
         ("the same, adapted, by the rule of three", ADAPTED["oml"], 1, 3 * six),
         ("the same, adapted, its last two layers alone", ADAPTED["oml"], 1, six_adapted),
     ):

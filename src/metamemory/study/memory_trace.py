@@ -5,8 +5,9 @@ Found from the states between steps alone, so that training knows nothing of it:
     w^r_t    is in the state, w^u_t too          sum_r w^w_r = w^u_t - decay w^u_{t-1} - sum_r w^r_r     (eq. 5 turned
     around)
 
-A slot *belongs to step s* from then on when s has written to it as one of the least used, until a later step does. How
-much is read at step t of what belongs to step s then tells whether the memory finds again what it has bound.
+A slot that is among the least used at step s *belongs to step s* from then on, until it is again at a later step,
+whether or not the gate lets much be written there. How much is read at step t of what belongs to step s then tells
+whether the memory finds again what it has bound.
 
 Shape legend: T steps, B batch, R heads, N slots.
 """
