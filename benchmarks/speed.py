@@ -26,6 +26,7 @@ from metamemory.models import build
 from metamemory.models.cl_lstm import CLLSTM
 from metamemory.models.mann import MANN
 from metamemory.nn.labels import one_hot
+from metamemory.study.cost import size
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import hardware
 from metamemory.tasks.online_few_shot import OnlineFewShot
@@ -203,14 +204,8 @@ def online(name: str) -> dict[str, float]:
     for moment, before in (("early", 5), ("late", LONG - 55)):
         milliseconds(before)
         found[f"milliseconds_{moment}"] = round(milliseconds(25), 3)
-        found[f"kilobytes_{moment}"] = round(_bytes(state) / 1000, 1)
+        found[f"kilobytes_{moment}"] = round(size(state) / 1000, 1)
     return found
-
-
-def _bytes(state: object) -> int:
-    if isinstance(state, Tensor):
-        return state.numel() * state.element_size()
-    return sum(map(_bytes, state))
 
 
 def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:

@@ -65,6 +65,7 @@ class Parameters:
 
     @property
     def experiments(self) -> list[str]:
+        """Their names, in order."""
         return list(self.values["experiments"])
 
     @property

@@ -83,6 +83,7 @@ class Group:
 
     @property
     def run(self) -> Run:
+        """The run of its first seed."""
         return self.results[0].run
 
     @property

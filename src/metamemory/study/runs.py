@@ -56,6 +56,7 @@ class Run:
 
     @property
     def place(self) -> str:
+        """Where its files are, in results/ as in runs/; what was overridden is part of it."""
         setting = ",".join([self.setting, *label_overrides(self.overrides)])
         return f"{self.scale}/{self.experiment}/{self.method}/{setting}/seed{self.seed}"
 
@@ -77,6 +78,7 @@ class Run:
 
     @property
     def model(self) -> Path:
+        """The trained weights."""
         return self.root / "runs" / self.place / "model.safetensors"
 
     @property
