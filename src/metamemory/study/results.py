@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +137,14 @@ def groups(
     if any(group.run.scale != "smoke" for group in shown):
         shown = [group for group in shown if group.run.scale != "smoke"]
     return [group for group in shown if setting in (None, group.run.setting) and method in (None, group.run.method)]
+
+
+def at_the_largest_scale(*sides: Sequence[Group]) -> list[Group] | None:
+    """One group of each side, at the largest scale at which all of them are; None where there is none. The groups of a
+    side are of one method in one setting."""
+    of_side = [{group.run.scale: group for group in side} for side in sides]
+    scale = next((each for each in reversed(SCALES) if all(each in of for of in of_side)), None)
+    return None if scale is None else [of[scale] for of in of_side]
 
 
 def by_scale(experiment: str, setting: str | None, root: Path = Path(".")) -> dict[str, list[Group]]:

@@ -1,6 +1,5 @@
 """Table 5 of Babu et al. 2021 beside this study's own numbers, and what may be said of them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +7,7 @@ import torch
 
 from metamemory.models import build
 from metamemory.study import papers
-from metamemory.study.parameters import SCALES
-from metamemory.study.results import Group, groups
+from metamemory.study.results import Group, at_the_largest_scale, groups
 from metamemory.study.tables import hardware_of, markdown, percent, span, standing
 from metamemory.training.flops import flops_per_step
 
@@ -104,27 +102,24 @@ def claims_table(root: Path = Path(".")) -> str:
     for setting, data in DATA.items():
         for method, plain in PLAIN.items():
             paper = TABLE_5[method].accuracy[setting] - TABLE_5[plain].accuracy[setting]
-            ours, verdict = _difference(*(_by_scale(each, setting, root) for each in (method, plain)))
+            ours, verdict = _difference(*(groups(EXPERIMENT, setting, root, each) for each in (method, plain)))
             what = f"{papers.title(method)} is comparable to {papers.title(plain)}, {data}"
             rows.append([what, f"{100 * paper:+.1f}", _comparable(paper), ours, verdict])
     header = ["claim", "paper, points", "so by the paper's numbers", "this study, points", "verdict"]
     return markdown(header, rows)
 
 
-def _by_scale(method: str, setting: str, root: Path) -> dict[str, Group]:
-    return {group.run.scale: group for group in groups(EXPERIMENT, setting, root, method)}
-
-
 def _comparable(difference: float) -> str:
     return "yes" if round(difference, 4) >= -MARGIN else "no"
 
 
-def _difference(ours: Mapping[str, Group], plain: Mapping[str, Group]) -> tuple[str, str]:
+def _difference(*sides: list[Group]) -> tuple[str, str]:
     """Our own difference in points of a per cent, with its scale; and what may be said of it."""
-    scale = next((each for each in reversed(SCALES) if each in ours and each in plain), None)
-    if scale is None:
+    found = at_the_largest_scale(*sides)
+    if found is None:
         return "not run", "not run"
-    return standing([(ours[scale].accuracy(0), plain[scale].accuracy(0))], ours[scale], MARGIN)
+    ours, plain = found
+    return standing([(ours.accuracy(0), plain.accuracy(0))], ours, MARGIN)
 
 
 def findings(shown: list[Group]) -> str:

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from metamemory.study import papers
 from metamemory.study.papers import Claim, Reported
-from metamemory.study.parameters import SCALES
-from metamemory.study.results import Group, Result, groups
+from metamemory.study.results import Group, Result, at_the_largest_scale, groups
 from metamemory.training.statistics import Interval
 
 SHOTS = (1, 5, 8)
@@ -143,14 +142,12 @@ def claims_table(
 
 def _difference(claim: Claim, shots: Sequence[int], root: Path) -> tuple[str, str]:
     """Our own difference in points of a per cent, with its scale; and what may be said."""
-    better, worse = (
-        {each.run.scale: each for each in groups(experiment, setting, root, method)}
-        for experiment, method, setting in (claim.better, claim.worse)
-    )
-    scale = next((each for each in reversed(SCALES) if each in better and each in worse), None)
-    if scale is None:
+    sides = (groups(experiment, setting, root, method) for experiment, method, setting in (claim.better, claim.worse))
+    found = at_the_largest_scale(*sides)
+    if found is None:
         return "not run", "not run"
-    return standing([(better[scale].accuracy(shot), worse[scale].accuracy(shot)) for shot in shots], better[scale])
+    better, worse = found
+    return standing([(better.accuracy(shot), worse.accuracy(shot)) for shot in shots], better)
 
 
 def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: float = 0.0) -> tuple[str, str]:
