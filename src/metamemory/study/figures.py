@@ -146,7 +146,11 @@ def plateaus(groups: Sequence[Group], named: Sequence[str], shot: int = 5, n_way
         style = {"color": MUTED, "linewidth": 0.8, "alpha": 0.6}
         if setting in named:
             place = named.index(setting)
-            tint = plt.get_cmap("viridis")(0.85 * (place - 1) / (len(named) - 1)) if place else colour(group.run.method)
+            tint = (
+                plt.get_cmap("viridis")(0.9 * (place - 1) / max(len(named) - 2, 1))
+                if place
+                else colour(group.run.method)
+            )
             style = {"color": tint, "linewidth": 2}
         for result in group.results:
             lines = axes.plot(
