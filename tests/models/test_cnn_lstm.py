@@ -90,13 +90,9 @@ def test_as_published_one_inner_step_of_rate_04_and_back_through_its_backward_pa
     assert twice_differentiated(order=1) == 0
 
 
-def sigmoid(value):
-    return 1 / (1 + np.exp(-value))
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("cls", [CNNLSTM, CNNFLSTM])
-def test_the_stream_equals_the_equation(images, cls):
+def test_the_stream_equals_the_equation(images, lstm_step, cls):
     learner = fresh(cls).double().eval()
     learner.normalise.running_mean.normal_()
     learner.normalise.running_var.uniform_(0.5, 2)
@@ -110,11 +106,7 @@ def test_the_stream_equals_the_equation(images, cls):
             n = (features - w["normalise.running_mean"]) / np.sqrt(w["normalise.running_var"] + 1e-5)
             label = [float(episode.y_seen[t, b] == k) for k in range(3)]
             shown = np.concatenate([n / math.sqrt(len(n)), label])
-            gates = w["lstm.weight_ih_l0"] @ shown + w["lstm.bias_ih_l0"]
-            gates = gates + w["lstm.weight_hh_l0"] @ h + w["lstm.bias_hh_l0"]
-            i, f, g, o = np.split(gates, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
+            h, c = lstm_step(w, shown, h, c)
             expected = w["classifier.weight"] @ h + w["classifier.bias"]
             np.testing.assert_allclose(logits[t, b].numpy(), expected, rtol=1e-6, atol=1e-9)
 

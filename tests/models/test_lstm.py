@@ -7,12 +7,8 @@ from metamemory.models.lstm import LSTM
 from metamemory.training.flops import flops_per_step
 
 
-def sigmoid(value):
-    return 1 / (1 + np.exp(-value))
-
-
 @torch.no_grad()
-def test_forward_equals_the_equation():
+def test_forward_equals_the_equation(lstm_step):
     torch.manual_seed(0)
     learner = LSTM((1, 4, 4), n_way=3, hidden=7).double()
     w = {name: value.numpy() for name, value in learner.state_dict().items()}
@@ -23,11 +19,7 @@ def test_forward_equals_the_equation():
         for t in range(6):
             label = [float(y_seen[t, b] == k) for k in range(3)]  # null: all 0
             shown = np.concatenate([x[t, b].numpy().ravel(), label])
-            gates = w["lstm.weight_ih_l0"] @ shown + w["lstm.bias_ih_l0"]
-            gates = gates + w["lstm.weight_hh_l0"] @ h + w["lstm.bias_hh_l0"]
-            i, f, g, o = np.split(gates, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
+            h, c = lstm_step(w, shown, h, c)
             expected = w["classifier.weight"] @ h + w["classifier.bias"]
             np.testing.assert_allclose(logits[t, b].numpy(), expected, rtol=1e-9, atol=1e-12)
 

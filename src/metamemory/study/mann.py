@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from metamemory.study import figures, papers, santoro_papers, tables
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.santoro_papers import INSTANCES
-from metamemory.study.tables import hardware_of, markdown, percent, span
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent
 
 SHADES = plt.get_cmap("viridis")
 NOT_RUN = "Not run: `dvc repro {}`."
@@ -89,8 +89,7 @@ def plateau(shown: Sequence[Group], chance: float) -> str:
         left = [_left_at(result, chance) for result in group.results]
         when = ", ".join("not" if at is None else f"at {at:,.0f} episodes" for at in left)
         count = sum(at is not None for at in left)
-        minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
-        budget = f"{group.results[0].manifest['training_episodes']:,} episodes in {minutes} minutes"
+        budget = f"{group.results[0].manifest['training_episodes']:,} episodes in {minutes_of(group)} minutes"
         lines.append(
             f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {hardware_of(group)}): "
             f"{count} of {len(left)} seeds left the plateau ({when})."

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from metamemory.study import papers
 from metamemory.study.results import Group
-from metamemory.study.tables import SHOTS, hardware_of, percent, span, verdict
+from metamemory.study.tables import SHOTS, hardware_of, minutes_of, percent, verdict
 
 
 def show(figure: Figure, caption: str) -> None:
@@ -39,8 +39,7 @@ def findings(groups: list[Group]) -> str:
         manifest = group.results[0].manifest
         budget = "No training"
         if episodes := manifest["training_episodes"]:
-            minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
-            budget = f"{episodes:,} episodes in {minutes} minutes on {hardware_of(group)}"
+            budget = f"{episodes:,} episodes in {minutes_of(group)} minutes on {hardware_of(group)}"
         lines.append(f"- **{papers.title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from metamemory.errors import UserError
 from metamemory.study import figures, papers
 from metamemory.study.pages import interval_of, label_of
 from metamemory.study.results import Group, by_scale
-from metamemory.study.tables import SHOTS, hardware_of, markdown, percent, span
+from metamemory.study.tables import SHOTS, hardware_of, markdown, minutes_of, percent
 from metamemory.training.files import write_atomically
 
 BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` -->\n", "<!-- end of results -->"
@@ -46,7 +46,7 @@ def _table(groups: list[Group]) -> str:
                 *(percent(group.accuracy(shot)) for shot in SHOTS),
                 str(len(group.results)),
                 f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
-                span([result.manifest["training_seconds"] / 60 for result in group.results], 1),
+                minutes_of(group),
                 hardware_of(group),
             ]
         )

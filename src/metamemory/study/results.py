@@ -12,7 +12,7 @@ import numpy as np
 
 from metamemory.errors import UserError
 from metamemory.study.parameters import SCALES
-from metamemory.study.runs import Run, read_manifest
+from metamemory.study.runs import Run
 from metamemory.training.statistics import Interval, bootstrap
 
 
@@ -113,11 +113,11 @@ class Group:
 def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
     """All finished runs below `root`/results that have no overrides, in order of their path."""
     for path in sorted((root / "results").glob(f"*/{experiment}/*/*/seed*.manifest.json")):
+        manifest = _read_json(path)
         with _reading(path):
-            named = _read_json(path)["run"]
-        if not named["overrides"]:
-            run = Run(**named, root=root)
-            yield Result(run, read_manifest(run))
+            run = Run(**manifest["run"], root=root)
+        if not run.overrides:
+            yield Result(run, manifest)
 
 
 def groups(

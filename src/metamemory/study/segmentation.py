@@ -8,7 +8,7 @@ import numpy as np
 
 from metamemory.study.parameters import SCALES
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import hardware_of, markdown, percent, span, standing
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, standing
 from metamemory.training.statistics import Interval, bootstrap
 
 Address = tuple[str, str, str]  # experiment, method, setting
@@ -142,10 +142,9 @@ def findings(of_scale: Sequence[Group]) -> str:
             for measure, words in MEASURES.items()
         )
         manifest = group.results[0].manifest
-        minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
         lines.append(
             f"- **{name(group)}**: {numbers}. {manifest['training_episodes']:,} episodes in "
-            f"{minutes} minutes on {hardware_of(group)}; {manifest['parameters']:,} "
+            f"{minutes_of(group)} minutes on {hardware_of(group)}; {manifest['parameters']:,} "
             f"parameters, {manifest['flops_per_step'] / 1e6:,.0f} MFLOPs a step."
         )
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import torch
 from metamemory.models import build
 from metamemory.study import papers
 from metamemory.study.results import Group, at_the_largest_scale, groups
-from metamemory.study.tables import hardware_of, markdown, percent, span, standing
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, standing
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
@@ -127,11 +127,10 @@ def findings(shown: list[Group]) -> str:
     lines = []
     for group in shown:
         manifest = group.results[0].manifest
-        minutes = span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
         passes = manifest["training_episodes"] / manifest["training_images"]
         lines.append(
             f"- **{papers.title(group.run.method)}**: {percent(group.accuracy(0))} %. "
-            f"{passes:.0f} times {manifest['training_images']:,} images in {minutes} minutes on "
+            f"{passes:.0f} times {manifest['training_images']:,} images in {minutes_of(group)} minutes on "
             f"{hardware_of(group)}."
         )
     return "\n".join(lines)

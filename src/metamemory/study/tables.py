@@ -42,6 +42,11 @@ def span(values: Sequence[float], digits: int) -> str:
     return "–".join(dict.fromkeys(ends))
 
 
+def minutes_of(group: Group) -> str:
+    """How long its trainings took, from the shortest to the longest."""
+    return span([result.manifest["training_seconds"] / 60 for result in group.results], 1)
+
+
 def hardware_of(group: Group) -> str:
     """Where the runs of a group were made."""
     return " or ".join(sorted({result.manifest["hardware"] for result in group.results}))
