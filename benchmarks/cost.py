@@ -1,4 +1,4 @@
-"""Time and memory of a step of every learner at full size, beside what `study.cost` counts: a part of `make bench`.
+"""Time and memory of a step of every learner at full size, beside what `papers.babu2021.cost` counts: a part of `make bench`.
 
 A *forward* step answers a sample from a frozen state; an *adapted* step is shown the label of the sample before, learns
 from it, and answers. Memory is that of the tensors that are made in an adapted step: the most that live at once, beyond
@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from metamemory.models.learner import Learner
-from metamemory.study.cost import INPUT_SHAPE, N_WAY, learners, size
+from metamemory.papers.babu2021.cost import INPUT_SHAPE, N_WAY, learners, size
 from metamemory.study.runs import hardware
 
 REPEATS = 25

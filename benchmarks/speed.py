@@ -23,10 +23,10 @@ from metamemory.kernels import least_recently_used
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models import build
-from metamemory.models.cl_lstm import CLLSTM
-from metamemory.models.mann import MANN
+from metamemory.models.memory.mann import MANN
+from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.nn.labels import one_hot
-from metamemory.study.cost import size
+from metamemory.papers.babu2021.cost import size
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import hardware
 from metamemory.tasks.online_few_shot import OnlineFewShot

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from metamemory.models.cl_lstm import CLLSTM
-from metamemory.models.mann import MANN
+from metamemory.models.memory.mann import MANN
+from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.study.parameters import project_root
 
 _spec = importlib.util.spec_from_file_location("speed", project_root() / "benchmarks" / "speed.py")

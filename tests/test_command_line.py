@@ -101,7 +101,7 @@ def test_data_prepares_what_the_runs_need_or_what_is_named(monkeypatch):
 def test_training_imports_nothing_of_the_book():
     """A bare GPU machine has torch, numpy, PyYAML, tqdm and safetensors, and no more."""
     code = (
-        "import sys, metamemory.study.runs, metamemory.study.experiments.online_few_shot, metamemory.study.tables\n"
+        "import sys, metamemory.study.runs, metamemory.protocols.online_few_shot, metamemory.study.tables\n"
         "from metamemory.models import available, learner_class\n"
         "[learner_class(name) for name in available()]\n"
         "print([name for name in ('matplotlib', 'seaborn', 'papermill', 'dvc', 'IPython') if name in sys.modules])"

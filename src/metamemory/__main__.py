@@ -142,11 +142,11 @@ def _data(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     if options.readme:
-        from metamemory.study.readme import write_readme
+        from metamemory.papers.readme import write_readme
 
         write_readme()
     else:
-        from metamemory.study.report import print_report
+        from metamemory.papers.report import print_report
 
         print_report()
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from metamemory.models.lstm import LSTM
-from metamemory.models.mann import MANN
-from metamemory.models.ntm import NTM
+from metamemory.models.memory.mann import MANN
+from metamemory.models.memory.ntm import NTM
+from metamemory.models.recurrent.lstm import LSTM
 from metamemory.nn.labels import Characters, Classes, Values, labels_of, one_hot
 
 

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.study import figures, papers, readme, runs, tables
-from metamemory.study.experiments import Outcome
+from metamemory.papers import readme
+from metamemory.papers.babu2021 import reported as papers
+from metamemory.protocols import Outcome
+from metamemory.study import figures, runs, tables
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result, finished
 from metamemory.study.runs import Run
 from metamemory.tasks import Episode
-from metamemory.tasks.few_shot import as_seen
+from metamemory.tasks.sampling import as_seen
 from metamemory.training.statistics import Interval
 
 ROOT = project_root()

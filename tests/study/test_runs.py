@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from metamemory.protocols import Outcome
 from metamemory.study import runs
-from metamemory.study.experiments import Outcome
 from metamemory.study.parameters import project_root
 from metamemory.study.runs import Run
 

@@ -63,7 +63,7 @@ def test_a_comment_changes_no_digest_and_a_number_does(tmp_path):
 
 
 def test_the_digest_names_files():
-    files = closure(["metamemory.models.lstm"])
+    files = closure(["metamemory.models.recurrent.lstm"])
     assert digest(files) != digest(files[:-1]) and digest(files) == digest(files)
 
 

@@ -7,12 +7,12 @@ import torch
 
 from metamemory.data.images import area_average
 from metamemory.errors import UserError
-from metamemory.models.lstm import LSTM
-from metamemory.models.mann import MANN
+from metamemory.models.memory.mann import MANN
+from metamemory.models.recurrent.lstm import LSTM
 from metamemory.nn.labels import Characters
+from metamemory.tasks.augmentation import placed
 from metamemory.tasks.binding import MOVE, TURN, Binding, occurrences_before
 from metamemory.tasks.persistent_binding import PersistentBinding
-from metamemory.tasks.placement import placed
 from metamemory.tasks.reconstruction import Reconstruction
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
-from metamemory.models.opn import OPN
+from metamemory.models.metric.opn import OPN
 from metamemory.tasks.continual import Continual, after
 
 BLANK = -2  # where a blank is shown

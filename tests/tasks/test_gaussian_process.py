@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.models.gaussian_process import GaussianProcess
-from metamemory.models.mann import MANN
+from metamemory.models.memory.mann import MANN
+from metamemory.models.reference.gaussian_process import GaussianProcess
 from metamemory.nn.labels import Values
 from metamemory.tasks.gaussian_process import GaussianProcessFunctions, log_likelihood, shown
 

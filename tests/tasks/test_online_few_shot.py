@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamemory.errors import UserError
-from metamemory.tasks.few_shot import as_kept, as_seen, augmented
 from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
+from metamemory.tasks.sampling import as_kept, as_seen, augmented
 
 
 def generator(seed=0):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.tasks.few_shot import augmented
+from metamemory.tasks.sampling import augmented
 from metamemory.tasks.supervised import Normalisation, Supervised, parts
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.models.nearest_neighbour import NearestNeighbour
+from metamemory.models.metric.nearest_neighbour import NearestNeighbour
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import evaluate, score_by_shot
 from metamemory.training.files import write_atomically

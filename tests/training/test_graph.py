@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metamemory.models.lstm import LSTM
+from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.loop import Training, update
 

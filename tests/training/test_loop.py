@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.models.cl_lstm import CLLSTM
-from metamemory.models.lstm import LSTM
+from metamemory.models.recurrent.cl_lstm import CLLSTM
+from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training import loop
 from metamemory.training.evaluation import evaluate

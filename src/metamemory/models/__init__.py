@@ -1,5 +1,4 @@
-"""The learners, one a file. A file `models/name.py` holds one subclass of `Learner`; its name is the method's.
-What several of them are variants of is in the folder `bases`.
+"""The learners, one a file, by family. A file `models/<family>/name.py` holds one subclass of `Learner`.
 
 from metamemory.models import CLLSTM            any learner's class, by its own name
 learner_class("cl_lstm")                        the same, by the name of its file
@@ -16,18 +15,31 @@ from metamemory.models.learner import Learner
 
 def available() -> list[str]:
     """Names of all learners."""
-    modules = pkgutil.iter_modules(__path__)
-    return sorted(module.name for module in modules if module.name != "learner" and not module.ispkg)
+    return sorted(_modules())
+
+
+def _modules() -> dict[str, str]:
+    """Name of a learner -> its module."""
+    families = [each.name for each in pkgutil.iter_modules(__path__) if each.ispkg]
+    found = {}
+    for family in families:
+        for module in pkgutil.iter_modules([f"{__path__[0]}/{family}"]):
+            if module.name not in BASES:
+                found[module.name] = f"{__name__}.{family}.{module.name}"
+    return found
+
+
+BASES = ("online_sgd", "image_network", "resnet", "vgg", "mann_base", "cnn_lstm_base")
 
 
 def learner_class(name: str) -> type[Learner]:
-    """The learner defined in `models/<name>.py`.
+    """The learner defined in `models/<family>/<name>.py`.
 
     Imported when asked for, so that a run depends on the code of its own learner and of no other.
     """
     if name not in available():
-        raise UserError(f"no learner {name!r} (file src/metamemory/models/{name}.py); there are {available()}")
-    module = importlib.import_module(f"{__name__}.{name}")
+        raise UserError(f"no learner {name!r} (file src/metamemory/models/<family>/{name}.py); there are {available()}")
+    module = importlib.import_module(_modules()[name])
     classes = [
         each
         for each in vars(module).values()

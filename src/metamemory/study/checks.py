@@ -58,6 +58,14 @@ def _require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], plac
             _require_same_kind(name, value, config[key])
 
 
+PROTOCOLS = {
+    "mann_classification": "binding",
+    "mann_persistence": "binding_rows",
+    "mann_curriculum": "growing_classes",
+    "mann_regression": "regression",
+    "continual_learning": "continual",
+    "supervised_learning": "supervised",
+}
 KINDS: dict[tuple[type, ...], str] = {
     (bool,): "true or false",
     (int,): "a whole number",
@@ -151,7 +159,7 @@ def _require_among(name: str, section: Any, known: Collection[str]) -> None:
 
 def _task_settings(experiment: str) -> list[str]:
     """What the tasks that an experiment's module imports can be told."""
-    conduct = import_module(f"metamemory.study.experiments.{experiment}").conduct
+    conduct = import_module(f"metamemory.protocols.{PROTOCOLS.get(experiment, experiment)}").conduct
     imported = vars(sys.modules[conduct.__module__]).values()
     tasks = [each for each in imported if inspect.isclass(each) and each.__module__.startswith("metamemory.tasks.")]
     return [*dict.fromkeys(name for task in tasks for name in _defaults(task, OF_ITS_DATA))]

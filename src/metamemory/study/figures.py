@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
-from metamemory.models.cl_lstm import CLLSTM
-from metamemory.study import papers
+from metamemory.models.recurrent.cl_lstm import CLLSTM
+from metamemory.papers.babu2021 import reported as papers
 from metamemory.study.results import Group, Result
 from metamemory.tasks import Episode
-from metamemory.tasks.few_shot import as_kept
+from metamemory.tasks.sampling import as_kept
 
 COLOURS = {
     "cl_lstm": "#D55E00",

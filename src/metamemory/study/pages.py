@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from metamemory.study import papers
+from metamemory.papers.babu2021 import reported as papers
 from metamemory.study.results import Group
 from metamemory.study.tables import SHOTS, hardware_of, minutes_of, percent, verdict
 

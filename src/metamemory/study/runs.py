@@ -32,13 +32,22 @@ from safetensors.torch import save_file
 
 from metamemory import data
 from metamemory.errors import UserError
+from metamemory.models import learner_class
+from metamemory.protocols import Context, Outcome
 from metamemory.study import source
 from metamemory.study.checks import require_known, require_possible, stores_samples
-from metamemory.study.experiments import Context, Outcome
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.training.files import write_atomically
 
 ENDINGS = ("json", "shots.csv", "csv", "episode.json", "manifest.json")  # of what a run leaves in results/
+PROTOCOLS = {
+    "mann_classification": "binding",
+    "mann_persistence": "binding_rows",
+    "mann_curriculum": "growing_classes",
+    "mann_regression": "regression",
+    "continual_learning": "continual",
+    "supervised_learning": "supervised",
+}
 MOST_THREADS = 8  # more do not help with maps of this size
 
 
@@ -84,7 +93,10 @@ class Run:
     @property
     def modules(self) -> list[str]:
         """The two modules that decide what the run does; their imports are its source."""
-        return [f"metamemory.study.experiments.{self.experiment}", f"metamemory.models.{self.method}"]
+        return [
+            f"metamemory.protocols.{PROTOCOLS.get(self.experiment, self.experiment)}",
+            learner_class(self.method).__module__,
+        ]
 
 
 def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:

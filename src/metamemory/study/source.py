@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def closure(modules: Iterable[str]) -> list[Path]:
-    """Files of the package that `modules` ("metamemory.models.lstm", …) import, directly or not, with their own.
+    """Files of the package that `modules` ("metamemory.models.recurrent.lstm", …) import, directly or not, with their own.
 
     A module also executes the `__init__` of every package above it.
     """

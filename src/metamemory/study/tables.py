@@ -6,8 +6,8 @@ from operator import ge, gt
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metamemory.study import papers
-from metamemory.study.papers import Claim, Reported
+from metamemory.papers.babu2021 import reported as papers
+from metamemory.papers.babu2021.reported import Claim, Reported
 from metamemory.study.results import Group, Result, at_the_largest_scale, groups
 from metamemory.training.statistics import Interval
 

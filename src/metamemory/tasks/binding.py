@@ -20,10 +20,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.tasks.augmentation import placed
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import FewShot, require
 from metamemory.tasks.online_few_shot import delayed
-from metamemory.tasks.placement import placed
+from metamemory.tasks.sampling import FewShot, require
 
 STRING, ALPHABET = 5, 5  # characters of a label, and how many there are to choose from
 TURN = math.pi / 16  # radians, each way

@@ -29,7 +29,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import FewShot, require
+from metamemory.tasks.sampling import FewShot, require
 
 
 class Continual(FewShot):

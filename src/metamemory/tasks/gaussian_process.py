@@ -22,7 +22,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import require
+from metamemory.tasks.sampling import require
 
 NUGGET = 1e-6  # on the diagonal, so that the covariance of places close to each other has a Cholesky factor
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import require
+from metamemory.tasks.sampling import require
 
 
 class PersistentBinding:

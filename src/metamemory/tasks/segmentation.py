@@ -26,8 +26,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import FewShot, require
 from metamemory.tasks.online_few_shot import shots
+from metamemory.tasks.sampling import FewShot, require
 
 
 @dataclass(frozen=True, kw_only=True)

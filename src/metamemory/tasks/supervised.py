@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.few_shot import augmented, require
+from metamemory.tasks.sampling import augmented, require
 
 TEST_SHARE = 6  # of a class's images one in so many is for testing, the last ones: 1,000 of 6,000, or 100 of 600
 VALIDATION_SHARE = (

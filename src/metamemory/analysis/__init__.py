@@ -1,0 +1,1 @@
+"""What a trained learner remembers: interventions on its state, traces of its memory."""

@@ -1,0 +1,1 @@
+"""Learners that attend to the steps before."""

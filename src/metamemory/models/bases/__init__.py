@@ -1,1 +1,0 @@
-"""What several learners are variants of, one family a file."""

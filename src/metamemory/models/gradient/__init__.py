@@ -1,0 +1,1 @@
+"""Learners that adapt by gradient descent within an episode."""

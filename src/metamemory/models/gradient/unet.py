@@ -1,0 +1,139 @@
+"""A U-Net without memory, pre-trained with MAML and fine-tuned in the stream: a baseline (Babu et al. 2021, Table 4).
+
+    theta_0 = theta    theta_t = theta_{t-1} - alpha grad L(theta_{t-1}; x_{t-1}, y_{t-1})    logits_t = U(x_t; theta_t)
+
+At every step one gradient on the picture before and the mask that has just been shown, L being the cross-entropy, mean
+over pixels; then the answer to the new picture. The weights of an episode are its own, and all that it remembers but
+for the one picture that waits for its mask. theta is learned by MAML (Finn et al. 2017; see `nn.inner_loop`), of second
+order, "for segmentation without any distractors" (section 4.4): n gradients on a few pictures of one object, and the
+loss on others.
+
+From the paper: ten convolutions in the form of a U; pre-training by MAML without distractors; a gradient at each time
+step. Our choices, where it says nothing: see `nn.unet`; 32 filters; n, the size of the support set, and alpha, in
+pre-training and in the stream, where a support set of one picture may want another.
+
+Departure, as in `bases.cnn_lstm`: layer normalisation (Ba et al. 2016), over the channels and pixels of a sample, in
+place of MAML's batch normalisation, so that the answer to one picture does not depend on others.
+
+Shape legend: T steps, N support pictures, Q queries, B batch, C channels of x, H height, W width.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.errors import UserError
+from metamemory.models.learner import Learner
+from metamemory.nn import inner_loop as maml
+from metamemory.nn import unet
+from metamemory.nn.inner_loop import Weights
+from metamemory.nn.masks import plane
+
+
+class UNetState(NamedTuple):
+    """Weights of each episode, [B, *shape of the weight], in the order of `named_parameters`; and the picture that
+    waits for its mask, [B, C, H, W]."""
+
+    theta: tuple[Tensor, ...]
+    waiting: Tensor
+
+
+class FineTunedUNet(Learner):
+    """Ten convolutions in the form of a U, whose weights go on learning.
+
+    Args:
+        input_shape: (C, H, W), H and W multiples of 4.
+        n_way: labels of a pixel, 2: object and ground.
+        filters: of the layers at the image's size.
+        inner_steps: n, of gradient descent on a support set.
+        inner_rate: alpha in pre-training.
+        online_rate: alpha in the stream; None for the same.
+        order: 2 for MAML, 1 for its first-order variant.
+
+    Raises:
+        UserError: a size that cannot be halved twice; `order` is neither 1 nor 2.
+    """
+
+    answers: ClassVar[str] = "mask"
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        n_way: int = 2,
+        filters: int = 32,
+        inner_steps: int = 1,
+        inner_rate: float = 0.1,
+        online_rate: float | None = None,
+        order: int = 2,
+    ):
+        super().__init__()
+        colours, *size = input_shape
+        unet.require_halves("unet", size, n_way)
+        if order not in (1, 2):
+            raise UserError(f"unet: order is {order!r} and must be 1 or 2")
+        self.input_shape, self.inner_steps, self.order = input_shape, inner_steps, order
+        self.inner_rate, self.online_rate = inner_rate, inner_rate if online_rate is None else online_rate
+        self.net = Convolutions(colours, filters)
+
+    def initial_state(self, batch: int) -> UNetState:
+        theta = tuple(weight.expand(batch, *weight.shape) for weight in self.net.parameters())
+        return UNetState(theta, theta[0].new_zeros(batch, *self.input_shape))
+
+    def step(self, x_t: Tensor, y_seen_t: Tensor, state: UNetState) -> tuple[Tensor, UNetState]:
+        """As in `Learner`, with masks for labels: y_seen_t [B, H, W] -> logits [B, H, W]. No gradient comes back from
+        it to the parameters: they are learned in pre-training."""
+        names = [name for name, _ in self.net.named_parameters()]
+        mask = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0]  # [1, B, H, W]
+        with torch.enable_grad():
+            theta = {name: weight.detach().requires_grad_() for name, weight in zip(names, state.theta, strict=True)}
+            theta = self._descend(theta, state.waiting[None], mask, self.online_rate, order=1)
+        theta = {name: weight.detach() for name, weight in theta.items()}
+        with torch.no_grad():
+            logits = maml.answer(self.net, theta, x_t[None])[0]
+        return logits, UNetState(tuple(theta.values()), x_t)
+
+    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        state, logits = self.initial_state(x.shape[1]), []
+        for x_t, y_seen_t in zip(x, y_seen, strict=True):
+            logits_t, state = self.step(x_t, y_seen_t, state)
+            logits.append(logits_t)
+        return torch.stack(logits)
+
+    def adapt_and_answer(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+        """Pre-training. support_x [N, B, C, H, W], support_y [N, B, H, W], query_x [Q, B, C, H, W] -> logits
+        [Q, B, H, W] of the adapted weights."""
+        with torch.enable_grad():
+            theta = {
+                name: weight.expand(support_x.shape[1], *weight.shape) for name, weight in self.net.named_parameters()
+            }
+            for _ in range(self.inner_steps):
+                theta = self._descend(theta, support_x, support_y, self.inner_rate, self.order)
+        return maml.answer(self.net, theta, query_x)
+
+    def _descend(self, theta: Weights, x: Tensor, y: Tensor, rate: float, order: int) -> Weights:
+        """One step of gradient descent of each episode on its own pictures; none where y is null (-1)."""
+        told, of_object = (y >= 0).float(), y.clamp(min=0)
+        logits = maml.answer(self.net, theta, x)
+        loss = fn.binary_cross_entropy_with_logits(logits, of_object, told, reduction="sum")
+        # mean over pixels and pictures, sum over episodes: an episode's loss depends on its own weights only
+        loss = loss / (len(x) * y.shape[-2] * y.shape[-1])
+        gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=order == 2)
+        return {name: theta[name] - rate * g for name, g in zip(theta, gradients, strict=True)}
+
+
+class Convolutions(nn.Module):
+    """Images [N, C, H, W] -> logits [N, H, W], each image on its own."""
+
+    def __init__(self, colours: int, filters: int):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            # no bias: the normalisation has one
+            nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.GroupNorm(1, c_out), nn.ReLU())
+            for c_in, c_out in unet.channels(colours, filters)
+        )
+        self.readout = nn.Conv2d(filters, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.readout(unet.through(x, lambda n, maps: self.layers[n - 1](maps)))[:, 0]

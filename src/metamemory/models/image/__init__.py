@@ -1,0 +1,1 @@
+"""Networks that classify single images, and the same networks with a memory in every layer."""

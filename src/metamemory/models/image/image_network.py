@@ -1,0 +1,93 @@
+"""Convolutional networks that name images one by one, and the same networks with a memory in place of every convolution
+(Babu et al. 2021, section 4.5, Table 5).
+
+    plain        x -> ReLU(N(W * x))        N is batch normalisation
+    CL           x -> h, one step of a ConvLSTM from a zero state (`nn.zero_state_conv_lstm`); no ReLU, as h has passed its gates
+
+The paper says that CL networks have fewer filters, by the factor in their name, and how many parameters all have. From
+these numbers follow: 3x3 kernels on inputs and hidden states, no peepholes, one linear layer on top, and that it is the
+width of the first layer that is scaled and rounded, from which the others follow by doubling (0.35 x 64 = 22 and
+0.35 x 16 = 6). Where normalisation is, is our choice: as in `nn.conv_lstm`. In evaluation it uses running statistics,
+so that no image can see another.
+
+There is no time in this: images are given as episodes, of which every step is answered on its own, and no label is ever
+shown. A learner of this kind knows its classes by its weights.
+
+Shape legend: T steps, B batch, C channels, K ways (classes).
+"""
+
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from metamemory.errors import UserError
+from metamemory.models.learner import Learner
+from metamemory.nn.conv_norm import ConvNorm
+from metamemory.nn.precision import product_type
+from metamemory.nn.zero_state_conv_lstm import TimelessConvLSTM
+
+
+class Nothing(NamedTuple):
+    """What is carried from one image to the next."""
+
+
+class ImageNetwork(Learner):
+    """Layers that a subclass arranges in `build` and `maps`, the mean over the pixels, a linear classifier.
+
+    Args:
+        input_shape: (C, height, width).
+        n_way: K.
+        filters: of the plain network's first layer; this one has `share` of them.
+        precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
+            machine is faster with it.
+
+    Attributes:
+        share: of the plain network's filters.
+        recurrent: whether layers are ConvLSTMs.
+        used_parameters: those that have a part in the answer; in a CL network not the ones that belong to a state
+            before the step.
+
+    Raises:
+        UserError: no filter is left.
+    """
+
+    answers: ClassVar[str] = "image"
+    share: ClassVar[float] = 1.0
+    recurrent: ClassVar[bool] = False
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int, filters: int, precision: str):
+        super().__init__()
+        base = round(self.share * filters)
+        if base < 1:
+            raise UserError(f"{type(self).__name__}: {self.share} of filters {filters} leaves none")
+        self.product = product_type(precision)
+        channels, height, width = input_shape
+        self.classifier = nn.Linear(self.build(channels, base, min(height, width)), n_way)
+
+    def build(self, channels: int, base: int, size: int) -> int:
+        """Make the layers, for images of so many channels and pixels; the channels of the last."""
+        raise NotImplementedError
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Images [image, C, height, width] -> what the last layer makes of them."""
+        raise NotImplementedError
+
+    def layer(self, in_channels: int, filters: int, stride: int = 1) -> nn.Module:
+        kind = TimelessConvLSTM if self.recurrent else ConvNorm
+        return kind(in_channels, filters, stride=stride, precision=self.product)
+
+    def activate(self, maps: Tensor) -> Tensor:
+        return maps if self.recurrent else fn.relu(maps)
+
+    @property
+    def used_parameters(self) -> int:
+        layers = [each for each in self.modules() if isinstance(each, (ConvNorm, TimelessConvLSTM))]
+        return sum(each.used for each in layers) + sum(each.numel() for each in self.classifier.parameters())
+
+    def initial_state(self, batch: int) -> Nothing:
+        return Nothing()
+
+    def run(self, x: Tensor, y_seen: Tensor, state: Nothing) -> tuple[Tensor, Nothing]:
+        features = self.maps(x.flatten(0, 1)).float().mean(dim=(-2, -1))
+        return self.classifier(features).unflatten(0, x.shape[:2]), state

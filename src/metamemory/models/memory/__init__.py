@@ -1,0 +1,1 @@
+"""Learners with an external memory."""

@@ -1,0 +1,1 @@
+"""Learners that compare a sample with labelled ones."""

@@ -1,0 +1,1 @@
+"""Learners whose memory is the state of recurrent layers."""

@@ -1,0 +1,1 @@
+"""The papers: what each reports and claims, and its tables and figures."""

@@ -1,0 +1,1 @@
+"""Babu, Savarese and Maire 2021: Online Meta-Learning via Learning with Layer-Distributed Memory."""

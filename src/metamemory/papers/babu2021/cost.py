@@ -1,0 +1,196 @@
+"""What a step costs: operations counted on the meta device, beside the figures of Babu et al. 2021, section 4.3.
+
+There are two kinds of step. In a *forward* step a sample is answered. In an *adapted* step the learner also learns from
+the sample before it, whose label is shown. To a learner whose state is its memory both are the same. One that adapts by
+gradient descent needs a forward and a backward pass for the sample that it learns from, of which the forward one, by
+the same weights, is that of its answer. The paper counts three forward passes ("a forward and backward pass together
+incurring three times the operations in a forward pass alone"); here the products are counted, and the backward pass
+goes through the weights that are adapted and no further. (The code of this study computes the forward pass twice, since
+a label may come more than one step late; `flops_per_step` in the manifests has it so.)
+
+1 multiply-add is 2 FLOPs; products of convolutions and matrices count, all else does not.
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from metamemory.models import available, build, learner_class
+from metamemory.models.learner import Learner
+from metamemory.papers.babu2021 import reported as papers
+from metamemory.study.tables import markdown
+from metamemory.training.flops import flops_per_step
+
+INPUT_SHAPE, N_WAY = (1, 28, 28), 5  # of the comparison, as far as the paper's figures tell
+# Babu et al. 2021, section 4.3: FLOPs of a forward pass, and of an adapted step.
+FORWARD = {"cl_lstm": 0.40e9, "oml": 1.46e9, "fine_tuning": 0.30e9}
+ADAPTED = {"cl_lstm": 0.40e9, "oml": 4.38e9, "fine_tuning": 0.90e9}
+NAMES = {"fine_tuning": "4-layer CNN, 256 filters, fine-tuned"}
+
+
+class Cost(NamedTuple):
+    """Numbers of a learner: its parameters; FLOPs of a forward and of an adapted step of one episode."""
+
+    parameters: int
+    forward: int
+    adapted: int
+
+
+def count(learner: Learner, input_shape: tuple[int, int, int]) -> Cost:
+    """At the beginning of an episode; a learner that keeps samples costs more as it goes on."""
+    ghost = copy.deepcopy(learner).to("meta").eval()
+    query = torch.empty(1, 1, *input_shape, device="meta")
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        ghost.predict(query, ghost.initial_state(1))
+    adapted = flops_per_step(learner, input_shape)
+    if descends(ghost):
+        adapted -= forward.get_total_flops() - _prepared(ghost, query)  # the answer by the adapted weights, once
+    parameters = sum(each.numel() for each in learner.parameters())
+    return Cost(parameters, forward.get_total_flops(), adapted)
+
+
+def _prepared(learner: Learner, query: torch.Tensor) -> int:
+    """FLOPs of what is not adapted."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        learner.prepare(query)
+    return counter.get_total_flops()
+
+
+def descends(learner: Learner) -> bool:
+    """Whether it adapts by gradient descent."""
+    return hasattr(learner, "adapt")
+
+
+def public_oml(channels: int = 1, n_way: int = N_WAY) -> nn.Sequential:
+    """The network called OML in the public code of Beaulieu et al. 2020: six convolutions of 256 filters, of which the
+    fourth and the sixth skip every other pixel, and two fully connected layers. There it has three channels and 1,000
+    labels."""
+    layers: list[nn.Module] = []
+    for stride in (1, 1, 1, 2, 1, 2):
+        layers += [nn.Conv2d(channels, 256, 3, stride), nn.ReLU()]
+        channels = 256
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(2304, 1024), nn.ReLU(), nn.Linear(1024, n_way))
+
+
+def of_network(network: nn.Sequential, input_shape: tuple[int, int, int], adapted: int = 0) -> int:
+    """FLOPs of one sample through a network, and back through the last `adapted` of its modules."""
+    ghost = copy.deepcopy(network).to("meta")
+    with FlopCounterMode(display=False) as counter:
+        with torch.no_grad():
+            features = ghost[: len(ghost) - adapted](torch.empty(1, *input_shape, device="meta"))
+        if adapted:
+            ghost[len(ghost) - adapted :](features).sum().backward()
+    return counter.get_total_flops()
+
+
+def learners() -> dict[str, Learner]:
+    """Every learner with something to train, at full size: that of its defaults."""
+    names = (name for name in available() if learner_class(name).answers == "label")
+    built = {name: build(name, INPUT_SHAPE, N_WAY, 1, {}) for name in names}
+    return {name: learner for name, learner in built.items() if list(learner.parameters())}
+
+
+def counted_table() -> str:
+    """Parameters and FLOPs of every learner; the paper's figures beside those it names."""
+    rows = []
+    costs = {name: (learner, count(learner, INPUT_SHAPE)) for name, learner in learners().items()}
+    for name, (learner, cost) in sorted(costs.items(), key=lambda item: item[1][1].adapted):
+        rule = f"{3 * cost.forward / 1e9:.3f}" if descends(learner) else f"{cost.forward / 1e9:.3f}"
+        rows.append(
+            [
+                NAMES.get(name, papers.title(name)),
+                f"{cost.parameters / 1e6:.2f}",
+                f"{cost.forward / 1e9:.3f}",
+                _giga(FORWARD.get(name)),
+                f"{cost.adapted / 1e9:.3f}",
+                rule,
+                _giga(ADAPTED.get(name)),
+            ]
+        )
+    header = [
+        "method",
+        "parameters, M",
+        "forward, G",
+        "paper",
+        "adapted, counted, G",
+        "adapted, rule of three, G",
+        "paper",
+    ]
+    return markdown(header, rows)
+
+
+def _giga(flops: float | None) -> str:
+    return "–" if flops is None else f"{flops / 1e9:.2f}"
+
+
+def room_table(delays: Sequence[int] = (1, 2, 5, 10)) -> str:
+    """Bytes of the state of each learner of Table 1 after a step, by the delay of the labels."""
+    rows = []
+    for name in papers.TABLE_1["omniglot"]:
+        sizes = (_state_size(build(name, INPUT_SHAPE, N_WAY, delay, {})) for delay in delays)
+        rows.append([papers.title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
+    return markdown(["method", *(f"delay {delay}, kB" for delay in delays)], rows)
+
+
+@torch.no_grad()
+def _state_size(learner: Learner) -> int:
+    ghost, null = learner.to("meta").eval(), torch.full((1,), -1, device="meta")
+    return size(ghost.step(torch.empty(1, *INPUT_SHAPE, device="meta"), null, ghost.initial_state(1))[1])
+
+
+def size(part: Any) -> int:
+    """Bytes of all tensors in a nest of tuples."""
+    return part.numel() * part.element_size() if isinstance(part, Tensor) else sum(map(size, part))
+
+
+def claims_table() -> str:
+    """The paper's figures of cost, and whether they follow from a design; each is decided by counting. Those of adapted
+    steps, which are three times a rounded figure, are held to one digit less."""
+    ours = {name: count(build(name, INPUT_SHAPE, N_WAY, 1, {}), INPUT_SHAPE) for name in FORWARD}
+    six = of_network(public_oml(), INPUT_SHAPE)
+    six_adapted = of_network(public_oml(), INPUT_SHAPE, adapted=3)
+    rows = []
+    for what, paper, digits, here in (
+        ("CL+LSTM, every step", FORWARD["cl_lstm"], 2, ours["cl_lstm"].forward),
+        ("4-layer CNN, forward", FORWARD["fine_tuning"], 2, ours["fine_tuning"].forward),
+        ("4-layer CNN, adapted", ADAPTED["fine_tuning"], 1, ours["fine_tuning"].adapted),
+        ("OML, forward, four layers as the paper's text has it", FORWARD["oml"], 2, ours["oml"].forward),
+        ("OML, forward, six layers as in public code, one channel", FORWARD["oml"], 2, six),
+        ("the same, adapted, by the rule of three", ADAPTED["oml"], 1, 3 * six),
+        ("the same, adapted, its last two layers alone", ADAPTED["oml"], 1, six_adapted),
+    ):
+        agrees = round(here / 1e9, digits) == round(paper / 1e9, digits)
+        verdict = "reproduced" if agrees else "not reproduced"
+        rows.append([what, f"{paper / 1e9:.2f}", f"{here / 1e9:.3f}", verdict])
+    return markdown(["what", "paper, GFLOPs", "this study, GFLOPs", "verdict"], rows)
+
+
+def measured_table(root: Path = Path(".")) -> str:
+    """Time and memory of a step on this hardware, written by `make bench`; a hint where it has not been run."""
+    report = _report(root)
+    if report is None:
+        return "Not measured here: `make bench`."
+    rows = [
+        [
+            NAMES.get(name, papers.title(name)),
+            *(f"{each[key]:,.2f}" for key in ("milliseconds_forward", "milliseconds_adapted")),
+            *(f"{each[key] / 1e6:,.2f}" for key in ("parameter_bytes", "state_bytes", "peak_bytes")),
+        ]
+        for name, each in sorted(report["learners"].items(), key=lambda item: item[1]["milliseconds_adapted"])
+    ]
+    header = ["method", "forward, ms", "adapted step, ms", "weights, MB", "state, MB", "made in an adapted step, MB"]
+    return (
+        f"{markdown(header, rows)}\n\nOne stream, {INPUT_SHAPE[1]}×{INPUT_SHAPE[2]}, {N_WAY}-way, full size; medians "
+        f"of {report['repeats']} steps. {report['hardware']}, torch {report['torch']}."
+    )
+
+
+def _report(root: Path) -> dict[str, Any] | None:
+    path = root / "results" / "speed" / "cost.json"
+    return json.loads(path.read_text()) if path.exists() else None

@@ -1,0 +1,182 @@
+"""Figures of online few-shot segmentation: Figure 5 of Babu et al. 2021, and those beyond it."""
+
+import base64
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from metamemory.papers.babu2021.segmentation import (
+    FINE_TUNED,
+    FIRST,
+    MEASURES,
+    NINTH,
+    NOWHERE,
+    TABLE_4,
+    address,
+    interval,
+    name,
+)
+from metamemory.study.figures import MUTED, RIGHT, WRONG
+from metamemory.study.results import Group, Result
+from metamemory.tasks.segmentation import MaskEpisode
+
+COLOURS = {FINE_TUNED: "#44AA99", NINTH: "#0072B2", FIRST: "#D55E00", NOWHERE: "#BBBBBB"}
+OBJECT, DISTRACTOR = RIGHT, WRONG  # green and orange; the paper has green and red
+SPARE = "#000000"
+AXIS = {"segmented": "segmentation: IoU, %", "masked": "masking: share left out, %"}
+
+
+def strip(results: Sequence[Result], names: Sequence[str]) -> Figure:
+    """One test episode, the same for all: the pictures, which of them were to be segmented, and what each learner made
+    of them. Green is what it marked as the object; orange what of a distractor it left out."""
+    first = results[0].example
+    pictures = _pixels(first["x"], first["x_shape"]).transpose(0, 2, 3, 1)
+    steps, height, width = pictures.shape[:3]
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(first["thing"]), np.uint8), count=steps * height * width)
+    thing = bits.reshape(steps, height, width).astype(bool)
+    wanted = np.array(first["wanted"])[:, None, None]
+    figure, rows = plt.subplots(
+        2 + len(results), steps, figsize=(0.72 * steps, 0.8 * (2 + len(results))), squeeze=False,
+        gridspec_kw={"wspace": 0.06, "hspace": 0.06},
+    )  # fmt: skip
+    answers = [
+        np.frombuffer(base64.b64decode(result.example["probability"]), np.uint8).reshape(thing.shape) >= 128
+        for result in results
+    ]
+    layers = [pictures, _overlaid(pictures, thing & wanted, thing & ~wanted)]
+    layers += [_overlaid(pictures, answer, thing & ~wanted & ~answer) for answer in answers]
+    for row, layer, label in zip(rows, layers, ("picture", "truth", *names), strict=True):
+        for axes, shown in zip(row, layer, strict=True):
+            _picture(axes, shown)
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    for axes, shot in zip(rows[0], first["shot"], strict=True):
+        axes.set_title(str(shot), fontsize=9)
+    rows[0, 0].text(-0.15, 1.2, "shot", transform=rows[0, 0].transAxes, ha="right", fontsize=9)
+    return figure
+
+
+def by_shot(groups: Sequence[Group]) -> Figure:
+    """Both measures against how many pictures of the thing were seen before, with 95 % intervals, and the paper's."""
+    figure, both = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    for group in groups:
+        tint, shots = _tint(group), range(len(group.results[0].by_shot))
+        for axes, measure in zip(both, MEASURES, strict=True):
+            intervals = [interval(group, measure, shot) for shot in shots]
+            mean, low, high = (
+                100 * np.array([getattr(each, end) for each in intervals]) for end in ("mean", "low", "high")
+            )
+            axes.plot(shots, mean, marker="o", markersize=4, color=tint, label=name(group))
+            axes.fill_between(shots, low, high, color=tint, alpha=0.2, linewidth=0)
+            for (of, shot), reported in TABLE_4.get(address(group), {}).items():
+                if of == measure:
+                    axes.plot(shot, 100 * reported, marker="D", markersize=6, mfc="none", mec=tint, linestyle="none")
+    both[1].plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
+    for axes, measure in zip(both, MEASURES, strict=True):
+        axes.set(xlabel="pictures of the thing seen before (shot)", ylabel=AXIS[measure], ylim=(0, 102))
+    both[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def swap(groups: Sequence[Group]) -> Figure:
+    """Both measures at each step of an episode in the middle of which object and distractor exchange their roles;
+    dashed, the same pictures without the exchange."""
+    figure, both = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    for group in groups:
+        for axes, measure in zip(both, MEASURES, strict=True):
+            for kind, style in (("swapped", "-"), ("plain", "--")):
+                steps = np.array([result.example["by_step"][kind][measure] for result in group.results])
+                label = name(group) if kind == "swapped" else None
+                axes.plot(100 * steps.mean(axis=0), linestyle=style, color=_tint(group), label=label)
+    both[1].plot([], [], linestyle="--", color=MUTED, label="without the exchange")
+    for axes, measure in zip(both, MEASURES, strict=True):
+        axes.axvline(steps.shape[1] / 2 - 0.5, color=MUTED, linewidth=1)
+        axes.set(xlabel="step", ylabel=AXIS[measure], ylim=(0, 102))
+    both[0].text(steps.shape[1] / 2 - 0.2, 98, "roles exchanged", color=MUTED, fontsize="small", va="top")
+    both[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def rates(result: Result) -> Figure:
+    """Both measures on validation classes against the rate at which the baseline is fine-tuned, and the rate taken."""
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    rows = result.example["by_rate"]
+    for measure, tint in (("segmented", OBJECT), ("masked", DISTRACTOR)):
+        for shot, style in ((1, "--"), (6, "-")):
+            values = [100 * row[f"{measure}_{shot}_shot"] for row in rows]
+            label = f"{MEASURES[measure]}, {shot}-shot"
+            axes.plot([row["rate"] for row in rows], values, style, marker="o", markersize=4, color=tint, label=label)
+    axes.axvline(result.manifest["online_rate"], color=MUTED, linewidth=1)
+    axes.text(result.manifest["online_rate"], 1, " taken", color=MUTED, fontsize="small", va="bottom")
+    axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="%", ylim=(0, 102))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return figure
+
+
+def learning_curves(groups: Sequence[Group], shot: int = 6) -> Figure:
+    """Both measures on validation classes at one shot, against the time trained; a line a seed."""
+    figure, both = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    for group in groups:
+        for axes, measure in zip(both, MEASURES, strict=True):
+            label = name(group)
+            for history in (result.history for result in group.results):
+                if history and f"{measure}_{shot}_shot" in history[0]:
+                    value = [100 * row[f"{measure}_{shot}_shot"] for row in history]
+                    axes.plot([row["seconds"] / 60 for row in history], value, color=_tint(group), label=label)
+                    label = None
+    for axes, measure in zip(both, MEASURES, strict=True):
+        axes.set(xlabel="training time, minutes", ylabel=AXIS[measure], ylim=(0, 102))
+    legend = both[0].get_legend_handles_labels()  # the baseline has a line of its own on this side only
+    both[1].legend(*legend, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def episode(sample: MaskEpisode, index: int = 0) -> Figure:
+    """One episode as the learner meets it: the picture, the mask shown with it, the mask wanted."""
+    steps = len(sample.x)
+    figure, rows = plt.subplots(3, steps, figsize=(0.72 * steps, 2.6), gridspec_kw={"wspace": 0.06, "hspace": 0.06})
+    layers = (
+        sample.x[:, index].permute(0, 2, 3, 1).cpu().numpy(),
+        sample.y_seen[:, index].cpu().numpy(),
+        sample.y[:, index].cpu().numpy(),
+    )
+    for row, layer, label in zip(rows, layers, ("picture", "mask shown\nwith it", "mask wanted"), strict=True):
+        for axes, shown in zip(row, layer, strict=True):
+            _picture(axes, shown)
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    for axes, shot in zip(rows[0], sample.shot[:, index].tolist(), strict=True):
+        axes.set_title(str(shot), fontsize=9)
+    rows[0, 0].text(-0.15, 1.2, "shot", transform=rows[0, 0].transAxes, ha="right", fontsize=9)
+    return figure
+
+
+def _tint(group: Group) -> str:
+    return COLOURS.get(address(group), SPARE)
+
+
+def _pixels(encoded: str, shape: Sequence[int]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(shape) / 255
+
+
+def _overlaid(pictures: np.ndarray, green: np.ndarray, red: np.ndarray) -> np.ndarray:
+    """Pictures [step, height, width, 3] in grey, with pixels of the masks [step, height, width] tinted."""
+    shown = np.repeat(0.25 + 0.6 * pictures.mean(axis=-1, keepdims=True), 3, axis=-1)
+    for mask, tint in ((green, OBJECT), (red, DISTRACTOR)):
+        shown = np.where(mask[..., None], 0.35 * shown + 0.65 * np.array(to_rgb(tint)), shown)
+    return shown
+
+
+def _picture(axes: Axes, shown: np.ndarray) -> None:
+    """A picture in colour, or a mask: black on the object, white on the ground, grey for null (-1)."""
+    if shown.ndim == 2:
+        shown = np.where(shown < 0, 0.6, 1 - shown)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)

@@ -1,0 +1,125 @@
+"""Figures of supervised learning: learning curves, accuracy by size, answers to a few test images.
+
+A network's family has a colour, its share of filters a line.
+"""
+
+import base64
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from metamemory.papers.babu2021 import reported as papers
+from metamemory.papers.babu2021.supervised import in_order_of_the_paper
+from metamemory.study.figures import MUTED, RIGHT, WRONG
+from metamemory.study.results import Group
+from metamemory.tasks import Episode
+from metamemory.tasks.supervised import Supervised
+
+FAMILIES = {"vgg11": "#0072B2", "resnet20": "#D55E00"}
+LINES, MARKS = {"050": "--", "035": ":"}, {"050": "s", "035": "^"}
+
+
+def _look(method: str) -> tuple[str, str, str]:
+    """Colour, line and mark; black and solid for a network of the reader's own."""
+    colour = next((tint for family, tint in FAMILIES.items() if family in method), "black")
+    share = method.rpartition("_")[2]
+    return colour, LINES.get(share, "-"), MARKS.get(share, "o")
+
+
+def learning_curves(groups: Sequence[Group]) -> Figure:
+    """Accuracy on images held out against passes over the training images and against time; a line a seed."""
+    figure, (by_passes, by_time) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    for group in in_order_of_the_paper(list(groups)):
+        colour, line, _ = _look(group.run.method)
+        label = papers.title(group.run.method)
+        for result in group.results:
+            accuracy = [100 * row["accuracy"] for row in result.history]
+            passes = [row["episodes"] / result.manifest["training_images"] for row in result.history]
+            by_passes.plot(passes, accuracy, color=colour, linestyle=line)
+            minutes = [row["seconds"] / 60 for row in result.history]
+            by_time.plot(minutes, accuracy, color=colour, linestyle=line, label=label)
+            label = None
+    by_passes.set(xlabel="passes over the training images", ylabel="validation accuracy, %", ylim=(0, 100))
+    by_time.set(xlabel="training time, minutes")
+    by_time.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", handlelength=3)
+    figure.tight_layout()
+    return figure
+
+
+def accuracy_by_size(groups: Sequence[Group]) -> Figure:
+    """Accuracy against parameters, of which the hollow part has none in the answer, and against FLOPs."""
+    figure, (by_parameters, by_flops) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    for group in in_order_of_the_paper(list(groups)):
+        colour, _, mark = _look(group.run.method)
+        manifest, interval = group.results[0].manifest, group.accuracy(0)
+        mean, low, high = (100 * each for each in (interval.mean, interval.low, interval.high))
+        all_of_them, used = manifest["parameters"] / 1e6, manifest["used_parameters"] / 1e6
+        by_parameters.plot([used, all_of_them], [mean, mean], color=colour, linewidth=1)
+        by_parameters.plot(all_of_them, mean, marker=mark, mfc="white", mec=colour)
+        for axes, x in ((by_parameters, used), (by_flops, manifest["flops_per_step"] / 1e6)):
+            label = papers.title(group.run.method) if axes is by_flops else None
+            bar = [[mean - low], [high - mean]]
+            axes.errorbar(x, mean, yerr=bar, color=colour, marker=mark, linestyle="none", label=label)
+    by_parameters.plot([], [], "o", mfc="white", mec=MUTED, label="all parameters")
+    by_parameters.plot([], [], "o", color=MUTED, label="those with a part in the answer")
+    by_parameters.set(xlabel="parameters, millions", ylabel="test accuracy, %")
+    by_parameters.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    by_flops.set(xlabel="MFLOPs an image")
+    for axes in (by_parameters, by_flops):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    by_flops.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def batch(task: Supervised, sample: Episode, classes: Sequence[str]) -> Figure:
+    """A batch of training images with their classes."""
+    mean, deviation = task.normalisation
+    pixels = (sample.x[0] * deviation + mean).clamp(0, 1).cpu().numpy()
+    figure, every = plt.subplots(1, len(pixels), figsize=(1.05 * len(pixels), 1.3))
+    for axes, image, y in zip(every, pixels, sample.y[0].tolist(), strict=True):
+        _picture(axes, image, classes[y])
+    return figure
+
+
+def answers(groups: Sequence[Group]) -> Figure:
+    """A few test images, and what each network takes them for."""
+    shown = in_order_of_the_paper(list(groups))
+    first = shown[0].results[0].example
+    pixels = np.frombuffer(base64.b64decode(first["x"]), dtype=np.uint8).reshape(first["x_shape"])
+    count, lines = len(pixels), 1 + len(shown)
+    figure, every = plt.subplots(1, count, figsize=(1.05 * count + 1, 0.9 + 0.2 * lines))
+    for place, axes in enumerate(every):
+        _picture(axes, pixels[place], first["y"][place])
+        for line, group in enumerate(shown):
+            example = group.results[0].example
+            right = example["answer"][place] == example["y"][place]
+            _word(axes, 0.5, line, _name(example["answer"][place]), RIGHT if right else WRONG, "center")
+    for line, group in enumerate(shown):
+        _word(every[0], -0.15, line, papers.title(group.run.method), "black", "right")
+    figure.subplots_adjust(bottom=0.2 * lines / (0.9 + 0.2 * lines))
+    return figure
+
+
+def _picture(axes: Axes, pixels: np.ndarray, title: str) -> None:
+    """pixels [channel, height, width]."""
+    axes.imshow(pixels.transpose(1, 2, 0))
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set(visible=False)
+    axes.set_title(_name(title), fontsize=8)
+
+
+def _word(axes: Axes, x: float, line: int, text: str, colour: str, align: str) -> None:
+    axes.text(x, -0.14 - 0.22 * line, text, color=colour, fontsize=7.5, ha=align, va="center", transform=axes.transAxes)
+
+
+def _name(word: str) -> str:
+    return word.replace("_", " ")

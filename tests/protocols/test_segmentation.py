@@ -1,0 +1,191 @@
+"""What is measured of segmentation, by loops; runs of both kinds; tables that claim no more than was run."""
+
+import base64
+import copy
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from metamemory import data
+from metamemory.errors import UserError
+from metamemory.papers.babu2021 import segmentation as tables
+from metamemory.protocols import Context, segmentation
+from metamemory.study.results import Group, Result
+from metamemory.study.runs import Run
+from metamemory.tasks.segmentation import Segmentation, merits
+from metamemory.training.statistics import Interval
+
+CONFIG = {
+    "data": {"name": "things", "split": "thirds", "size": 8},
+    "task": {"presentations": 4, "augment": True},
+    "curriculum": [{"distractors": False, "episodes": 8}],
+    "training": {"episodes": 24, "batch_size": 4, "validations": 3, "validation_episodes": 4},
+    "evaluation": {"episodes": 6, "batch_size": 4},
+    "model": {"filters": 2},
+}
+
+
+@pytest.fixture
+def pictures():
+    """[class 12, picture 10, channel 4, 8, 8] uint8, the last channel a mask."""
+    images = torch.randint(0, 256, (12, 10, 4, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images[:, :, 3] = torch.where(images[:, :, 3] < 80, 255, 0)
+    return images
+
+
+@pytest.fixture
+def conduct(pictures, monkeypatch, tmp_path):
+    splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
+
+    def conduct(method, images=pictures, **changes):
+        things = SimpleNamespace(images=images, splits=splits, name="things", title="Things", digest="0")
+        monkeypatch.setattr(data, "load", lambda *_, **__: things)
+        context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
+        return segmentation.conduct({**copy.deepcopy(CONFIG), **changes}, method, 0, context)
+
+    return conduct
+
+
+class Guesses(nn.Module):
+    """Answers that depend on the picture alone."""
+
+    def forward(self, x, y_seen):
+        return x[:, :, 0] - 0.5
+
+
+def test_measures_of_the_same_episodes_by_loops(pictures):
+    task = Segmentation(pictures, 4)
+    measured = segmentation.measure(Guesses(), task, 5, 2, 3)
+    generator, found, losses = torch.Generator().manual_seed(3), {}, []
+    for batch in (2, 2, 1):
+        episode = task.sample(batch, generator)
+        merit = merits(episode.x[:, :, 0] > 0.5, episode.thing, episode.wanted)
+        for b in range(batch):
+            for t in range(8):
+                key = episode.shot[t, b].item(), episode.wanted[t, b].item()
+                found.setdefault(key, []).append(merit[t, b].item())
+                found.setdefault((f"step {t}", key[1]), []).append(merit[t, b].item())
+                p = (episode.x[t, b, 0] - 0.5).sigmoid()
+                losses.append(-torch.where(episode.y[t, b] == 1, p, 1 - p).log().mean().item())
+    assert measured.loss == pytest.approx(np.mean(losses), rel=1e-5)
+    for wanted in (True, False):
+        for shot in range(4):
+            assert measured.at(shot, wanted).tolist() == pytest.approx(found[shot, wanted])
+        steps = [np.mean(found.get((f"step {t}", wanted), [math.nan])) for t in range(8)]
+        assert measured.by_step(wanted) == pytest.approx(steps, nan_ok=True)
+
+
+def test_a_run_with_memory(conduct):
+    outcome = conduct("cl_unet")
+    assert [row["stage"] for row in outcome.history] == [2, 2, 2] and outcome.facts["stages_reached"] == "2 of 2"
+    assert {"validation_loss", "segmented_1_shot", "masked_1_shot"} <= set(outcome.history[0])
+    assert [row["shot"] for row in outcome.by_shot] == [0, 1, 2, 3]
+    for row in outcome.by_shot:
+        assert row["accuracy"] == pytest.approx((row["segmented"] + row["masked"]) / 2)
+        for measure in ("", "segmented_", "masked_"):
+            assert 0 <= row[f"{measure}low"] <= row[f"{measure}high"] <= 1
+    assert outcome.metrics["masked_3_shot"] == round(outcome.by_shot[3]["masked"], 5)
+    shown = outcome.example
+    assert len(shown["wanted"]) == len(shown["shot"]) == 8 and shown["x_shape"] == [8, 3, 8, 8]
+    assert len(base64.b64decode(shown["probability"])) == 8 * len(base64.b64decode(shown["thing"])) == 8 * 8 * 8
+    assert {len(steps) for each in shown["by_step"].values() for steps in each.values()} == {8}
+
+
+def test_a_run_that_is_fine_tuned_takes_the_rate_with_the_lowest_loss(conduct):
+    settings = {"pretrain": {"k_shot": 2, "n_query": 2}, "online_rates": [0.001, 1.0], "curriculum": []}
+    outcome = conduct("unet", task={"presentations": 7}, **settings)
+    rows = outcome.example["by_rate"]
+    assert [row["rate"] for row in rows] == [0.001, 1.0]
+    best = min(rows, key=lambda row: row["loss"])["rate"]
+    assert outcome.facts["online_rate"] == outcome.learner.online_rate == best
+    assert "masked_1_shot" not in outcome.history[0]  # it is kept for what it was trained for
+
+
+def test_what_does_not_fit_is_refused_before_it_trains(conduct, pictures, tmp_path):
+    with pytest.raises(UserError, match="cl_lstm answers with a label, not with a mask"):
+        conduct("cl_lstm", model={"filters": 2, "pool_after": [1]})
+    with pytest.raises(UserError, match="unet has an inner loop: write it with `pretrain`"):
+        conduct("unet")
+    with pytest.raises(UserError, match="cl_unet has no inner loop: write it without `pretrain`"):
+        conduct("cl_unet", pretrain={"k_shot": 2, "n_query": 2})
+    with pytest.raises(UserError, match="data.name is things, which has no masks"):
+        conduct("cl_unet", images=pictures[:, :, :3])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_papers_numbers_and_differences():
+    assert tables.TABLE_4[tables.FIRST][("masked", 6)] == 0.917
+    assert all(set(row) == set(tables.CELLS) and all(0.2 < each < 1 for each in row.values())
+               for row in tables.TABLE_4.values())  # fmt: skip
+
+
+def test_what_was_not_run_says_so(tmp_path):
+    table = tables.table_4(tmp_path).splitlines()
+    assert len(table) == 2 + 3 * 2 + 1 and sum("not run" in line for line in table) == 4
+    assert "65.3" in table[2] and "Fine-tuned U-Net" in table[2] and "nowhere" in table[-1]
+    claims = tables.claims_table(tmp_path).splitlines()
+    assert "+61.5, +68.1" in claims[2] and "+10.5, +10.3, +10.8, +13.9" in claims[3] and "+6.8, +7.1" in claims[4]
+    assert all(line.count("not run") == 2 for line in claims[2:])
+
+
+@pytest.mark.parametrize(
+    ("scale", "title", "first", "ninth", "verdict"),
+    [
+        ("laptop", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "not decided: at reduced size it holds, one seed"),
+        (
+            "paper",
+            "silhouettes (stand-in for FSS-1000)",
+            (0.8, 0.9),
+            (0.6, 0.7),
+            "not decided: at reduced size it holds, one seed",
+        ),
+        ("paper", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "reproduced, one seed"),
+        ("paper", "FSS-1000", (0.6, 0.7), (0.8, 0.9), "not reproduced, one seed"),
+        ("paper", "FSS-1000", (0.6, 0.8), (0.7, 0.9), "not decided: intervals overlap"),
+    ],
+)
+def test_a_claim_is_decided_by_intervals(monkeypatch, scale, title, first, ninth, verdict):
+    ends = {tables.FIRST: first, tables.NINTH: ninth}
+    of_scale = [Group([Result(Run(scale, *row), {"data": {"title": title}})]) for row in (tables.FIRST, tables.NINTH)]
+    monkeypatch.setattr(tables, "shown", lambda root: {scale: of_scale})
+
+    def interval(group, *_):
+        low, high = ends[tables.address(group)]
+        return Interval((low + high) / 2, low, high, "episodes")
+
+    monkeypatch.setattr(tables, "interval", interval)
+    row = tables.claims_table().splitlines()[3]
+    assert "first layer" in row and row.rstrip(" |").endswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("cl_unet", {}),
+        (
+            "unet",
+            {
+                "pretrain": {"k_shot": 2, "n_query": 2},
+                "online_rates": [0.1],
+                "curriculum": [],
+                "task": {"presentations": 7, "augment": True},
+            },
+        ),
+    ],
+)
+def test_what_is_measured_on_is_as_it_is(conduct, pictures, monkeypatch, method, changes):
+    built = []
+
+    class Noted(Segmentation):
+        def __init__(self, images, *args, **settings):
+            super().__init__(images, *args, **settings)
+            built.append((torch.equal(images, pictures[:4]), self.augment))
+
+    monkeypatch.setattr(segmentation, "Segmentation", Noted)
+    conduct(method, **changes)
+    assert {augment for of_training, augment in built if not of_training} == {False}
+    assert all(augment for of_training, augment in built if of_training)
