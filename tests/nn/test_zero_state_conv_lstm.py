@@ -5,13 +5,13 @@ import torch
 from torch.nn import functional as fn
 
 from metamemory.nn.conv_lstm import ConvLSTM
-from metamemory.nn.zero_state_conv_lstm import TimelessConvLSTM
+from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
 
 
 def pair(normalise=True, stride=1, dtype=torch.float32):
     """The same weights with and without time."""
     torch.manual_seed(0)
-    timeless = TimelessConvLSTM(3, 5, stride=stride, normalise=normalise, precision=dtype).to(dtype)
+    timeless = ZeroStateConvLSTM(3, 5, stride=stride, normalise=normalise, precision=dtype).to(dtype)
     timed = ConvLSTM(3, 5, normalise=normalise, precision=dtype).to(dtype)
     timed.load_state_dict(timeless.state_dict())
     return timeless, timed
@@ -66,7 +66,7 @@ def test_what_belongs_to_a_state_gets_no_gradient():
 @torch.no_grad()
 def test_bfloat16_stays_close():
     torch.manual_seed(0)
-    narrow = TimelessConvLSTM(3, 5, precision=torch.bfloat16)
+    narrow = ZeroStateConvLSTM(3, 5, precision=torch.bfloat16)
     wide = pair()[0]
     narrow.load_state_dict(wide.state_dict())
     x = torch.randn(6, 3, 8, 8)

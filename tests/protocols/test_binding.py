@@ -215,9 +215,11 @@ def test_what_counts_of_a_row_is_what_comes_after_its_first_episode(context):
 def test_the_merit_is_accuracy_from_the_second_instance_on(context, images):
     task = Binding(images, 3, 30, size=8)
     learner = santoro.learner_of("lstm", task, {"label_gain": 1.0, "model": {"hidden": 8}}, 0, context)
-    merit, row = santoro._validation(task, 6, 0)(learner)
+    validation_score, row = santoro._validation(task, 6, 0)(learner)
     later = [row[f"accuracy_instance_{k}"] for k in range(2, 11)]
-    assert merit == pytest.approx(np.nanmean(later)) and merit != pytest.approx(np.nanmean(list(row.values())))
+    assert validation_score == pytest.approx(np.nanmean(later)) and validation_score != pytest.approx(
+        np.nanmean(list(row.values()))
+    )
 
 
 def test_an_episode_of_the_curriculum_has_ten_steps_a_class():

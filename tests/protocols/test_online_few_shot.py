@@ -12,10 +12,10 @@ from metamemory.protocols import Context, delayed_labels, online_few_shot
 
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
-    "task": {"n_way": 3, "presentations": 3, "delay": 1, "rotations": True},
+    "task": {"n_way": 3, "samples_per_class": 3, "delay": 1, "rotations": True},
     "curriculum": [
         {"pretrain": {"n_way": 3, "k_shot": 1, "n_query": 2}, "episodes": 16},
-        {"n_way": 2, "presentations": 3, "episodes": 8},
+        {"n_way": 2, "samples_per_class": 3, "episodes": 8},
     ],
     "training": {"episodes": 40, "batch_size": 4, "validations": 5, "validation_episodes": 4},
     "evaluation": {"episodes": 4, "batch_size": 4},

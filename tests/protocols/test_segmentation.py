@@ -16,12 +16,12 @@ from metamemory.papers.babu2021 import segmentation as tables
 from metamemory.protocols import Context, segmentation
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
-from metamemory.tasks.segmentation import Segmentation, merits
+from metamemory.tasks.segmentation import Segmentation, measure_masks
 from metamemory.training.statistics import Interval
 
 CONFIG = {
     "data": {"name": "things", "split": "thirds", "size": 8},
-    "task": {"presentations": 4, "augment": True},
+    "task": {"samples_per_class": 4, "augment": True},
     "curriculum": [{"distractors": False, "episodes": 8}],
     "training": {"episodes": 24, "batch_size": 4, "validations": 3, "validation_episodes": 4},
     "evaluation": {"episodes": 6, "batch_size": 4},
@@ -63,7 +63,7 @@ def test_measures_of_the_same_episodes_by_loops(pictures):
     generator, found, losses = torch.Generator().manual_seed(3), {}, []
     for batch in (2, 2, 1):
         episode = task.sample(batch, generator)
-        merit = merits(episode.x[:, :, 0] > 0.5, episode.thing, episode.wanted)
+        merit = measure_masks(episode.x[:, :, 0] > 0.5, episode.thing, episode.wanted)
         for b in range(batch):
             for t in range(8):
                 key = episode.shot[t, b].item(), episode.wanted[t, b].item()
@@ -97,7 +97,7 @@ def test_a_run_with_memory(conduct):
 
 def test_a_run_that_is_fine_tuned_takes_the_rate_with_the_lowest_loss(conduct):
     settings = {"pretrain": {"k_shot": 2, "n_query": 2}, "online_rates": [0.001, 1.0], "curriculum": []}
-    outcome = conduct("unet", task={"presentations": 7}, **settings)
+    outcome = conduct("unet", task={"samples_per_class": 7}, **settings)
     rows = outcome.example["by_rate"]
     assert [row["rate"] for row in rows] == [0.001, 1.0]
     best = min(rows, key=lambda row: row["loss"])["rate"]
@@ -172,7 +172,7 @@ def test_a_claim_is_decided_by_intervals(monkeypatch, scale, title, first, ninth
                 "pretrain": {"k_shot": 2, "n_query": 2},
                 "online_rates": [0.1],
                 "curriculum": [],
-                "task": {"presentations": 7, "augment": True},
+                "task": {"samples_per_class": 7, "augment": True},
             },
         ),
     ],

@@ -20,9 +20,9 @@ ROOT = project_root()
         ("opn", "curriculum=[{n_way: 7}]", "curriculum, stage 1: n_way is 7, but the learner knows 5 labels"),
         ("lstm", "task.n_way=1", "curriculum, stage 1: n_way is 2, but the learner knows 1 label"),
         ("cpm", "curriculum=[{}, {delay: 3}]", "curriculum, stage 2: delay is 3, but cpm stores samples until"),
-        ("lstm", "task.presentations=1", "task: presentations is 1, so that no label comes before"),
+        ("lstm", "task.samples_per_class=1", "task: samples_per_class is 1, so that no label comes before"),
         ("lstm", "task.delay=45", "task: delay is 45, but an episode ends after 45 steps"),
-        ("lstm", "curriculum=[{n_way: 2, presentations: 2, delay: 4}]", "curriculum, stage 1: delay is 4, but"),
+        ("lstm", "curriculum=[{n_way: 2, samples_per_class: 2, delay: 4}]", "curriculum, stage 1: delay is 4, but"),
         # what nobody reads
         ("lstm", "trainin.episodes=3", "no setting 'trainin'; did you mean training?"),
         ("lstm", "data.siz=3", "no setting 'data.siz'; did you mean size?"),
@@ -93,7 +93,9 @@ def test_a_learner_that_stores_samples_says_so(monkeypatch, capsys, method, says
 
 def test_what_a_learner_can_be_told_is_known_though_params_yaml_does_not_say_it():
     for method, override in (("cl_lstm", "model.gain=0.1"), ("cpm", "model.features=8"), ("opn", "model.features=8")):
-        require_known(parse_overrides([override, "training.beta2=0.9", "task.drawings=1"]), {}, "recipe", method)
+        require_known(
+            parse_overrides([override, "training.beta2=0.9", "task.images_per_class=1"]), {}, "recipe", method
+        )
 
 
 def test_which_learners_store_samples():

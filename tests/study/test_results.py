@@ -18,7 +18,7 @@ from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result, finished
 from metamemory.study.runs import Run
 from metamemory.tasks import Episode
-from metamemory.tasks.sampling import as_seen
+from metamemory.tasks.sampling import normalise
 from metamemory.training.statistics import Interval
 
 ROOT = project_root()
@@ -31,8 +31,8 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
     config = Parameters(ROOT / "params.yaml").configuration(run.scale, run.experiment, run.method, run.setting, {})
     assert result.manifest["configuration"] == json.loads(json.dumps(config)), f"{run.place}: run it again"
     assert len(result.history) <= 200
-    if "presentations" in config["task"]:  # a row for each shot
-        assert len(result.by_shot) == config["task"]["presentations"]
+    if "samples_per_class" in config["task"]:  # a row for each shot
+        assert len(result.by_shot) == config["task"]["samples_per_class"]
     for row in (row for row in result.by_shot if "accuracy" in row):  # regression has none
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
 
@@ -204,7 +204,7 @@ def test_photographs_are_drawn_in_colour_as_they_were_taken():
     kept = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
     kept[0, 0], kept[1, 2] = 255, 255  # red, then blue
     photographs = Episode(
-        x=as_seen(kept)[:, None], **{name: torch.zeros(2, 1).long() for name in ("y_seen", "y", "shot")}
+        x=normalise(kept)[:, None], **{name: torch.zeros(2, 1).long() for name in ("y_seen", "y", "shot")}
     )
     figure = figures.episode(photographs)
     red, blue = (axes.images[0].get_array() for axes in figure.axes)

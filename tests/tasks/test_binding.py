@@ -1,4 +1,4 @@
-"""Episodes of Santoro et al. are what their file says: drawings, placed by loops; counts by lot; strings; rows."""
+"""Episodes of Santoro et al. are what their file says: drawings, placed by loops; counts at random; strings; rows."""
 
 import math
 
@@ -10,7 +10,7 @@ from metamemory.errors import UserError
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.nn.labels import Characters
-from metamemory.tasks.augmentation import placed
+from metamemory.tasks.augmentation import affine_warp
 from metamemory.tasks.binding import MOVE, TURN, Binding, occurrences_before
 from metamemory.tasks.persistent_binding import PersistentBinding
 from metamemory.tasks.reconstruction import Reconstruction
@@ -48,7 +48,7 @@ def test_images_are_turned_and_moved_as_by_loops(n, size):
     images = torch.randint(256, (3, 2, 1, n, n), generator=generator(), dtype=torch.uint8)
     angles = 7 * torch.rand(3, 2, generator=generator()) - 3
     moves = torch.rand(3, 2, 2, generator=generator(1)) - 0.5
-    found = placed(images, angles, moves, size)
+    found = affine_warp(images, angles, moves, size)
     for i in range(3):
         for j in range(2):
             expected = placed_by_loops(
@@ -60,10 +60,10 @@ def test_images_are_turned_and_moved_as_by_loops(n, size):
 def test_in_place_it_is_the_area_and_a_quarter_is_a_quarter():
     images = torch.randint(256, (5, 1, 16, 16), generator=generator(), dtype=torch.uint8)
     still = torch.zeros(5, 2)
-    halved = placed(images, torch.zeros(5), still, 8)
+    halved = affine_warp(images, torch.zeros(5), still, 8)
     assert (255 * halved - area_average(images, 8).float()).abs().max() <= 0.5 + 1e-3
     for quarter in range(4):
-        turned = placed(images, torch.full((5,), quarter * math.pi / 2), still, 16)
+        turned = affine_warp(images, torch.full((5,), quarter * math.pi / 2), still, 16)
         expected = torch.rot90(images, quarter, dims=(-2, -1)).float() / 255
         torch.testing.assert_close(turned, expected, rtol=0, atol=1e-5)
 
@@ -71,7 +71,7 @@ def test_in_place_it_is_the_area_and_a_quarter_is_a_quarter():
 def test_an_image_goes_where_it_is_moved():
     images = torch.zeros(1, 1, 20, 20, dtype=torch.uint8)
     images[0, 0, 10, 10] = 255
-    moved = placed(images, torch.zeros(1), torch.tensor([[0.1, -0.2]]), 20)  # two pixels to the right, four up
+    moved = affine_warp(images, torch.zeros(1), torch.tensor([[0.1, -0.2]]), 20)  # two pixels to the right, four up
     assert moved[0, 0].argmax() == 6 * 20 + 12
 
 
@@ -119,7 +119,7 @@ def test_a_label_goes_with_a_class_and_drawings_do_not_repeat(images):
 
 
 def test_a_few_drawings_of_a_class_come_in_turn(images):
-    episode = Binding(images, n_way=3, length=30, size=8, augment=False, drawings=2).sample(4, generator())
+    episode = Binding(images, n_way=3, length=30, size=8, augment=False, images_per_class=2).sample(4, generator())
     for b in range(4):
         for label in episode.y[:, b].unique():
             shown = episode.x[episode.y[:, b] == label, b]
@@ -130,7 +130,7 @@ def test_a_few_drawings_of_a_class_come_in_turn(images):
 def test_a_class_is_turned_as_a_whole_and_each_drawing_a_bit(images):
     task = Binding(images, n_way=3, length=60, size=8)
     y = torch.randint(3, (60, 5), generator=generator())
-    angles, moves = task._lot(y, generator())
+    angles, moves = task.random_affine(y, generator())
     quarters = (angles / (math.pi / 2)).round()
     assert (angles - quarters * math.pi / 2).abs().max() <= TURN and moves.abs().max() <= MOVE
     assert len(angles.unique()) == 300 and set(quarters.unique().tolist()) == {0, 1, 2, 3}
@@ -169,7 +169,7 @@ def test_a_string_is_right_if_all_of_it_is(images):
     logits[2, 0, 3] = logits[2, 0, 3].roll(1)
     assert task.right(logits, episode.y)[:, 0].tolist() == [True, True, False, True]
     flat = torch.zeros(4, 1, 5, 5)
-    assert task.graded(flat, episode).loss.item() == pytest.approx(4 * 5 * math.log(5), rel=1e-5)
+    assert task.score_logits(flat, episode).loss.item() == pytest.approx(4 * 5 * math.log(5), rel=1e-5)
     assert task.chance == 1 / 3125
 
 
@@ -206,7 +206,9 @@ def test_what_stays_from_one_episode_to_the_next(images, learner):
     episodes = Binding(images, n_way=3, length=7, size=8)
     wiped, kept = PersistentBinding(episodes, 2, wiped=True), PersistentBinding(episodes, 2)
     row = kept.sample(2, generator())
-    alone = torch.cat([learner(x, y) for x, y in zip(kept.apart(row.x), kept.apart(row.y_seen), strict=True)])
+    alone = torch.cat(
+        [learner(x, y) for x, y in zip(kept.split_episodes(row.x), kept.split_episodes(row.y_seen), strict=True)]
+    )
     torch.testing.assert_close(wiped.answer(learner, row), alone)
     answers = kept.answer(learner, row)
     torch.testing.assert_close(answers[:7], alone[:7])
@@ -247,7 +249,7 @@ def test_reconstruction_by_hand(images):
 
 def test_turns_and_moves_are_uniform_over_what_public_code_has(images):
     task = Binding(images, n_way=3, length=60, size=8)
-    angles, moves = task._lot(torch.randint(3, (60, 50), generator=generator()), generator())
+    angles, moves = task.random_affine(torch.randint(3, (60, 50), generator=generator()), generator())
     bits = angles - (angles / (math.pi / 2)).round() * (math.pi / 2)
     for found, most in ((bits, math.pi / 16), (moves[..., 0], 10 / 105), (moves[..., 1], 10 / 105)):
         assert 0.99 * most < found.abs().max() <= most * (1 + 1e-5)
@@ -259,4 +261,4 @@ def test_accuracy_is_from_the_second_instance_on(images):
     episode = task.sample(4, generator())
     wrong_at_first = (episode.y + (episode.shot == 0)) % 3
     logits = torch.nn.functional.one_hot(wrong_at_first, 3).float()
-    assert task.graded(logits, episode).accuracy == 1
+    assert task.score_logits(logits, episode).accuracy == 1

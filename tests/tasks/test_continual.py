@@ -174,7 +174,7 @@ def test_impossible_tasks_are_refused(images, wrong, message):
 
 
 def test_with_one_drawing_a_class_the_query_is_what_the_stream_showed(images):
-    episode = Continual(images, 9, 3, k_shot=2, n_query=1, drawings=1).sample(4, generator())
+    episode = Continual(images, 9, 3, k_shot=2, n_query=1, images_per_class=1).sample(4, generator())
     for b in range(4):
         stream, queries = found(images, episode.x[:-1, b]), found(images, episode.query_x[:, b])
         assert stream == [drawing for drawing in queries for _ in range(2)]

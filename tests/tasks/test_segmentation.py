@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from metamemory.errors import UserError
-from metamemory.tasks.segmentation import Segmentation, iou, masked, merits
+from metamemory.tasks.segmentation import Segmentation, iou, masked, measure_masks
 
 
 def generator(seed=0):
@@ -164,11 +164,11 @@ def test_chance_is_the_toss_of_a_coin(pictures, distractors):
     task = Segmentation(pictures, 9, distractors=distractors)
     episode = task.sample(200, generator())
     coin = torch.rand(episode.y.shape, generator=generator(3)) < 0.5
-    assert merits(coin, episode.thing, episode.wanted).mean().item() == pytest.approx(task.chance, abs=0.01)
+    assert measure_masks(coin, episode.thing, episode.wanted).mean().item() == pytest.approx(task.chance, abs=0.01)
 
 
 def test_impossible_tasks_are_refused(pictures):
-    with pytest.raises(UserError, match="presentations is 11 and must be from 1 to 10"):
+    with pytest.raises(UserError, match="samples_per_class is 11 and must be from 1 to 10"):
         Segmentation(pictures, 11)
     with pytest.raises(UserError, match="swap is 1 .*without distractors"):
         Segmentation(pictures, 9, distractors=False, swap=True)

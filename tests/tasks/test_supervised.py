@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.tasks.sampling import augmented
+from metamemory.tasks.sampling import flip_and_shift
 from metamemory.tasks.supervised import Normalisation, Supervised, parts
 
 
@@ -84,7 +84,7 @@ def test_augmentation_moves_and_mirrors_before_it_normalises(images):
     generator = torch.Generator().manual_seed(3)
     chosen = torch.randint(240, (5,), generator=generator)
     mean, deviation = plain.normalisation
-    expected = (augmented(images.flatten(0, 1)[chosen], generator).float() / 255 - mean) / deviation
+    expected = (flip_and_shift(images.flatten(0, 1)[chosen], generator).float() / 255 - mean) / deviation
     torch.testing.assert_close(varied.sample(5, torch.Generator().manual_seed(3)).x[0], expected)
 
     found = set()

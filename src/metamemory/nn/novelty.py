@@ -22,7 +22,7 @@ from torch.nn import functional as fn
 FAR = 1e9  # distance to a prototype that is not there: finite, so that gradients are
 
 
-def logits_with_unseen(d: Tensor, known: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+def logits_with_novelty(d: Tensor, known: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
     """Logits, equal to log p(k) but for a constant where every class is known.
 
     Args:

@@ -17,7 +17,7 @@ from metamemory.kernels.zero_state import zero_state_gates
 from metamemory.nn.conv_lstm import ConvLSTM
 
 
-class TimelessConvLSTM(ConvLSTM):
+class ZeroStateConvLSTM(ConvLSTM):
     """A ConvLSTM that takes images instead of sequences.
 
     Args:
@@ -28,7 +28,7 @@ class TimelessConvLSTM(ConvLSTM):
         used: how many of the parameters have a part in the answer.
 
     Example:
-        >>> TimelessConvLSTM(3, 64)(torch.rand(8, 3, 32, 32)).shape
+        >>> ZeroStateConvLSTM(3, 64)(torch.rand(8, 3, 32, 32)).shape
         torch.Size([8, 64, 32, 32])
     """
 

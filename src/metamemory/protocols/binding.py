@@ -9,7 +9,7 @@ from typing import Any
 
 from metamemory.analysis import memory as memory_trace
 from metamemory.protocols import Context, Outcome, santoro
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
 
@@ -22,7 +22,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     task: changes to it, and `episodes` where a stage does not end by mastery), `training` (of `Training`; none for a
     learner without parameters), `evaluation` (episodes, batch_size) and `model` (the learner's own settings).
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
 
     def task(part: str, **changes: Any) -> Binding:
         return Binding(parts[part], **{**config["task"], **changes})

@@ -8,7 +8,7 @@ import torch
 
 from metamemory.protocols import Context, Outcome, santoro
 from metamemory.protocols.santoro import Answers
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.persistent_binding import PersistentBinding
 from metamemory.training.loop import Stage
@@ -21,7 +21,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     counts are the episodes of a row after its first, in which there is something to interfere; accuracy by the
     episode's place in the row is in the example.
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
 
     def rows(part: str, **changes: Any) -> PersistentBinding:
         return PersistentBinding(Binding(parts[part], **{**config["task"], **changes}), **config["rows"])
@@ -34,7 +34,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         return None
     evaluation = config["evaluation"]
     found = santoro.answers(learner, test, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED)
-    by_place = [Answers(*each).by_instance for each in zip(*map(test.apart, found), strict=True)]
+    by_place = [Answers(*each).by_instance for each in zip(*map(test.split_episodes, found), strict=True)]
     later = torch.stack(by_place[1:] or by_place).nanmean(dim=0)
     return santoro.outcome(
         learner, position, later, images, config, len(curriculum), test,

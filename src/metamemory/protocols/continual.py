@@ -21,7 +21,7 @@ from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.curricula import require_pretrainable, stage
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.continual import Continual, after
 from metamemory.training.flops import flops_per_step
 from metamemory.training.loop import settings_of, train
@@ -40,7 +40,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     `training` (of `Training`), `evaluation` (episodes, batch_size, n_query; and `longer`: subtasks, every, episodes,
     batch_size of tasks longer than those trained on) and `model` (the learner's own settings).
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
     task, input_shape = config["task"], tuple(images.images.shape[2:])
     evaluation = config["evaluation"]
     as_they_are = {**task, "rotations": False, "augment": False, "n_query": evaluation["n_query"]}
@@ -82,7 +82,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
 
 def _validation(task: Continual, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy over all subtasks after the last, in the same episodes each time; it is the merit as well."""
+    """Accuracy over all subtasks after the last, in the same episodes each time; it is the validation_score as well."""
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
         batch_size = min(VALIDATION_BATCH, episodes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, online_few_shot
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import evaluate
 from metamemory.training.statistics import bootstrap
@@ -30,7 +30,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
 def _by_delay(learner: Learner, config: Mapping[str, Any], context: Context) -> list[dict[str, float]]:
     """In as many test episodes as the delay of its training is tested in; a shot that none of them has is left out."""
-    images = parts_of(config, context)[1]["test"]
+    images = load_splits(config, context)[1]["test"]
     evaluation, rows = config["evaluation"], []
     for delay in DELAYS:
         task = OnlineFewShot(images, **{**config["task"], "rotations": False, "augment": False, "delay": delay})

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from metamemory.protocols import Context, Outcome, santoro
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
 
@@ -22,7 +22,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     before them. `evaluation` has `classes` too, a list. An episode has ten steps a class. Validation is with as many
     classes as training ends with.
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
 
     def task(part: str, **changes: Any) -> Binding:
         return Binding(parts[part], **{**config["task"], **changes})

@@ -18,7 +18,7 @@ from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.evaluation import score_by_shot
@@ -34,7 +34,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     `config` has the sections `data`, `task`, `evaluation` and `model` of the run that trained it, and `trained`: its
     model, below the top of the project.
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
     task = OnlineFewShot(parts["test"], **{**config["task"], "rotations": False, "augment": False})
     learner = build(method, tuple(images.images.shape[2:]), task.n_way, task.delay, config.get("model", {})).to(
         context.device
@@ -56,8 +56,10 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     told = [inspection.told_apart(each, episode) for each, episode in zip(logits, episodes, strict=True)]
     together = {name: torch.cat([each[name] for each in told], dim=1) for name in told[0]}
     shot = torch.cat([each.shot for each in episodes], dim=1)
-    errors = inspection.by_shot(together, shot, task.presentations, inspection.calibration_error)
-    sure = inspection.by_shot(together, shot, task.presentations, lambda confidence, right: confidence.mean().item())
+    errors = inspection.by_shot(together, shot, task.samples_per_class, inspection.calibration_error)
+    sure = inspection.by_shot(
+        together, shot, task.samples_per_class, lambda confidence, right: confidence.mean().item()
+    )
 
     found: dict[str, Any] = {"calibration_error": errors, "confidence": sure}
     if method == "cl_lstm":
@@ -79,7 +81,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 def _accuracy(logits: list[Tensor], episodes: list[Episode], task: OnlineFewShot) -> np.ndarray:
     """[episode, shot] of the answers to batches of episodes."""
     rows = [
-        score_by_shot(each.argmax(-1) == episode.y, episode.shot, episode.y >= 0, task.presentations)
+        score_by_shot(each.argmax(-1) == episode.y, episode.shot, episode.y >= 0, task.samples_per_class)
         for each, episode in zip(logits, episodes, strict=True)
     ]
     return torch.cat(rows).numpy()

@@ -14,9 +14,9 @@ from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.curricula import require_pretrainable, stage
-from metamemory.protocols.splits import parts_of
+from metamemory.protocols.splits import load_splits
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.tasks.sampling import as_kept
+from metamemory.tasks.sampling import denormalise
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
 from metamemory.training.loop import Position, settings_of, train
@@ -35,7 +35,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     end by mastery), `training` (of `Training`; none for a learner without parameters), `evaluation` (episodes,
     batch_size) and `model` (the learner's own settings).
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
     task = config["task"]
     stages = (*config.get("curriculum", ()), {})
     curriculum = [stage(OnlineFewShot, parts["train"], task, **changes) for changes in stages]
@@ -79,7 +79,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
 
 def _validation(task: OnlineFewShot, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy by shot in the same episodes each time; the merit is its mean over the shots from the first on."""
+    """Accuracy by shot in the same episodes each time; the validation_score is its mean over the shots from the first on."""
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
         by_shot = evaluate(learner, task, episodes, VALIDATION_BATCH, VALIDATION_SEED + seed).by_shot
@@ -97,7 +97,7 @@ def example(learner: Learner, test: OnlineFewShot) -> dict[str, Any]:
     learner.eval()
     episode = test.sample(1, torch.Generator(test.images.device).manual_seed(TEST_SEED))
     probability = learner(episode.x, episode.y_seen)[:, 0].softmax(dim=-1)
-    x = as_kept(episode.x[:, 0]).cpu()
+    x = denormalise(episode.x[:, 0]).cpu()
     return {
         "x": base64.b64encode(x.numpy().tobytes()).decode(),
         "x_shape": list(x.shape),

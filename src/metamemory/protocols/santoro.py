@@ -24,7 +24,7 @@ from metamemory.protocols import Context, Outcome, facts
 from metamemory.tasks import Episode, Task
 from metamemory.tasks.binding import ALPHABET, STRING, Binding
 from metamemory.tasks.reconstruction import Reconstruction
-from metamemory.tasks.sampling import as_kept
+from metamemory.tasks.sampling import denormalise
 from metamemory.training.evaluation import score_by_shot
 from metamemory.training.loop import Position, Stage, settings_of, train
 from metamemory.training.statistics import bootstrap
@@ -131,7 +131,7 @@ def trained(
 
 
 def _validation(task: Answered, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy by instance in the same episodes each time; the merit is its mean from the second instance on."""
+    """Accuracy by instance in the same episodes each time; the validation_score is its mean from the second instance on."""
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
         found = answers(learner, task, episodes, VALIDATION_BATCH, VALIDATION_SEED + seed).by_instance.nanmean(dim=0)
@@ -197,7 +197,7 @@ def example(learner: Learner, task: Binding, classes: int | None = None) -> dict
     learner.eval()
     episode = first_episode(task)
     probability = task.answer(learner, episode)[:, 0].softmax(dim=-1)
-    x = as_kept(episode.x[:, 0]).cpu()
+    x = denormalise(episode.x[:, 0]).cpu()
     return {
         "x": base64.b64encode(x.numpy().tobytes()).decode(),
         "x_shape": list(x.shape),

@@ -19,8 +19,8 @@ from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
-from metamemory.protocols.splits import parts_of
-from metamemory.tasks.segmentation import Segmentation, merits
+from metamemory.protocols.splits import load_splits
+from metamemory.tasks.segmentation import Segmentation, measure_masks
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.training.flops import flops_per_step
 from metamemory.training.loop import Stage, settings_of, train
@@ -62,7 +62,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     and the stream comes in evaluation only, with the one of `online_rates` that has the lowest loss on validation
     classes.
     """
-    images, parts = parts_of(config, context)
+    images, parts = load_splits(config, context)
     _require_masks(images)
     curriculum = _curriculum(parts["train"], config)
     # without distractors, where they have no part in the training: what it aims at decides which weights are kept
@@ -88,7 +88,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
         rates = _choose_rate(learner, in_stream, config["online_rates"], settings.validation_episodes, seed)
     budget = config["evaluation"]["episodes"], config["evaluation"]["batch_size"], TEST_SEED
     measured, exchanged = (measure(learner, task, *budget) for task in (plain, swapped))
-    by_shot = [_row(measured, shot) for shot in range(plain.presentations)]
+    by_shot = [_row(measured, shot) for shot in range(plain.samples_per_class)]
     step = flops_per_step(learner, input_shape)
     return Outcome(
         learner=learner,
@@ -130,7 +130,7 @@ def measure(learner: Learner, task: Segmentation, episodes: int, batch_size: int
     while left > 0:
         episode = task.sample(min(batch_size, left), generator)
         logits = learner(episode.x, episode.y_seen)
-        merit = merits(logits > 0, episode.thing, episode.wanted).double()
+        merit = measure_masks(logits > 0, episode.thing, episode.wanted).double()
         batches.append([each.cpu().numpy() for each in (merit, episode.shot, episode.wanted)])
         losses.append(fn.binary_cross_entropy_with_logits(logits, episode.y).item() * episode.y.shape[1])
         left -= batch_size
@@ -178,7 +178,7 @@ def _validation(task: Segmentation, episodes: int, seed: int) -> Callable[[Learn
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
         measured = measure(learner, task, episodes, VALIDATION_BATCH, VALIDATION_SEED + seed)
-        shots = [shot for shot in SHOWN if shot < task.presentations]
+        shots = [shot for shot in SHOWN if shot < task.samples_per_class]
         return -measured.loss, {
             "validation_loss": measured.loss,
             **{f"{name}_{k}_shot": _mean(measured.at(k, wanted)) for name, wanted in kinds.items() for k in shots},

@@ -10,7 +10,7 @@ from metamemory.data import ImageSet
 from metamemory.protocols import Context
 
 
-def parts_of(config: Mapping[str, Any], context: Context) -> tuple[ImageSet, dict[str, Tensor]]:
+def load_splits(config: Mapping[str, Any], context: Context) -> tuple[ImageSet, dict[str, Tensor]]:
     """The data set that the section `data` names (name, split, size), and the images of each part of its split, on
     the device: uint8 [class, drawing, channel, height, width]."""
     images = data.load(config["data"]["name"], config["data"]["size"], root=context.data)

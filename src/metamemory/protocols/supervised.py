@@ -92,7 +92,7 @@ def labels(task: Supervised) -> Tensor:
 
 
 def _validation(task: Supervised, batch: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy, which is the merit, and loss."""
+    """Accuracy, which is the validation_score, and loss."""
 
     def validate(learner: Learner) -> tuple[float, dict[str, float]]:
         logits, y = answers(learner, task, batch), labels(task)

@@ -118,11 +118,13 @@ def require_possible(config: Mapping[str, Any], experiment: str, method: str) ->
 
 def _require_told(name: str, task: Mapping[str, Any]) -> None:
     """In episodes of the online protocol some label must come before a drawing of its class."""
-    if not {"n_way", "presentations", "delay"} <= set(task):
+    if not {"n_way", "samples_per_class", "delay"} <= set(task):
         return
-    if task["presentations"] == 1:
-        raise UserError(f"{name}: presentations is 1, so that no label comes before a drawing of its class; at least 2")
-    length = task["n_way"] * task["presentations"]
+    if task["samples_per_class"] == 1:
+        raise UserError(
+            f"{name}: samples_per_class is 1, so that no label comes before a drawing of its class; at least 2"
+        )
+    length = task["n_way"] * task["samples_per_class"]
     if task["delay"] >= length:
         raise UserError(f"{name}: delay is {task['delay']}, but an episode ends after {length} steps, before any label")
 

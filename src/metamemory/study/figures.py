@@ -17,7 +17,7 @@ from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.papers.babu2021 import reported as papers
 from metamemory.study.results import Group, Result
 from metamemory.tasks import Episode
-from metamemory.tasks.sampling import as_kept
+from metamemory.tasks.sampling import denormalise
 
 COLOURS = {
     "cl_lstm": "#D55E00",
@@ -266,7 +266,7 @@ def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
     figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.9))
     for t, axes in enumerate(every):
         shown = sample.y_seen[t, index].item()
-        _picture(axes, as_kept(sample.x[t, index]).cpu().numpy())
+        _picture(axes, denormalise(sample.x[t, index]).cpu().numpy())
         axes.set_title("null" if shown < 0 else str(shown), fontsize=10, color=MUTED if shown < 0 else "black")
         axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=9)
     for height, word in ((1.22, "label shown"), (-0.2, "label wanted")):

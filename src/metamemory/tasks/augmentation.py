@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 
-def placed(images: Tensor, angles: Tensor, moves: Tensor, size: int) -> Tensor:
+def affine_warp(images: Tensor, angles: Tensor, moves: Tensor, size: int) -> Tensor:
     """Turn and move images, and reduce them to `size` x `size` pixels.
 
     Args:

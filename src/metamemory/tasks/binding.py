@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.tasks.augmentation import placed
+from metamemory.tasks.augmentation import affine_warp
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.online_few_shot import delayed
 from metamemory.tasks.sampling import FewShot, require
@@ -34,7 +34,7 @@ PARTS = 4  # of a turn
 class Binding(FewShot):
     """Episodes of `length` drawings, each of one of n_way classes by lot.
 
-    Drawings of a class are all different until each has been shown, or `drawings` of them. In every episode each class
+    Drawings of a class are all different until each has been shown, or `images_per_class` of them. In every episode each class
     is turned by 0, 90, 180 or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE`
     each way.
 
@@ -47,7 +47,7 @@ class Binding(FewShot):
         size: of a drawing as it is shown, in pixels.
         classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
         augment: turn and move the drawings; without, they are upright and in place.
-        drawings: see `FewShot`.
+        images_per_class: see `FewShot`.
         labels: the labels of the n_way classes are chosen from so many; None for n_way. A learner that is to know more
             labels than there are classes in the episodes it begins with, meets all of them from the start.
     """
@@ -62,9 +62,9 @@ class Binding(FewShot):
         classes: int | None = None,
         augment: bool = True,
         labels: int | None = None,
-        drawings: int | None = None,
+        images_per_class: int | None = None,
     ):
-        super().__init__(images, n_way, classes, rotations=False, augment=augment, drawings=drawings)
+        super().__init__(images, n_way, classes, rotations=False, augment=augment, images_per_class=images_per_class)
         require("length", length, 2, None, "a label is shown with the drawing after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")
         if strings:
@@ -96,8 +96,8 @@ class Binding(FewShot):
         classes, drawings = self._draw(self.images.shape[1], batch, generator)
         episodes = torch.arange(batch, device=self.device)
         images = self.images[classes[episodes, y], drawings[episodes, y, shot % drawings.shape[2]]]
-        angles, moves = self._lot(y, generator)
-        x = placed(images, angles, moves, self.size)
+        angles, moves = self.random_affine(y, generator)
+        x = affine_warp(images, angles, moves, self.size)
         if self.strings:
             y = self._strings(batch, generator)[episodes, y]
         elif self.labels > self.n_way:
@@ -106,9 +106,9 @@ class Binding(FewShot):
 
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
         """Logits of all steps, [time, batch, n_way], or [time, batch, 5, 5] of strings: character, then choice."""
-        return self.spelt(learner(episode.x, episode.y_seen))
+        return self.split_characters(learner(episode.x, episode.y_seen))
 
-    def spelt(self, logits: Tensor) -> Tensor:
+    def split_characters(self, logits: Tensor) -> Tensor:
         """A learner's output by character, where labels are strings."""
         return logits.unflatten(-1, (STRING, ALPHABET)) if self.strings else logits
 
@@ -119,9 +119,9 @@ class Binding(FewShot):
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy of every step, of strings summed over the characters; accuracy from the second instance on."""
-        return self.graded(self.answer(learner, episode), episode)
+        return self.score_logits(self.answer(learner, episode), episode)
 
-    def graded(self, logits: Tensor, episode: Episode) -> Score:
+    def score_logits(self, logits: Tensor, episode: Episode) -> Score:
         """The same of answers that have been given."""
         loss = fn.cross_entropy(logits.flatten(0, -2), episode.y.flatten(), reduction="sum")
         with torch.no_grad():
@@ -129,7 +129,7 @@ class Binding(FewShot):
             accuracy = (self.right(logits, episode.y) & told).sum() / told.sum()
         return Score(loss / episode.y.shape[1], accuracy)
 
-    def _lot(self, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def random_affine(self, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Angles [time, batch], a class's own quarter turns and a bit for each drawing; and moves [time, batch, 2]."""
         time, batch = y.shape
         quarters = torch.randint(PARTS, (batch, self.n_way), generator=generator, device=self.device)

@@ -36,7 +36,7 @@ class Continual(FewShot):
     """Tasks of so many subtasks, of one class each.
 
     Args:
-        images, classes, rotations, augment, drawings: see `FewShot`.
+        images, classes, rotations, augment, images_per_class: see `FewShot`.
         n_way: labels that the learner knows; each subtask is dealt another.
         subtasks: classes, and so subtasks, in an episode.
         k_shot: drawings of a subtask.
@@ -57,13 +57,13 @@ class Continual(FewShot):
         classes: int | None = None,
         rotations: bool = False,
         augment: bool = False,
-        drawings: int | None = None,
+        images_per_class: int | None = None,
     ):
         require("subtasks", subtasks, 1, n_way, "n_way: a label for each")
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the drawings of a class, and one is left to ask for")
         require("n_query", n_query, 1, images.shape[1] - k_shot, "the drawings of a class that are not in its subtask")
         require("delay", delay, 1, None, "a label is shown after its drawing")
-        super().__init__(images, subtasks, classes, rotations, augment, drawings)
+        super().__init__(images, subtasks, classes, rotations, augment, images_per_class)
         self.n_labels, self.subtasks, self.k_shot, self.n_query, self.delay = n_way, subtasks, k_shot, n_query, delay
 
     def __str__(self) -> str:

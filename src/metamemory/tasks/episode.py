@@ -13,7 +13,7 @@ class Episode:
 
     Attributes:
         x: [time, batch, channel, height, width] inputs, float32: drawings from 0, paper, to 1, ink;
-            photographs about 0 (`few_shot.as_seen`).
+            photographs about 0 (`few_shot.normalise`).
         y_seen: [time, batch] int64, the label shown together with x_t, which is y of step t - delay;
             -1 is the null label.
         y: [time, batch] int64, the target of step t; -1 where the step is not scored.

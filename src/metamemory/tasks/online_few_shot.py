@@ -20,14 +20,14 @@ from metamemory.tasks.sampling import FewShot, require
 
 
 class OnlineFewShot(FewShot):
-    """k-way episodes with the same number of presentations of each class, in random order.
+    """k-way episodes with the same number of samples_per_class of each class, in random order.
 
     A batch of episodes is one gather from the data set.
 
     Args:
-        images, n_way, classes, rotations, augment, drawings: see `FewShot`.
-        presentations: drawings of each class in an episode, all different unless `drawings` says otherwise; the last is
-            seen after `presentations - 1` others.
+        images, n_way, classes, rotations, augment, images_per_class: see `FewShot`.
+        samples_per_class: drawings of each class in an episode, all different unless `images_per_class` says otherwise; the last is
+            seen after `samples_per_class - 1` others.
         delay: steps between a drawing and its label, at least 1.
     """
 
@@ -35,17 +35,17 @@ class OnlineFewShot(FewShot):
         self,
         images: Tensor,
         n_way: int,
-        presentations: int,
+        samples_per_class: int,
         delay: int = 1,
         classes: int | None = None,
         rotations: bool = False,
         augment: bool = False,
-        drawings: int | None = None,
+        images_per_class: int | None = None,
     ):
-        super().__init__(images, n_way, classes, rotations, augment, drawings)
-        require("presentations", presentations, 1, images.shape[1], "the drawings of a class")
+        super().__init__(images, n_way, classes, rotations, augment, images_per_class)
+        require("samples_per_class", samples_per_class, 1, images.shape[1], "the drawings of a class")
         require("delay", delay, 1, None, "a label is shown after its drawing has been named")
-        self.presentations, self.delay = presentations, delay
+        self.samples_per_class, self.delay = samples_per_class, delay
 
     def __str__(self) -> str:
         return f"{self.n_way}-way"
@@ -53,14 +53,14 @@ class OnlineFewShot(FewShot):
     @property
     def length(self) -> int:
         """Steps in an episode."""
-        return self.n_way * self.presentations
+        return self.n_way * self.samples_per_class
 
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
-        classes, drawings = self._draw(self.presentations, batch, generator)
+        classes, drawings = self._draw(self.samples_per_class, batch, generator)
         order = self._choose(self.length, self.length, (batch,), generator).T  # [time, batch]
 
-        y = order // self.presentations
+        y = order // self.samples_per_class
         x = self._look_up(classes.T.gather(0, y), drawings.flatten(1).T.gather(0, order), generator)
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 

@@ -56,12 +56,12 @@ class PersistentBinding:
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
         """Logits of all steps of the rows, as `Binding.answer`."""
         logits, state = [], None
-        for x, y_seen in zip(self.apart(episode.x), self.apart(episode.y_seen), strict=True):
+        for x, y_seen in zip(self.split_episodes(episode.x), self.split_episodes(episode.y_seen), strict=True):
             first = learner.initial_state(x.shape[1])
             state = first if state is None or self.wiped else carried_over(state, first)
             part, state = learner.run(x, y_seen, state)
             logits.append(part)
-        return self.episodes.spelt(torch.cat(logits))
+        return self.episodes.split_characters(torch.cat(logits))
 
     def right(self, logits: Tensor, y: Tensor) -> Tensor:
         """Which answers are right, [time, batch]."""
@@ -69,9 +69,9 @@ class PersistentBinding:
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """As `Binding.score`: the loss is the sum over all steps of the row."""
-        return self.episodes.graded(self.answer(learner, episode), episode)
+        return self.episodes.score_logits(self.answer(learner, episode), episode)
 
-    def apart(self, rows: Tensor) -> tuple[Tensor, ...]:
+    def split_episodes(self, rows: Tensor) -> tuple[Tensor, ...]:
         """[time of the row, batch, ...] -> the episodes of the row, each [time, batch, ...]."""
         return rows.split(self.episodes.length)
 

@@ -20,8 +20,8 @@ class FewShot:
         classes: to take, spread evenly over those given; None for all. A beginning of a curriculum: with a few, to
             tell drawings apart is soon learned, and what remains is to bind them to labels.
         rotations: turn every class by 0, 90, 180 and 270 degrees into four classes.
-        augment: mirror and move each drawing by lot (`augmented`), as is usual for small photographs.
-        drawings: of a class that are different in an episode; they come in turn, again and again. None: all differ.
+        augment: mirror and move each drawing by lot (`flip_and_shift`), as is usual for small photographs.
+        images_per_class: of a class that are different in an episode; they come in turn, again and again. None: all differ.
             Another beginning of a curriculum: a drawing that comes again is known by its likeness alone, so that what
             remains is to bind it; what drawings of a class have in common can be learned after.
     """
@@ -33,10 +33,10 @@ class FewShot:
         classes: int | None,
         rotations: bool,
         augment: bool,
-        drawings: int | None = None,
+        images_per_class: int | None = None,
     ):
-        if drawings is not None:
-            require("drawings", drawings, 1, images.shape[1], "the drawings of a class")
+        if images_per_class is not None:
+            require("images_per_class", images_per_class, 1, images.shape[1], "the drawings of a class")
         if classes is not None:
             require("classes", classes, 1, images.shape[0], "the classes of this part of the split")
             images = images[:: images.shape[0] // classes][:classes]
@@ -44,7 +44,7 @@ class FewShot:
             turns = [torch.rot90(images, quarter, dims=(-2, -1)) for quarter in range(4)]
             images = torch.cat(turns).contiguous()
         require("n_way", n_way, 1, images.shape[0], "the classes of this part of the split")
-        self.images, self.n_way, self.augment, self.drawings = images, n_way, augment, drawings
+        self.images, self.n_way, self.augment, self.images_per_class = images, n_way, augment, images_per_class
 
     @property
     def device(self) -> torch.device:
@@ -57,9 +57,9 @@ class FewShot:
 
     def _draw(self, k: int, batch: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Classes [batch, n_way] in random order, so that a class's place can be its label, and k drawings of each,
-        [batch, n_way, k], as many of them different as `drawings` says; places in `images`, int64."""
+        [batch, n_way, k], as many of them different as `images_per_class` says; places in `images`, int64."""
         classes = self._choose(self.images.shape[0], self.n_way, (batch,), generator)
-        different = min(k, self.drawings or k)
+        different = min(k, self.images_per_class or k)
         drawings = self._choose(self.images.shape[1], different, (batch, self.n_way), generator)
         return classes, drawings[..., torch.arange(k, device=self.device) % different]
 
@@ -67,8 +67,8 @@ class FewShot:
         """The images at these places, as learners see them: [..., channel, height, width] float32."""
         x = self.images[classes, drawings]
         if self.augment:  # after all else is drawn, so that without it the same episodes are
-            x = augmented(x, generator)
-        return as_seen(x)
+            x = flip_and_shift(x, generator)
+        return normalise(x)
 
     def _choose(self, n: int, k: int, shape: Sequence[int], generator: Generator) -> Tensor:
         """k different numbers below n, in random order: [*shape, k] int64."""
@@ -76,21 +76,21 @@ class FewShot:
         return keys.topk(k).indices
 
 
-def as_seen(images: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """uint8 images [..., channel, height, width] as float32: drawings from 0, paper, to 1, ink; photographs, which
     have three channels, about 0, their usual deviation about 1. (On 0 to 1 they are all much alike beside a label.)"""
     x = images.float() / 255
     return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x
 
 
-def as_kept(x: Tensor) -> Tensor:
-    """The opposite of `as_seen`."""
+def denormalise(x: Tensor) -> Tensor:
+    """The opposite of `normalise`."""
     if x.shape[-3] == 3:
         x = x * DEVIATION + GREY
     return (x * 255).round().to(torch.uint8)
 
 
-def augmented(x: Tensor, generator: Generator) -> Tensor:
+def flip_and_shift(x: Tensor, generator: Generator) -> Tensor:
     """Mirror each image or not, and move it by up to an eighth of its size each way, by lot; 0 comes in.
 
     x is [..., channel, height, width], square. Where each pixel comes from is worked out for an image and

@@ -53,7 +53,7 @@ class Segmentation(FewShot):
     Args:
         images: [class, picture, 4, H, W] uint8, the classes of one part of a split; the fourth channel is the mask, and
             a pixel is the thing's where it is at least half covered.
-        presentations: pictures of each thing in an episode, all different.
+        samples_per_class: pictures of each thing in an episode, all different.
         distractors: without, every picture is of the object: the beginning of the paper's curriculum.
         swap: from the middle of the episode on, object and distractor have exchanged their roles.
         augment: see `FewShot`; the mask moves with its picture.
@@ -62,15 +62,15 @@ class Segmentation(FewShot):
     def __init__(
         self,
         images: Tensor,
-        presentations: int,
+        samples_per_class: int,
         distractors: bool = True,
         swap: bool = False,
         augment: bool = False,
     ):
         super().__init__(images, 1 + distractors, None, False, augment)
-        require("presentations", presentations, 1, images.shape[1], "the pictures of a class")
+        require("samples_per_class", samples_per_class, 1, images.shape[1], "the pictures of a class")
         require("swap", int(swap), 0, int(distractors), "without distractors there is nothing to exchange")
-        self.presentations, self.distractors, self.swap = presentations, distractors, swap
+        self.samples_per_class, self.distractors, self.swap = samples_per_class, distractors, swap
         share = (images[:, :, 3] >= 128).float().mean(dim=(-1, -2))
         by_coin = (share / (1 + share)).mean().item()  # half of the thing, over the thing and half of the ground
         self._chance = (by_coin + 0.5) / 2 if distractors else by_coin
@@ -81,7 +81,7 @@ class Segmentation(FewShot):
     @property
     def length(self) -> int:
         """Steps in an episode."""
-        return self.n_way * self.presentations
+        return self.n_way * self.samples_per_class
 
     @property
     def chance(self) -> float:
@@ -90,9 +90,9 @@ class Segmentation(FewShot):
 
     def sample(self, batch: int, generator: Generator) -> MaskEpisode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
-        classes, pictures = self._draw(self.presentations, batch, generator)
+        classes, pictures = self._draw(self.samples_per_class, batch, generator)
         order = self._choose(self.length, self.length, (batch,), generator).T  # [T, B]
-        which = order // self.presentations  # 0 for the first class drawn, 1 for the second
+        which = order // self.samples_per_class  # 0 for the first class drawn, 1 for the second
         x = self._look_up(classes.T.gather(0, which), pictures.flatten(1).T.gather(0, order), generator)
         x, thing = x[:, :, :3], x[:, :, 3] >= 0.5
         swapped = self.swap & (torch.arange(self.length, device=self.device) >= self.length // 2)
@@ -106,7 +106,7 @@ class Segmentation(FewShot):
         logits = learner(episode.x, episode.y_seen)
         loss = self.length * fn.binary_cross_entropy_with_logits(logits, episode.y)
         with torch.no_grad():
-            merit = merits(logits > 0, episode.thing, episode.wanted)
+            merit = measure_masks(logits > 0, episode.thing, episode.wanted)
             accuracy = merit.masked_fill(episode.shot < 1, torch.nan).nanmean()
         return Score(loss, accuracy)
 
@@ -123,7 +123,7 @@ def masked(answer: Tensor, thing: Tensor) -> Tensor:
     return (~answer & thing).sum(dim=(-1, -2)) / thing.sum(dim=(-1, -2))
 
 
-def merits(answer: Tensor, thing: Tensor, wanted: Tensor) -> Tensor:
+def measure_masks(answer: Tensor, thing: Tensor, wanted: Tensor) -> Tensor:
     """The one where the thing is wanted, the other where it is not: answer and thing [T, B, H, W], wanted [T, B] ->
     [T, B] float32."""
     return torch.where(wanted, iou(answer, thing), masked(answer, thing))

@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.sampling import augmented, require
+from metamemory.tasks.sampling import flip_and_shift, require
 
 TEST_SHARE = 6  # of a class's images one in so many is for testing, the last ones: 1,000 of 6,000, or 100 of 600
 VALIDATION_SHARE = (
@@ -77,7 +77,7 @@ class Supervised:
     Args:
         images: uint8 [class, image, channel, height, width], on the device; a class's place is its label.
         normalisation: of the training images.
-        augment: mirror and move each image by lot (`few_shot.augmented`): at 32x32 the usual crop from a margin of 4
+        augment: mirror and move each image by lot (`sampling.flip_and_shift`): at 32x32 the usual crop from a margin of 4
             pixels, here in black, and the usual flip.
     """
 
@@ -106,7 +106,7 @@ class Supervised:
         """Draw a batch of images; the generator, on the device of the images, decides everything."""
         chosen = torch.randint(len(self), (batch,), generator=generator, device=self.device)
         images = self.images[chosen]
-        return self._episode(augmented(images, generator) if self.augment else images, chosen)
+        return self._episode(flip_and_shift(images, generator) if self.augment else images, chosen)
 
     def in_order(self, batch: int) -> Iterator[Episode]:
         """Every image once, as it is."""

@@ -39,7 +39,7 @@ def evaluate(learner: Learner, task: OnlineFewShot, episodes: int, batch_size: i
     while episodes > 0:
         episode = task.sample(min(batch_size, episodes), generator)
         right = learner(episode.x, episode.y_seen).argmax(dim=-1) == episode.y
-        scores.append(score_by_shot(right, episode.shot, episode.y >= 0, task.presentations))
+        scores.append(score_by_shot(right, episode.shot, episode.y >= 0, task.samples_per_class))
         episodes -= batch_size
     learner.train(was_training)
     return Evaluation(torch.cat(scores))

@@ -91,7 +91,7 @@ class Position:
         loss, accuracy: running means over the last 50 updates or so: nats a step; share of right answers
             where the right one could be known.
         history: one row a validation.
-        best: the highest merit of a validation so far; its weights are `best_weights`.
+        best: the highest validation_score of a validation so far; its weights are `best_weights`.
     """
 
     episodes: int = 0
@@ -119,7 +119,7 @@ def train(
 
     Args:
         curriculum: what to train on, one stage after the other; the last is the task itself, to the end.
-        validate: gives the learner's merit, higher for better, and what the learning curve is to show of it.
+        validate: gives the learner's validation_score, higher for better, and what the learning curve is to show of it.
         seed: of the episodes; the weights were drawn by the caller.
         checkpoint: file to go on from, if it is there, and to write to.
         minutes: stop at a checkpoint after so long.
@@ -228,9 +228,9 @@ def _due(at: Position, settings: Training) -> bool:
 
 
 def _validate(learner: Learner, validate: Callable, at: Position) -> None:
-    merit, row = validate(learner)
-    if merit > at.best:
-        at.best = merit
+    validation_score, row = validate(learner)
+    if validation_score > at.best:
+        at.best = validation_score
         at.best_weights = {name: value.detach().clone() for name, value in learner.state_dict().items()}
     at.history.append(
         {

@@ -7,7 +7,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models import available, build, learner_class
 from metamemory.nn.conv_lstm import ConvLSTM
-from metamemory.nn.zero_state_conv_lstm import TimelessConvLSTM
+from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
 from metamemory.training.flops import flops_per_step
 
 # Babu et al. 2021, Table 5, and what follows from its widths (to the last digit shown): millions of parameters
@@ -115,7 +115,7 @@ def trained_a_little(name):
 class WithTime(torch.nn.Module):
     """A ConvLSTM that begins from its zero state, hidden convolutions and all."""
 
-    def __init__(self, layer: TimelessConvLSTM):
+    def __init__(self, layer: ZeroStateConvLSTM):
         super().__init__()
         filters, in_channels = layer.filters, layer.w_x.shape[1]
         self.layer, self.stride = ConvLSTM(in_channels, filters), layer.stride
@@ -134,9 +134,9 @@ def test_a_network_of_timed_layers_gives_the_same_answers(name):
     expected = learner(x, torch.full((1, 12), -1))
     for module in list(learner.modules()):
         for key, layer in list(module._modules.items()):
-            if isinstance(layer, TimelessConvLSTM):
+            if isinstance(layer, ZeroStateConvLSTM):
                 module._modules[key] = WithTime(layer)
-    assert not any(isinstance(each, TimelessConvLSTM) for each in learner.modules())
+    assert not any(isinstance(each, ZeroStateConvLSTM) for each in learner.modules())
     torch.testing.assert_close(learner.eval()(x, torch.full((1, 12), -1)), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -25,10 +25,10 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.conv_norm import ConvNorm
 from metamemory.nn.precision import product_type
-from metamemory.nn.zero_state_conv_lstm import TimelessConvLSTM
+from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
 
 
-class Nothing(NamedTuple):
+class EmptyState(NamedTuple):
     """What is carried from one image to the next."""
 
 
@@ -74,7 +74,7 @@ class ImageNetwork(Learner):
         raise NotImplementedError
 
     def layer(self, in_channels: int, filters: int, stride: int = 1) -> nn.Module:
-        kind = TimelessConvLSTM if self.recurrent else ConvNorm
+        kind = ZeroStateConvLSTM if self.recurrent else ConvNorm
         return kind(in_channels, filters, stride=stride, precision=self.product)
 
     def activate(self, maps: Tensor) -> Tensor:
@@ -82,12 +82,12 @@ class ImageNetwork(Learner):
 
     @property
     def used_parameters(self) -> int:
-        layers = [each for each in self.modules() if isinstance(each, (ConvNorm, TimelessConvLSTM))]
+        layers = [each for each in self.modules() if isinstance(each, (ConvNorm, ZeroStateConvLSTM))]
         return sum(each.used for each in layers) + sum(each.numel() for each in self.classifier.parameters())
 
-    def initial_state(self, batch: int) -> Nothing:
-        return Nothing()
+    def initial_state(self, batch: int) -> EmptyState:
+        return EmptyState()
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Nothing) -> tuple[Tensor, Nothing]:
+    def run(self, x: Tensor, y_seen: Tensor, state: EmptyState) -> tuple[Tensor, EmptyState]:
         features = self.maps(x.flatten(0, 1)).float().mean(dim=(-2, -1))
         return self.classifier(features).unflatten(0, x.shape[:2]), state

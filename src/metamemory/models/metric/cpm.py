@@ -31,7 +31,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import one_hot
-from metamemory.nn.novelty import logits_with_unseen
+from metamemory.nn.novelty import logits_with_novelty
 
 
 class CPMState(NamedTuple):
@@ -125,5 +125,5 @@ class CPM(Learner):
 
         m = fn.softplus(m)[:, :, None]
         d = -self.tau * fn.cosine_similarity(m * z[:, :, None], m * p, dim=-1)
-        logits = logits_with_unseen(d, known, beta[..., 0], fn.softplus(gamma[..., 0] + 1))
+        logits = logits_with_novelty(d, known, beta[..., 0], fn.softplus(gamma[..., 0] + 1))
         return logits, CPMState(lstm, waiting, p[-1], known[-1])

@@ -25,7 +25,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import one_hot
-from metamemory.nn.novelty import logits_with_unseen
+from metamemory.nn.novelty import logits_with_novelty
 
 
 class OPNState(NamedTuple):
@@ -77,5 +77,5 @@ class OPN(Learner):
         counts = state.counts + of_class.cumsum(dim=0)  # [T, B, K]
         p = sums / counts[..., None].clamp(min=1)
         d = (e[:, :, None] - p).square().sum(dim=-1)  # [T, B, K]
-        logits = logits_with_unseen(d, counts > 0, self.beta, self.log_gamma.exp())
+        logits = logits_with_novelty(d, counts > 0, self.beta, self.log_gamma.exp())
         return logits, OPNState(waiting, sums[-1], counts[-1])

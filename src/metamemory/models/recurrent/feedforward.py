@@ -15,7 +15,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.labels import Labels, labels_of
 
 
-class Nothing(NamedTuple):
+class EmptyState(NamedTuple):
     """Nothing is remembered."""
 
 
@@ -34,8 +34,8 @@ class FeedForward(Learner):
         n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
         self.layers = nn.Sequential(nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, self.labels.outputs))
 
-    def initial_state(self, batch: int) -> Nothing:
-        return Nothing()
+    def initial_state(self, batch: int) -> EmptyState:
+        return EmptyState()
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Nothing) -> tuple[Tensor, Nothing]:
+    def run(self, x: Tensor, y_seen: Tensor, state: EmptyState) -> tuple[Tensor, EmptyState]:
         return self.layers(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)), state
