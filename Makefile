@@ -39,7 +39,7 @@ endif
 
 READY := .venv/.ready
 CODE := $(wildcard src tests notebooks benchmarks)
-NOTEBOOKS = $(wildcard notebooks/*.ipynb)
+NOTEBOOKS = $(wildcard notebooks/*/*/*.ipynb)
 SHOWN = $(wildcard book src results notebooks params.yaml requirements.lock)
 PAGE := book/_build/html/index.html
 

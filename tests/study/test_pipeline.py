@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 
 # the learner that the page on extending the study shows
 LEARNER = re.search(
-    r"```python\n# src/metamemory/models/last_label.py\n(.*?)```", (project_root() / "book/extend.md").read_text(), re.S
+    r"```python\n# src/metamemory/models/reference/last_label.py\n(.*?)```",
+    (project_root() / "book/extend.md").read_text(),
+    re.S,
 )[1]
 
 
@@ -92,15 +94,15 @@ def test_metrics_and_plots_are_shown(project):
 
 
 def test_editing_a_learner_changes_its_own_stage_only(project):
-    before = (project.root / "src/metamemory/models/lstm.py").read_text()
-    project.edit("src/metamemory/models/lstm.py", "LSTM baseline", "The LSTM baseline")
+    before = (project.root / "src/metamemory/models/recurrent/lstm.py").read_text()
+    project.edit("src/metamemory/models/recurrent/lstm.py", "LSTM baseline", "The LSTM baseline")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
     output = project.run("dvc", "repro")
     assert "finished before" in output  # a docstring: the stage runs, the training does not
-    project.edit("src/metamemory/models/lstm.py", "self.classifier(h)", "2 * self.classifier(h)")
+    project.edit("src/metamemory/models/recurrent/lstm.py", "self.classifier(h)", "2 * self.classifier(h)")
     output = project.run("dvc", "repro")
     assert "lstm/omniglot/seed0: begins" in output and "cl_lstm/omniglot" not in output
-    (project.root / "src/metamemory/models/lstm.py").write_text(before)
+    (project.root / "src/metamemory/models/recurrent/lstm.py").write_text(before)
     project.run("dvc", "repro")
 
 
@@ -111,14 +113,14 @@ def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
 
 
 def test_a_learner_is_added_with_one_file_and_one_line(project):
-    (project.root / "src/metamemory/models/last_label.py").write_text(LEARNER)
+    (project.root / "src/metamemory/models/reference/last_label.py").write_text(LEARNER)
     project.edit("params.yaml", "      nearest_neighbour: {}\n", "      nearest_neighbour: {}\n      last_label: {}\n")
     assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
     assert "last_label" in project.run("dvc", "repro")
     rows = [line for line in project.run("python", "-m", "metamemory", "report").splitlines() if "last_label" in line]
     assert len(rows) == 2 and "smoke scale" in rows[0]
     project.edit("params.yaml", "      last_label: {}\n", "")
-    (project.root / "src/metamemory/models/last_label.py").unlink()
+    (project.root / "src/metamemory/models/reference/last_label.py").unlink()
 
 
 def test_an_experiment_of_dvc_changes_a_parameter(project):
@@ -136,8 +138,8 @@ def test_an_experiment_of_dvc_changes_a_parameter(project):
 
 def test_unknown_parameters_of_a_notebook_are_refused(project):
     code = (
-        "from pathlib import Path; from metamemory.study.notebooks import execute; "
-        "execute(Path('notebooks/online_few_shot.ipynb'), Path('out.ipynb'), {'methd': 'lstm'})"
+        "from pathlib import Path; from metamemory.study.notebooks import execute, notebook_of; "
+        "execute(notebook_of('online_few_shot'), Path('out.ipynb'), {'methd': 'lstm'})"
     )
     assert "no parameter methd in its `parameters` cell" in project.run("python", "-c", code, check=False)
 

@@ -11,23 +11,35 @@ from metamemory.errors import UserError
 from metamemory.study.runs import Run
 
 
+def notebook_of(experiment: str, root: Path = Path(".")) -> Path:
+    """notebooks/<paper>/<experiment>/<experiment>.ipynb.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = list((root / "notebooks").glob(f"*/{experiment}/{experiment}.ipynb"))
+    if not found:
+        raise UserError(
+            f"notebooks/<paper>/{experiment}/{experiment}.ipynb is not there: an experiment has its notebook"
+        )
+    return found[0]
+
+
 def execute_notebook(run: Run) -> None:
-    """Do a run through `notebooks/<experiment>.ipynb`; the executed copy lies beside the model."""
+    """Do a run through the notebook of its experiment; the executed copy lies beside the model."""
     parameters = {"scale": run.scale, "method": run.method, "setting": run.setting, "seed": run.seed}
     if run.overrides:
         parameters["overrides"] = dict(run.overrides)
-    execute(run.root / "notebooks" / f"{run.experiment}.ipynb", run.model.with_name("notebook.ipynb"), parameters)
+    execute(notebook_of(run.experiment, run.root), run.model.with_name("notebook.ipynb"), parameters)
 
 
 def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
     """Run `notebook` with `parameters` from the top of the project, and write it, with its outputs, to `executed`.
 
     Raises:
-        UserError: the notebook is missing or has no such parameter; or the error that a cell ended with, if it
+        UserError: the notebook has no such parameter; or the error that a cell ended with, if it
             was one of these.
     """
-    if not notebook.exists():
-        raise UserError(f"{notebook} is not there: an experiment has one notebook of its own name")
     known = papermill.inspect_notebook(notebook)
     if unknown := set(parameters) - set(known):
         raise UserError(
