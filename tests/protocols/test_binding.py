@@ -11,14 +11,7 @@ import torch
 from metamemory import data
 from metamemory.papers.santoro2016 import mann
 from metamemory.papers.santoro2016 import reported as santoro_papers
-from metamemory.protocols import (
-    Context,
-    mann_classification,
-    mann_curriculum,
-    mann_persistence,
-    mann_regression,
-    santoro,
-)
+from metamemory.protocols import Context, binding, binding_rows, growing_classes, regression, santoro
 from metamemory.study.parameters import project_root
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
@@ -69,9 +62,7 @@ def test_accuracy_by_instance_counts_what_it_should(images):
 
 
 def test_classification_keeps_what_the_memory_did(context):
-    outcome = mann_classification.conduct(
-        config(model=MODEL, curriculum=[{"n_way": 2, "episodes": 8}]), "mann", 0, context
-    )
+    outcome = binding.conduct(config(model=MODEL, curriculum=[{"n_way": 2, "episodes": 8}]), "mann", 0, context)
     assert outcome.facts["stages_reached"] == "2 of 2" and [row["stage"] for row in outcome.history] == [2, 2]
     assert {"x", "probability", "memory", "read_of_step", "retrieval"} <= set(outcome.example)
     assert 2 <= len(outcome.by_shot) <= 10 and len(outcome.metrics) == len(outcome.by_shot)
@@ -94,15 +85,15 @@ def test_labels_alone_are_emphasised(context, images, method, strings):
 
 
 def test_strings(context):
-    outcome = mann_classification.conduct(config(task={"strings": True}, model={"hidden": 8}), "lstm", 0, context)
+    outcome = binding.conduct(config(task={"strings": True}, model={"hidden": 8}), "lstm", 0, context)
     assert len(outcome.example["y"][0]) == 5 and "memory" not in outcome.example
 
 
 def test_an_autoencoder_is_trained_on_drawings(context):
     model = {"hidden": 8, "features": 4}
-    outcome = mann_classification.conduct(config(model=model), "autoencoder_neighbour", 0, context)
+    outcome = binding.conduct(config(model=model), "autoencoder_neighbour", 0, context)
     assert outcome.history[-1]["loss"] > 0 and outcome.by_shot[0]["accuracy"] <= 0.5
-    untrained = mann_classification.conduct(config(), "nearest_neighbour", 0, context)
+    untrained = binding.conduct(config(), "nearest_neighbour", 0, context)
     assert untrained.history == [] and untrained.facts["training_episodes"] == 0
 
 
@@ -116,10 +107,10 @@ def test_the_neighbours_first_answer_is_a_guess_and_then_never_new(context, imag
 
 
 def test_persistence_measures_episodes_after_the_first(context):
-    outcome = mann_persistence.conduct(config(model=MODEL, rows={"row": 3}), "mann", 0, context)
+    outcome = binding_rows.conduct(config(model=MODEL, rows={"row": 3}), "mann", 0, context)
     by_place = torch.tensor(outcome.example["by_place"])
     assert by_place.shape == (3, 10) and outcome.facts["stages_reached"] == "1 of 1"
-    alone = mann_persistence.conduct(config(model=MODEL, rows={"row": 3, "wiped": True}), "mann", 0, context)
+    alone = binding_rows.conduct(config(model=MODEL, rows={"row": 3, "wiped": True}), "mann", 0, context)
     assert alone.example["by_place"][0] != alone.example["by_place"][1]
 
 
@@ -132,7 +123,7 @@ def test_the_curriculum_adds_a_class_at_a_time(context, tmp_path):
         model=MODEL,
     )
     settings["task"] = {"size": 8, "strings": True}
-    outcome = mann_curriculum.conduct(settings, "mann", 0, context)
+    outcome = growing_classes.conduct(settings, "mann", 0, context)
     assert set(outcome.example["by_classes"]) == {4}
     assert outcome.facts["stages_reached"] == "3 of 3" and "accuracy_4_classes_instance_2" in outcome.metrics
     run = Run("smoke", "mann_curriculum", "mann", "strings", 0, root=tmp_path)
@@ -145,8 +136,8 @@ def test_the_curriculum_adds_a_class_at_a_time(context, tmp_path):
 def test_regression(context, method):
     settings = config(model={"mann": MODEL, "lstm": {"hidden": 8}}.get(method, {}))
     settings["task"] = {"dimensions": 1, "length": 22, "length_scale": 0.5, "reach": 2.0, "noise": 0.1}
-    outcome = mann_regression.conduct(settings, method, 0, context)
-    assert len(outcome.by_shot) == 22 and len(outcome.example["mean"]) == mann_regression.PLACES
+    outcome = regression.conduct(settings, method, 0, context)
+    assert len(outcome.by_shot) == 22 and len(outcome.example["mean"]) == regression.PLACES
     assert outcome.metrics["log_likelihood_after_20"] == pytest.approx(outcome.by_shot[20]["log_likelihood"], abs=1e-5)
     if method == "gaussian_process":
         near = [
@@ -160,7 +151,7 @@ def test_every_learner_is_asked_for_the_same_function(context):
     settings = config()
     settings["task"] = {"dimensions": 1, "length": 22, "length_scale": 0.5, "reach": 2.0, "noise": 0.1}
     one, two = (
-        mann_regression.conduct({**settings, "model": model}, method, 0, context).example
+        regression.conduct({**settings, "model": model}, method, 0, context).example
         for method, model in (("lstm", {"hidden": 8}), ("gaussian_process", {}))
     )
     assert one["f"] == two["f"] and one["y"] == two["y"] and one["mean"] != two["mean"]
@@ -185,7 +176,7 @@ def test_tables_say_what_was_not_run(tmp_path):
 
 
 def test_figures_are_drawn_from_outcomes(context, tmp_path):
-    outcome = mann_classification.conduct(config(model=MODEL), "mann", 0, context)
+    outcome = binding.conduct(config(model=MODEL), "mann", 0, context)
     run = Run("smoke", "mann_classification", "mann", "five", 0, root=tmp_path)
     result = _kept(run, outcome)
     for figure in (mann.memory(result), mann.retrieval(result), mann.learning_curves([Group([result])], (1, 2))):
@@ -206,7 +197,7 @@ def _kept(run, outcome, configuration=None):
 
 
 def test_what_counts_of_a_row_is_what_comes_after_its_first_episode(context):
-    outcome = mann_persistence.conduct(config(model=MODEL, rows={"row": 2}), "mann", 0, context)
+    outcome = binding_rows.conduct(config(model=MODEL, rows={"row": 2}), "mann", 0, context)
     first, second = outcome.example["by_place"]
     found = [row["accuracy"] for row in outcome.by_shot[:3]]
     assert found == pytest.approx(second[:3]) and found != pytest.approx(first[:3])
@@ -223,4 +214,4 @@ def test_the_merit_is_accuracy_from_the_second_instance_on(context, images):
 
 
 def test_an_episode_of_the_curriculum_has_ten_steps_a_class():
-    assert mann_curriculum.PER_CLASS == 10
+    assert growing_classes.PER_CLASS == 10

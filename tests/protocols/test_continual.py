@@ -9,7 +9,7 @@ import torch
 
 from metamemory import data
 from metamemory.errors import UserError
-from metamemory.protocols import Context, continual_learning
+from metamemory.protocols import Context, continual
 
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
@@ -41,7 +41,7 @@ def conduct(images, monkeypatch, tmp_path):
     def conduct(method, **changes):
         config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}
         context = Context(torch.device("cpu"), tmp_path, tmp_path / f"{method}.pt")
-        return continual_learning.conduct(config, method, 0, context)
+        return continual.conduct(config, method, 0, context)
 
     return conduct
 
@@ -88,12 +88,12 @@ def test_what_is_measured_on_is_as_it_is(conduct, images, monkeypatch):
     """Only training characters are turned into four; validation, test and longer tests are not."""
     built = []
 
-    class Noted(continual_learning.Continual):
+    class Noted(continual.Continual):
         def __init__(self, images, *args, **settings):
             super().__init__(images, *args, **settings)
             built.append((images[0, 0].flatten().tolist(), len(self.images)))
 
-    monkeypatch.setattr(continual_learning, "Continual", Noted)
+    monkeypatch.setattr(continual, "Continual", Noted)
     conduct("opn")
     train = images[0, 0].flatten().tolist()
     assert {count for first, count in built if first == train} == {16}  # four classes, four ways each

@@ -13,7 +13,8 @@ from metamemory import data
 from metamemory.errors import UserError
 from metamemory.papers.babu2021 import reported as papers
 from metamemory.papers.babu2021 import supervised, supervised_figures
-from metamemory.protocols import Context, supervised_learning
+from metamemory.protocols import Context
+from metamemory.protocols import supervised as protocol
 from metamemory.study import runs
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
@@ -46,7 +47,7 @@ def conduct(monkeypatch, tmp_path):
     def conduct(method="cl_resnet20_050", **changes):
         config = {**copy.deepcopy(CONFIG), **changes}
         context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
-        return supervised_learning.conduct(config, method, 0, context)
+        return protocol.conduct(config, method, 0, context)
 
     conduct.images = pixels
     return conduct
@@ -81,10 +82,10 @@ def test_answers_do_not_hang_on_the_batch_and_leave_the_mode(conduct):
     learner, split = conduct().learner, parts(conduct.images, 3)
     task = Supervised(split.test, Normalisation.of(split.train))
     learner.train()
-    one, other = (supervised_learning.answers(learner, task, batch) for batch in (7, 30))
+    one, other = (protocol.answers(learner, task, batch) for batch in (7, 30))
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert learner.training
-    assert supervised_learning.labels(task).tolist() == [0] * 10 + [1] * 10 + [2] * 10
+    assert protocol.labels(task).tolist() == [0] * 10 + [1] * 10 + [2] * 10
 
 
 def test_a_learner_of_episodes_is_refused(conduct, tmp_path):

@@ -8,7 +8,7 @@ from metamemory.errors import UserError
 from metamemory.models import build, learner_class
 from metamemory.study.parameters import SCALES, Parameters, label_overrides, merge, parse_overrides, project_root
 from metamemory.study.runs import planned
-from metamemory.training.loop import settings_of
+from metamemory.training.update import settings_of
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_every_configuration_in_the_file_is_valid(parameters, scale):
         n_way, delay = task.get("n_way", kinds), task.get("delay", 1)
         learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
         if list(learner.parameters()):
-            assert settings_of(config["training"], "params.yaml").episodes > 0
+            assert settings_of(config["training"]).episodes > 0
         assert "." not in run.method + run.setting  # dvc.yaml would take it for a key below
 
 

@@ -5,7 +5,7 @@ import torch
 
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.training.loop import Training, update
+from metamemory.training.update import Training, update
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a GPU")
 

@@ -12,7 +12,8 @@ from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training import loop
 from metamemory.training.evaluation import evaluate
-from metamemory.training.loop import Stage, Training, settings_of, train
+from metamemory.training.loop import Stage, train
+from metamemory.training.update import OPTIMISERS, Training, settings_of
 
 SETTINGS = Training(episodes=96, batch_size=4, warmup=16, validations=6, validation_episodes=10)
 
@@ -40,7 +41,7 @@ def run(images, checkpoint, minutes=math.inf, settings=SETTINGS, learner=None, s
     return learner, train(learner, stages, validation(images), settings, 0, checkpoint, minutes)
 
 
-@pytest.mark.parametrize("optimiser", loop.OPTIMISERS)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_stopping_and_going_on_changes_no_bit(images, tmp_path, optimiser):
     settings = dataclasses.replace(SETTINGS, optimiser=optimiser, weight_decay=1e-4)
     whole, at_end = run(images, tmp_path / "whole.pt", settings=settings)
@@ -113,17 +114,17 @@ def test_the_learning_rate_rises_and_falls():
 
 
 def test_the_stages_before_the_last_have_their_share_of_the_rate(images, tmp_path, monkeypatch):
-    rates, set_rate = [], loop._set_rate
-    monkeypatch.setattr(loop, "_set_rate", lambda optimiser, rate: (rates.append(rate), set_rate(optimiser, rate)))
+    rates, set_rate = [], loop.set_rate
+    monkeypatch.setattr(loop, "set_rate", lambda optimiser, rate: (rates.append(rate), set_rate(optimiser, rate)))
     settings = dataclasses.replace(SETTINGS, warmup=0, cooldown=0, learning_rate=0.01, curriculum_rate=0.5)
     run(images, tmp_path / "c.pt", settings=settings, stages=curriculum(images, episodes=40))
     assert rates == [0.005] * 10 + [0.01] * 14
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(UserError, match="here: unknown learnin_rate; known are"):
-        settings_of({"episodes": 1, "learnin_rate": 1}, "here")
-    with pytest.raises(UserError, match="here: episodes is missing"):
-        settings_of({}, "here")
-    with pytest.raises(UserError, match="here: optimiser is 'adma'; choose from adam, rmsprop, sgd"):
-        settings_of({"episodes": 1, "optimiser": "adma"}, "here")
+    with pytest.raises(UserError, match="training: unknown learnin_rate; known are"):
+        settings_of({"episodes": 1, "learnin_rate": 1})
+    with pytest.raises(UserError, match="training: episodes is missing"):
+        settings_of({})
+    with pytest.raises(UserError, match="training: optimiser is 'adma'; choose from adam, rmsprop, sgd"):
+        settings_of({"episodes": 1, "optimiser": "adma"})

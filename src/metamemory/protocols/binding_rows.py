@@ -37,6 +37,6 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     by_place = [Answers(*each).by_instance for each in zip(*map(test.split_episodes, found), strict=True)]
     later = torch.stack(by_place[1:] or by_place).nanmean(dim=0)
     return santoro.outcome(
-        learner, position, later, images, config, len(curriculum), test,
+        learner, position, later, images, config, len(curriculum), test.episodes,
         example={"by_place": [each.nanmean(dim=0).nan_to_num().tolist() for each in by_place]},
     )  # fmt: skip

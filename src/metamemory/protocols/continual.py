@@ -24,8 +24,9 @@ from metamemory.protocols.curricula import require_pretrainable, stage
 from metamemory.protocols.splits import load_splits
 from metamemory.tasks.continual import Continual, after
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import settings_of, train
+from metamemory.training.loop import train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
 VALIDATION_BATCH = 50  # episodes at a time
@@ -52,7 +53,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     torch.manual_seed(seed)
     learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {})).to(context.device)
     require_pretrainable(learner, method, curriculum)
-    settings = settings_of(config["training"], "params.yaml: training")
+    settings = settings_of(config["training"])
     validate = _validation(validation, settings.validation_episodes, seed)
     trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
     if trained is None:

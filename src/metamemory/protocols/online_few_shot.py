@@ -19,8 +19,9 @@ from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.tasks.sampling import denormalise
 from metamemory.training.evaluation import evaluate
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Position, settings_of, train
+from metamemory.training.loop import Position, train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
 VALIDATION_BATCH = 50  # episodes at a time
@@ -50,7 +51,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     require_pretrainable(learner, method, curriculum, task["n_way"])
     trained = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
-        settings = settings_of(config["training"], "params.yaml: training")
+        settings = settings_of(config["training"])
         validate = _validation(validation, settings.validation_episodes, seed)
         trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
         if trained is None:

@@ -14,8 +14,10 @@ from metamemory.models.learner import Learner
 from metamemory.nn.labels import Values
 from metamemory.protocols import Context, Outcome, facts, santoro
 from metamemory.tasks.gaussian_process import GaussianProcessFunctions, log_likelihood, shown
-from metamemory.training.loop import Position, Stage, settings_of, train
+from metamemory.training.flops import flops_per_step
+from metamemory.training.loop import Position, Stage, train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 SAMPLES = 20  # before the prediction of Figure 5
 PLACES = 101  # at which it is made
@@ -36,7 +38,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     learner = build(method, (task.dimensions,), Values(1), 1, model).to(context.device)
     position = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
-        settings = settings_of(config["training"], "params.yaml: training")
+        settings = settings_of(config["training"])
         validate = _validation(task, settings.validation_episodes, seed)
         position = train(learner, [Stage(task)], validate, settings, seed, context.checkpoint, context.minutes)
         if position is None:
@@ -44,8 +46,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     evaluation = config["evaluation"]
     found = log_likelihoods(learner, task, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED)
     by_shot = [bootstrap(column, over="episodes") for column in found.numpy()]
-    first = task.sample(1, torch.Generator(task.device).manual_seed(0))
-    step = santoro.flops_per_step(learner, first)
+    step = flops_per_step(learner, (task.dimensions,), Values(1))
     return Outcome(
         learner=learner,
         metrics={

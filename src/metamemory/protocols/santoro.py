@@ -7,14 +7,12 @@ paper.
 """
 
 import base64
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.data import ImageSet
 from metamemory.models import build
@@ -26,8 +24,10 @@ from metamemory.tasks.binding import ALPHABET, STRING, Binding
 from metamemory.tasks.reconstruction import Reconstruction
 from metamemory.tasks.sampling import denormalise
 from metamemory.training.evaluation import score_by_shot
-from metamemory.training.loop import Position, Stage, settings_of, train
+from metamemory.training.flops import flops_per_step
+from metamemory.training.loop import Position, Stage, train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 INSTANCES = 10
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
@@ -123,7 +123,7 @@ def trained(
     """
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         return Position()
-    settings = settings_of(config["training"], "params.yaml: training")
+    settings = settings_of(config["training"])
     if hasattr(learner, "reconstructed"):
         curriculum = [Stage(Reconstruction(curriculum[-1].task))]
     validate = _validation(validation, settings.validation_episodes, seed)
@@ -147,7 +147,7 @@ def outcome(
     images: ImageSet,
     config: Mapping[str, Any],
     stages: int,
-    task: Task,
+    task: Binding,
     **more: Any,
 ) -> Outcome:
     """What every one of these experiments reports: accuracy [episode, instance] in the test, and the facts of the run.
@@ -155,7 +155,7 @@ def outcome(
     Instances that no test episode had are left out. `more` is what the experiment adds: metrics, example.
     """
     found = [bootstrap(column, over="episodes") for column in accuracy.T.numpy() if not np.isnan(column).all()]
-    step = flops_per_step(learner, task.sample(1, torch.Generator(task.device).manual_seed(0)))
+    step = flops_per_step(learner, task.input_shape, labels(task))
     metrics = {f"accuracy_instance_{k}": round(each.mean, 5) for k, each in enumerate(found, 1)}
     return Outcome(
         learner=learner,
@@ -172,19 +172,6 @@ def outcome(
             **facts.of_test(config["evaluation"]["episodes"], TEST_SEED),
         },
     )
-
-
-@torch.no_grad()
-def flops_per_step(learner: Learner, episode: Episode) -> int:
-    """FLOPs of one step of one episode, forward only: products of convolutions and matrices.
-
-    Counted on the meta device, on a copy, without doing them; as `training.flops`, for labels of any kind.
-    """
-    ghost = copy.deepcopy(learner).to("meta").eval()
-    x, y_seen = (each[0, :1].to("meta") for each in (episode.x, episode.y_seen))
-    with FlopCounterMode(display=False) as counter:
-        ghost.step(x, y_seen, ghost.initial_state(1))
-    return counter.get_total_flops()
 
 
 @torch.no_grad()

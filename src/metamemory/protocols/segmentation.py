@@ -23,8 +23,9 @@ from metamemory.protocols.splits import load_splits
 from metamemory.tasks.segmentation import Segmentation, measure_masks
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Stage, settings_of, train
+from metamemory.training.loop import Stage, train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
 VALIDATION_BATCH = 25  # episodes at a time
@@ -76,7 +77,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     torch.manual_seed(seed)
     learner = build(method, input_shape, 2, 1, config.get("model", {})).to(context.device)
     _require_fitting(learner, method, "pretrain" in config)
-    settings = settings_of(config["training"], "params.yaml: training")
+    settings = settings_of(config["training"])
     validate = _validation(validation, settings.validation_episodes, seed)
     trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
     if trained is None:

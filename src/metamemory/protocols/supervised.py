@@ -19,8 +19,9 @@ from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.tasks.supervised import Normalisation, Supervised, parts
 from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Stage, settings_of, train
+from metamemory.training.loop import Stage, train
 from metamemory.training.statistics import bootstrap
+from metamemory.training.update import settings_of
 
 TITLES = {"CIFAR-FS": "CIFAR-100"}  # one data set: CIFAR-FS splits its classes, here the images of each are split
 EXAMPLES = 12  # test images that are shown with the answers to them
@@ -36,7 +37,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     found = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
     split = parts(found.images, config["task"]["n_way"])
     normalisation = Normalisation.of(split.train.to(context.device))
-    settings = settings_of(config["training"], "params.yaml: training")
+    settings = settings_of(config["training"])
     held_out = _at_most(split.validation, settings.validation_episodes)
     task = Supervised(split.train.to(context.device), normalisation, config["task"]["augment"])
     validation, test = (Supervised(each.to(context.device), normalisation) for each in (held_out, split.test))

@@ -14,7 +14,7 @@ from metamemory.errors import UserError
 from metamemory.models import learner_class
 from metamemory.study.parameters import closest, merge
 from metamemory.tasks.support_query import SupportQuery
-from metamemory.training.loop import Training
+from metamemory.training.update import Training
 
 OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
 OF_ITS_DATA = ("images", "device", "episodes")  # what a task is given

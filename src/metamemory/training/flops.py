@@ -1,21 +1,52 @@
-"""Floating-point operations, counted without doing them (1 multiply-add = 2 FLOPs)."""
+"""Floating-point operations, counted without doing them: products of convolutions and matrices, 1 multiply-add being 2
+FLOPs.
+
+Counted on the meta device, where torch counts its LSTM right (on the CPU it reports none), on a copy of the learner in
+evaluation mode.
+"""
 
 import copy
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.models.learner import Learner
+from metamemory.nn.labels import Characters, Labels, Values, labels_of
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def flops_per_step(learner: Learner, input_shape: tuple[int, int, int]) -> int:
-    """FLOPs of one step of one episode, forward only: products of convolutions and matrices.
+def flops_per_step(learner: Learner, input_shape: tuple[int, ...], labels: int | Labels = 1) -> int:
+    """FLOPs of the first step of one episode, forward only.
 
-    Counted on the meta device, where torch counts its LSTM right (on the CPU it reports none), on a copy.
+    Args:
+        input_shape: of one input: (channel, height, width) or (feature,).
+        labels: how the labels of the episode are written; a number of classes may be left out, as a label is one
+            number however many there are.
     """
-    ghost = copy.deepcopy(learner).to("meta").eval()
     x = torch.empty(1, *input_shape, device="meta")
-    y = torch.empty(1, dtype=torch.int64, device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        ghost.step(x, y, ghost.initial_state(1))
+    y = _label(labels_of(labels))
+    return flops_of(learner, lambda ghost: ghost.step(x, y, ghost.initial_state(1)))
+
+
+def flops_of(module: Module, call: Callable[[Module], object], gradients: bool = False) -> int:
+    """FLOPs of `call(ghost)`, the ghost being a copy of the module on the meta device in evaluation mode.
+
+    Args:
+        gradients: let the call take gradients; their products are counted as well.
+    """
+    ghost = copy.deepcopy(module).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradients):
+        call(ghost)
     return counter.get_total_flops()
+
+
+def _label(labels: Labels) -> Tensor:
+    """One label, [1, ...]."""
+    if isinstance(labels, Values):
+        return torch.empty(1, labels.size, device="meta")
+    shape = (1, labels.length) if isinstance(labels, Characters) else (1,)
+    return torch.empty(shape, dtype=torch.int64, device="meta")

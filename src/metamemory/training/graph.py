@@ -1,7 +1,5 @@
-"""An update as one CUDA graph: its hundreds of small kernels are launched at once, from memory that stays in place.
-
-Only for a GPU: `loop` imports it by name when it trains on one, so that a run on a CPU does not depend on it.
-"""
+"""An update as one CUDA graph, for a GPU: its hundreds of small kernels are launched at once, from memory that stays in
+place."""
 
 import sys
 
@@ -9,14 +7,14 @@ import torch
 from torch import Generator
 
 from metamemory.models.learner import Learner
-from metamemory.tasks import Score, Task
-from metamemory.training.loop import Training, update
+from metamemory.tasks.episode import Score, Task
+from metamemory.training.update import Training, update
 
 EAGER = 3  # updates before a capture, in which kernels are compiled and chosen and buffers come to be
 
 
 class CapturedUpdate:
-    """`loop.update`, captured anew for each task; the updates before a capture are done one kernel at a time."""
+    """`update`, captured again for each task; the updates before a capture are launched one kernel at a time."""
 
     def __init__(self):
         self.task: Task | None = None
@@ -49,7 +47,7 @@ class CapturedUpdate:
         return self.score
 
     def _aside(self, arguments: tuple) -> Score:
-        """On a stream of its own, as a capture has it."""
+        """Update on a stream of its own, as in a capture."""
         here, side = torch.cuda.current_stream(), torch.cuda.Stream()
         side.wait_stream(here)
         with torch.cuda.stream(side):

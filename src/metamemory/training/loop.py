@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -19,56 +18,14 @@ from torch import Generator, Tensor
 from metamemory.errors import UserError
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.learner import Learner
-from metamemory.tasks import Score, Task
+from metamemory.tasks.episode import Score, Task
 from metamemory.training.files import write_atomically
+from metamemory.training.graph import CapturedUpdate
 from metamemory.training.progress import Progress
+from metamemory.training.update import Training, optimiser_of, set_rate, update
 
-OPTIMISERS = ("adam", "rmsprop", "sgd")
 CHECKPOINT_SECONDS = 30.0  # between checkpoints
 LOOK_EVERY = 20  # updates between looks at the loss; each look waits for the device
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how to train.
-
-    Attributes:
-        episodes: how many to train on, all stages of the curriculum together.
-        batch_size: episodes an update.
-        optimiser: "adam", "rmsprop" or "sgd", the last two with a momentum of 0.9.
-        learning_rate: after the warm-up.
-        beta2: decay of the squared gradient, per update, in Adam and RMSProp.
-        weight_decay: share of a weight that is added to its gradient.
-        warmup: episodes over which the learning rate rises from 0.
-        cooldown: share of all episodes, at the end, over which it falls linearly to 0.
-        curriculum_rate: share of the learning rate before the last stage of the curriculum.
-        clip_norm: the gradient of the summed loss is scaled down to this norm.
-        advance_at: a stage of the curriculum is mastered when the running accuracy lies this share of the way
-            from chance to perfect.
-        validations: how often to validate, evenly over the episodes.
-        validation_episodes: episodes of a validation, the same each time.
-    """
-
-    episodes: int
-    batch_size: int = 32
-    optimiser: str = "adam"
-    learning_rate: float = 1e-3
-    beta2: float = 0.999
-    weight_decay: float = 0.0
-    warmup: int = 3200
-    cooldown: float = 0.3
-    curriculum_rate: float = 1.0
-    clip_norm: float = 1.0
-    advance_at: float = 0.6
-    validations: int = 50
-    validation_episodes: int = 200
-
-    def rate(self, episodes: int, last_stage: bool) -> float:
-        """The learning rate after so many episodes, in the last stage of the curriculum or before."""
-        rise = min(1.0, (episodes + self.batch_size) / self.warmup) if self.warmup else 1.0
-        left = (self.episodes - episodes) / self.episodes
-        fall = min(1.0, left / self.cooldown) if self.cooldown else 1.0
-        return self.learning_rate * rise * fall * (1.0 if last_stage else self.curriculum_rate)
 
 
 @dataclass(frozen=True)
@@ -135,8 +92,8 @@ def train(
     generator = Generator(device).manual_seed(seed)
     on_gpu = device.type == "cuda"
     rate = torch.zeros((), device=device) if on_gpu else 0.0
-    optimiser = _optimiser(learner, settings, rate)
-    advance = import_module("metamemory.training.graph").CapturedUpdate() if on_gpu else update
+    optimiser = optimiser_of(learner, settings, rate)
+    advance = CapturedUpdate() if on_gpu else update
     at = Position(loss=torch.zeros((), device=device), accuracy=torch.zeros((), device=device))
     if checkpoint.exists():
         at = _restore(checkpoint, learner, optimiser, generator)
@@ -146,7 +103,7 @@ def train(
     with Progress(settings.episodes, at.episodes) as progress:
         while at.episodes < settings.episodes:
             task = curriculum[at.stage].task
-            _set_rate(optimiser, settings.rate(at.episodes, last_stage=at.stage == len(curriculum) - 1))
+            set_rate(optimiser, settings.rate(at.episodes, last_stage=at.stage == len(curriculum) - 1))
             learner.train()
             _count(advance(learner, task, settings, optimiser, generator), task, settings, at)
             at.seconds = seconds_before + time.monotonic() - began
@@ -166,37 +123,6 @@ def train(
                     return None
     learner.load_state_dict(at.best_weights)
     return at
-
-
-def update(
-    learner: Learner, task: Task, settings: Training, optimiser: torch.optim.Optimizer, generator: Generator
-) -> Score:
-    """One update on a fresh batch of episodes, all of it on the device; what the learner scored before it."""
-    score = task.score(learner, task.sample(settings.batch_size, generator))
-    optimiser.zero_grad(set_to_none=True)
-    score.loss.backward()
-    torch.nn.utils.clip_grad_norm_(learner.parameters(), settings.clip_norm)
-    optimiser.step()
-    return Score(score.loss.detach(), score.accuracy)
-
-
-def _optimiser(learner: Learner, settings: Training, rate: float | Tensor) -> torch.optim.Optimizer:
-    """One whose rate can be changed inside a captured update, if it comes as a tensor."""
-    shared = {"params": learner.parameters(), "lr": rate, "weight_decay": settings.weight_decay}
-    capturable = isinstance(rate, Tensor)
-    if settings.optimiser == "sgd":  # always capturable
-        return torch.optim.SGD(**shared, momentum=0.9)
-    if settings.optimiser == "rmsprop":
-        return torch.optim.RMSprop(**shared, alpha=settings.beta2, momentum=0.9, capturable=capturable)
-    return torch.optim.Adam(**shared, betas=(0.9, settings.beta2), capturable=capturable)
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
 
 
 def _count(score: Score, task: Task, settings: Training, at: Position) -> None:
@@ -272,16 +198,3 @@ def _restore(path: Path, learner, optimiser, generator) -> Position:
         return Position(**state["position"])
     except Exception as error:  # a damaged file can fail in as many ways as there are bytes in it
         raise UserError(f"cannot go on from {path}: {error}; delete it to train from the start") from error
-
-
-def settings_of(mapping: dict, where: str) -> Training:
-    """Training from plain values, refusing what it does not know."""
-    known = {each.name for each in fields(Training)}
-    if unknown := set(mapping) - known:
-        raise UserError(f"{where}: unknown {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
-    if "episodes" not in mapping:
-        raise UserError(f"{where}: episodes is missing")
-    settings = Training(**mapping)
-    if settings.optimiser not in OPTIMISERS:
-        raise UserError(f"{where}: optimiser is {settings.optimiser!r}; choose from {', '.join(OPTIMISERS)}")
-    return settings

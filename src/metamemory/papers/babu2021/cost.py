@@ -11,7 +11,6 @@ a label may come more than one step late; `flops_per_step` in the manifests has 
 1 multiply-add is 2 FLOPs; products of convolutions and matrices count, all else does not.
 """
 
-import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +18,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.models import available, build, learner_class
 from metamemory.models.learner import Learner
 from metamemory.papers.babu2021 import reported as papers
 from metamemory.study.tables import markdown
-from metamemory.training.flops import flops_per_step
+from metamemory.training.flops import flops_of, flops_per_step
 
 INPUT_SHAPE, N_WAY = (1, 28, 28), 5  # of the comparison, as far as the paper's figures tell
 # Babu et al. 2021, section 4.3: FLOPs of a forward pass, and of an adapted step.
@@ -44,22 +42,12 @@ class Cost(NamedTuple):
 
 def count(learner: Learner, input_shape: tuple[int, int, int]) -> Cost:
     """At the beginning of an episode; a learner that keeps samples costs more as it goes on."""
-    ghost = copy.deepcopy(learner).to("meta").eval()
     query = torch.empty(1, 1, *input_shape, device="meta")
-    with FlopCounterMode(display=False) as forward, torch.no_grad():
-        ghost.predict(query, ghost.initial_state(1))
+    forward = flops_of(learner, lambda ghost: ghost.predict(query, ghost.initial_state(1)))
     adapted = flops_per_step(learner, input_shape)
-    if descends(ghost):
-        adapted -= forward.get_total_flops() - _prepared(ghost, query)  # the answer by the adapted weights, once
-    parameters = sum(each.numel() for each in learner.parameters())
-    return Cost(parameters, forward.get_total_flops(), adapted)
-
-
-def _prepared(learner: Learner, query: torch.Tensor) -> int:
-    """FLOPs of what is not adapted."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        learner.prepare(query)
-    return counter.get_total_flops()
+    if descends(learner):  # the answer by the adapted weights, once
+        adapted -= forward - flops_of(learner, lambda ghost: ghost.prepare(query))
+    return Cost(sum(each.numel() for each in learner.parameters()), forward, adapted)
 
 
 def descends(learner: Learner) -> bool:
@@ -80,13 +68,14 @@ def public_oml(channels: int = 1, n_way: int = N_WAY) -> nn.Sequential:
 
 def of_network(network: nn.Sequential, input_shape: tuple[int, int, int], adapted: int = 0) -> int:
     """FLOPs of one sample through a network, and back through the last `adapted` of its modules."""
-    ghost = copy.deepcopy(network).to("meta")
-    with FlopCounterMode(display=False) as counter:
+
+    def call(ghost: nn.Sequential) -> None:
         with torch.no_grad():
             features = ghost[: len(ghost) - adapted](torch.empty(1, *input_shape, device="meta"))
         if adapted:
             ghost[len(ghost) - adapted :](features).sum().backward()
-    return counter.get_total_flops()
+
+    return flops_of(network, call, gradients=True)
 
 
 def learners() -> dict[str, Learner]:

@@ -1,0 +1,79 @@
+"""The one evaluation loop: episodes of a task, and what a learner answers in them.
+
+    for episode, answers in rollout(learner, task, episodes=1000, batch_size=50, seed=0):
+        ...                                     score them
+
+The same task, seed and batch size always give the same episodes, whoever answers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from metamemory.models.learner import Learner
+from metamemory.tasks.episode import Episode, Task
+
+Answer = Callable[[Learner, Episode], Tensor]
+Rollout = Iterable[tuple[Episode, Tensor]]  # batches of episodes, and the answers to each
+
+
+def rollout(
+    learner: Learner, task: Task, episodes: int, batch_size: int, seed: int, answer: Answer | None = None
+) -> Rollout:
+    """Episodes of a task and a learner's answers to them, batch by batch.
+
+    Args:
+        episodes: how many; the last batch has what is left.
+        batch_size: episodes at a time.
+        seed: of the generator that draws them.
+        answer: what is asked of the learner; by default what the task asks (`Task.answer`).
+    """
+    return answered(learner, sampled(task, episodes, batch_size, seed), answer or task.answer)
+
+
+def sampled(task: Task, episodes: int, batch_size: int, seed: int) -> Iterator[Episode]:
+    """Batches of episodes drawn with a seed."""
+    generator = Generator(task.device).manual_seed(seed)
+    for begin in range(0, episodes, batch_size):
+        yield task.sample(min(batch_size, episodes - begin), generator)
+
+
+@torch.no_grad()
+def answered(learner: Learner, episodes: Iterable[Episode], answer: Answer) -> Rollout:
+    """Each batch with the learner's answers to it, given in evaluation mode and without gradients.
+
+    The learner's mode is put back after every batch, so that it is what it was wherever the caller stops.
+    """
+    for episode in episodes:
+        was_training = learner.training
+        learner.eval()
+        try:
+            answers = answer(learner, episode)
+        finally:
+            learner.train(was_training)
+        yield episode, answers
+
+
+def example(learner: Learner, task: Task, seed: int) -> tuple[Episode, Tensor]:
+    """The first episode that is drawn with a seed, as a batch of one, and the learner's answers to it."""
+    return next(iter(rollout(learner, task, 1, 1, seed)))
+
+
+def accuracy_by_shot(right: Tensor, episode: Episode, n_shots: int) -> Tensor:
+    """Share of right answers of each episode among the steps with so many labelled samples of their class before.
+
+    Args:
+        right: [time, batch] bool.
+        episode: whose `shot` and scored steps count.
+        n_shots: shots from 0 to n_shots - 1.
+
+    Returns:
+        [batch, n_shots] float64 on the CPU; nan where an episode has no such step.
+    """
+    shot, scored = episode.shot, episode.y >= 0
+    if scored.dim() > shot.dim():  # a label of several characters
+        scored = scored.flatten(2).all(dim=-1)
+    of_shot = (shot[..., None] == torch.arange(n_shots, device=shot.device)) & scored[..., None]
+    hits = (right[..., None] & of_shot).sum(dim=0).double()
+    return (hits / of_shot.sum(dim=0)).cpu()
