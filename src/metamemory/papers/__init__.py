@@ -1,1 +1,38 @@
-"""The papers: what each reports and claims, and its tables and figures."""
+"""The papers: a folder each, with what it reports (`reported`), its claims, tables and figures, and its sections of the
+report (`report.SECTIONS`)."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from metamemory.study.claims import claims_table
+
+
+class Section(NamedTuple):
+    """A section of the report.
+
+    Attributes:
+        title: what its table shows.
+        table: makes the table, in Markdown, from the results below a folder; an empty one leaves the section out.
+    """
+
+    title: str
+    table: Callable[[Path], str]
+
+
+def available() -> list[str]:
+    """The papers' names, in order: those of their folders."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def sections(paper: str) -> list[Section]:
+    """The report's sections of a paper, in the order of the book."""
+    return list(importlib.import_module(f"{__name__}.{paper}.report").SECTIONS)
+
+
+def claims_of(topic: ModuleType) -> Callable[[Path], str]:
+    """Makes the table of what a paper claims of a topic: of the module's `claims()`, in its `CLAIM_COLUMNS`."""
+    return lambda root: claims_table(topic.claims(), root, topic.CLAIM_COLUMNS)

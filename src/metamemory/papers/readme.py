@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from metamemory.errors import UserError
-from metamemory.papers.babu2021 import reported as papers
+from metamemory.papers.babu2021.online_few_shot import EXPERIMENT, SHOTS
+from metamemory.papers.babu2021.reported import TABLE_1
 from metamemory.study import figures
+from metamemory.study.methods import title
 from metamemory.study.pages import interval_of, label_of
 from metamemory.study.results import Group, by_scale
-from metamemory.study.tables import SHOTS, hardware_of, markdown, minutes_of, percent
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent
 from metamemory.training.files import write_atomically
 
 BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` -->\n", "<!-- end of results -->"
@@ -15,7 +17,7 @@ PICTURE = Path("book/_static/accuracy_by_shot.png")
 
 
 def _shown(root: Path) -> dict[str, list[Group]]:
-    shown = by_scale("online_few_shot", "omniglot", root)
+    shown = by_scale(EXPERIMENT, "omniglot", root)
     if not shown:
         raise UserError(f"{root / 'results'} has no finished run: `make study` makes some")
     return shown
@@ -27,8 +29,7 @@ def results_section(root: Path = Path(".")) -> str:
     Raises:
         UserError: nothing was run.
     """
-    reported = papers.TABLE_1["omniglot"]["cl_lstm"]
-    paper = " / ".join(f"{100 * reported[shot].mean:.1f}" for shot in SHOTS)
+    paper = " / ".join(f"{100 * TABLE_1['omniglot']['cl_lstm'][shot].mean:.1f}" for shot in SHOTS)
     first = (
         f"Online few-shot learning, 5-way. The paper's CL+LSTM has {paper}. A command does seed 0, with `--seed 1` "
         "another; times are from the shortest training to the longest."
@@ -43,7 +44,7 @@ def _table(groups: list[Group]) -> str:
         run = group.run
         rows.append(
             [
-                papers.title(run.method),
+                title(run.method),
                 *(percent(group.accuracy(shot)) for shot in SHOTS),
                 str(len(group.results)),
                 f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
@@ -69,5 +70,6 @@ def write_readme(root: Path = Path(".")) -> None:
     text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{rest.partition(END)[2]}"
     write_atomically(root / "README.md", lambda path: path.write_text(text))
     figures.use_style()
-    figure = figures.accuracy_by_shot_at({label_of(groups): groups for groups in _shown(root).values()})
+    shown = {label_of(groups): groups for groups in _shown(root).values()}
+    figure = figures.accuracy_by_shot_at(shown, reported=TABLE_1["omniglot"])
     write_atomically(root / PICTURE, lambda path: figure.savefig(path, format="png", dpi=110))

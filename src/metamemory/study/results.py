@@ -43,8 +43,12 @@ class Result:
         return self._rows("shots.csv")
 
     @property
+    def scores(self) -> list[dict[str, float]]:
+        return self.by_shot
+
+    @property
     def history(self) -> list[dict[str, float]]:
-        return self._rows("csv")
+        return [{_new_name(name): value for name, value in row.items()} for row in self._rows("csv")]
 
     @property
     def example(self) -> dict[str, Any]:
@@ -58,6 +62,12 @@ class Result:
             if not table.fieldnames:
                 raise ValueError
         return rows
+
+
+def _new_name(name: str) -> str:
+    """accuracy_instance_6, as histories had it, is accuracy_5_shot."""
+    before, old, instance = name.partition("accuracy_instance_")
+    return f"{before}accuracy_{int(instance) - 1}_shot" if old else name
 
 
 @contextmanager

@@ -1,39 +1,39 @@
 """Continual learning as tables and figures: Figures 3 and 4 of Babu et al. 2021, what they say of them, forgetting."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metamemory.papers.babu2021 import reported as papers
-from metamemory.study.figures import MUTED, colour
-from metamemory.study.parameters import SCALES
+from metamemory.papers.babu2021.reported import FIRST_19, TWENTIETH
+from metamemory.study.claims import Claim
+from metamemory.study.curves import MINUTES, Panel, look_of_method
+from metamemory.study.figures import MUTED, band, legend_beside, shown_label
+from metamemory.study.methods import colour, title
+from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import markdown, percent, standing
+from metamemory.study.tables import markdown, percent
 from metamemory.tasks import Episode
-from metamemory.training.statistics import Interval, bootstrap
+from metamemory.training.statistics import Interval
 
-EXPERIMENT = "continual_learning"
+EXPERIMENT, SETTING = "continual_learning", "omniglot"
 LENGTHS = (5, 10, 15, 20)  # subtasks, as in Figure 3
 LONGEST = 20
+MARKERS = "os^Dv"
 
-# Babu et al. 2021, Figure 4, caption: means over the first 19 subtasks of 20, and "about 56 %" in the 20th. Of Figure 3
-# no number is in the text.
-FIRST_19 = {"anml": 0.9178, "cl_lstm": 0.9315}
-TWENTIETH = {"anml": 0.56}
-
-Quantity = Callable[[Result], Interval]
+# Validation accuracy after the longest task.
+PANELS = [Panel([("accuracy", look_of_method)], MINUTES, "validation accuracy, %")]
 
 
 def accuracy(seen: int, first: int, last: int) -> Quantity:
     """Of the queries of subtasks `first` to `last`, asked after `seen` subtasks, with its interval over episodes."""
 
     def of(result: Result) -> Interval:
-        for row in result.by_shot:
+        for row in result.scores:
             if (row["seen"], row["first"], row["last"]) == (seen, first, last):
                 return Interval(row["accuracy"], row["low"], row["high"], over="episodes")
         raise KeyError(f"{result.run.place}: no accuracy of subtasks {first} to {last} after {seen}")
@@ -48,16 +48,10 @@ def fall(of: Result) -> Interval:
 
 
 def spread(of: Result) -> Interval:
-    """Standard deviation of the accuracy over the subtasks of a task of 20; how far chance moves it, one run cannot
+    """Standard deviation of the accuracy over the subtasks of a task of 20; how far it varies by chance, one run cannot
     say, so its interval is all that there is."""
     value = float(np.std([accuracy(LONGEST, subtask, subtask)(of).mean for subtask in range(1, LONGEST + 1)]))
     return Interval(value, 0.0, 1.0, over="episodes")
-
-
-def over_seeds(group: Group, quantity: Quantity) -> Interval:
-    """Over seeds where there are several, else as the one has it."""
-    each = [quantity(result) for result in group.results]
-    return each[0] if len(each) == 1 else bootstrap(np.array([one.mean for one in each]), over="seeds")
 
 
 def shown(root: Path = Path(".")) -> dict[str, list[Group]]:
@@ -80,63 +74,51 @@ def lengths_table(groups: Sequence[Group]) -> str:
         "1st after 20, %": accuracy(LONGEST, 1, 1),
     }
     rows = [
-        [papers.title(group.run.method), *(percent(over_seeds(group, each), " ") for each in quantities.values())]
+        [title(group.run.method), *(percent(over_seeds(group, each), " ") for each in quantities.values())]
         for group in _best_first(groups)
     ]
     return markdown(["method", *quantities], rows)
 
 
-class Claim(NamedTuple):
-    """That one quantity of a method is larger than another: what is said, the paper's evidence, both sides."""
-
-    text: str
-    paper: str
-    larger: tuple[str, Sequence[Quantity]]
-    smaller: tuple[str, Sequence[Quantity]]
+def lengths_table_at(scale: str, root: Path = Path(".")) -> str:
+    """The same of what was run at one scale; empty where nothing was."""
+    found = shown(root).get(scale)
+    return lengths_table(found) if found else ""
 
 
-def _claims() -> list[Claim]:
-    at_lengths = [accuracy(n, 1, n) for n in LENGTHS]
-    first_19, twentieth = [accuracy(LONGEST, 1, LONGEST - 1)], [accuracy(LONGEST, LONGEST, LONGEST)]
-    difference = 100 * (FIRST_19["cl_lstm"] - FIRST_19["anml"])
-    claims = []
+def _claim(text: str, paper: str, larger: str, smaller: str, pairs: Sequence[tuple[Quantity, Quantity]]) -> Claim:
+    more, less = ((EXPERIMENT, method, SETTING) for method in (larger, smaller))
+    return Claim(text, paper, [(Measured(*more, a), Measured(*less, b)) for a, b in pairs])
+
+
+def claims() -> list[Claim]:
+    """What the paper concludes in section 4.3."""
+    at_lengths = [(each, each) for each in (accuracy(n, 1, n) for n in LENGTHS)]
+    first_19, twentieth = accuracy(LONGEST, 1, LONGEST - 1), accuracy(LONGEST, LONGEST, LONGEST)
+    difference = f"{100 * (FIRST_19['cl_lstm'] - FIRST_19['anml']):+.2f}"
+    found = []
     for other in ("oml", "anml"):
-        name = papers.title(other)
-        claims += [
-            Claim(f"CL+LSTM is above {name} at every length", "Figure 3", ("cl_lstm", at_lengths), (other, at_lengths)),
-            Claim(f"it falls less with length than {name}", "Figure 3", (other, [fall]), ("cl_lstm", [fall])),
-            Claim(f"it varies less over subtasks than {name}", "Figure 4", (other, [spread]), ("cl_lstm", [spread])),
+        name = other.upper()
+        found += [
+            _claim(f"CL+LSTM is above {name} at every length", "Figure 3", "cl_lstm", other, at_lengths),
+            _claim(f"it falls less with length than {name}", "Figure 3", other, "cl_lstm", [(fall, fall)]),
+            _claim(f"it varies less over subtasks than {name}", "Figure 4", other, "cl_lstm", [(spread, spread)]),
         ]
     return [
-        *claims,
-        Claim("it is above ANML over the first 19", f"{difference:+.2f}", ("cl_lstm", first_19), ("anml", first_19)),
-        Claim("ANML is poor in the 20th", f"{100 * TWENTIETH['anml']:.0f} %", ("anml", first_19), ("anml", twentieth)),
+        *found,
+        _claim("it is above ANML over the first 19", difference, "cl_lstm", "anml", [(first_19, first_19)]),
+        _claim("ANML is poor in the 20th", f"{100 * TWENTIETH['anml']:.0f} %", "anml", "anml", [(first_19, twentieth)]),
     ]
 
 
-def claims_table(root: Path = Path(".")) -> str:
-    """What the paper concludes in section 4.3, and how it stands here, at the largest scale at which both runs are."""
-    by_scale = shown(root)
-    rows = [[claim.text, claim.paper, *_standing(claim, by_scale)] for claim in _claims()]
-    return markdown(["claim", "paper", "this study, differences in points", "verdict"], rows)
-
-
-def _standing(claim: Claim, by_scale: dict[str, list[Group]]) -> tuple[str, str]:
-    for scale in reversed(SCALES):
-        of = {group.run.method: group for group in by_scale.get(scale, ())}
-        (more, above), (less, below) = claim.larger, claim.smaller
-        if more not in of or less not in of:
-            continue
-        pairs = zip(above, below, strict=True)
-        return standing([(over_seeds(of[more], a), over_seeds(of[less], b)) for a, b in pairs], of[more])
-    return "not run", "not run"
+CLAIM_COLUMNS = ("claim", "paper", "this study, differences in points", "verdict")
 
 
 def by_length(groups: Sequence[Group]) -> Figure:
     """Figure 3: accuracy over all subtasks against their number; and beyond what was trained on, where labels allow."""
     figure, (trained, beyond) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, width_ratios=(1.6, 1))
-    for group, marker in zip(_best_first(groups), cycle("os^Dv"), strict=False):
-        lengths, longest = sorted({int(row["seen"]) for row in group.results[0].by_shot}), _longest(group)
+    for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
+        lengths, longest = sorted({int(row["seen"]) for row in group.results[0].scores}), _longest(group)
         within, past = [n for n in lengths if n <= longest], [n for n in lengths if n >= longest]
         for axes, chosen in ((trained, within), (beyond, past)):
             if len(chosen) > 1:
@@ -156,7 +138,7 @@ def by_subtask(groups: Sequence[Group]) -> Figure:
     """Figure 4: accuracy of each subtask of a task of 20, asked at its end; the paper's means of the first 19."""
     figure, axes = plt.subplots(figsize=(7.6, 4))
     subtasks = range(1, LONGEST + 1)
-    for group, marker in zip(_best_first(groups), cycle("os^Dv"), strict=False):
+    for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
         _line(axes, group, subtasks, [accuracy(LONGEST, subtask, subtask) for subtask in subtasks], marker)
     for method, mean in FIRST_19.items():
         axes.hlines(100 * mean, 1, LONGEST - 1, color=colour(method), linestyle="--", linewidth=1.2)
@@ -165,7 +147,7 @@ def by_subtask(groups: Sequence[Group]) -> Figure:
     axes.plot([], [], color=MUTED, linestyle="--", label="the paper's mean of the first 19")
     axes.plot([], [], color=MUTED, marker="D", mfc="none", linestyle="none", label="the paper's 20th of ANML")
     axes.set(xlabel="subtask of 20, in order", ylabel="accuracy, %", ylim=(0, 102), xticks=[1, *LENGTHS])
-    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(axes)
     return figure
 
 
@@ -173,10 +155,10 @@ def forgetting(groups: Sequence[Group]) -> Figure:
     """Accuracy on the first subtask as later ones come."""
     figure, axes = plt.subplots(figsize=(7.6, 4))
     seen = range(1, LONGEST + 1)
-    for group, marker in zip(_best_first(groups), cycle("os^Dv"), strict=False):
+    for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
         _line(axes, group, seen, [accuracy(n, 1, 1) for n in seen], marker)
     axes.set(xlabel="subtasks seen", ylabel="accuracy on the first, %", ylim=(0, 102), xticks=[1, *LENGTHS])
-    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(axes)
     return figure
 
 
@@ -192,27 +174,11 @@ def known(results: Sequence[Result]) -> Figure:
             table[at, : len(row)] = row
         extent = (0.5, len(rows) + 0.5, len(rows) + 0.5, 0.5)
         picture = axes.imshow(100 * table, cmap="cividis", vmin=0, vmax=100, extent=extent)
-        axes.set_title(papers.title(result.run.method), fontsize="medium")
+        axes.set_title(title(result.run.method), fontsize="medium")
         axes.set(xlabel="subtask")
         axes.grid(False)
     every[0][0].set_ylabel("subtasks seen")
     figure.colorbar(picture, ax=list(every[0]), label="accuracy, %", shrink=0.8)
-    return figure
-
-
-def learning_curves(groups: Sequence[Group]) -> Figure:
-    """Validation accuracy after the longest task against the time trained; a line a seed."""
-    figure, axes = plt.subplots(figsize=(7.6, 3.6))
-    for group in _best_first(groups):
-        label = papers.title(group.run.method)
-        for result in group.results:
-            minutes = [row["seconds"] / 60 for row in result.history]
-            axes.plot(
-                minutes, [100 * row["accuracy"] for row in result.history], color=colour(group.run.method), label=label
-            )
-            label = None
-    axes.set(xlabel="training time, minutes", ylabel="validation accuracy, %", ylim=(0, 102))
-    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -222,7 +188,7 @@ def longer_than_trained(groups: Sequence[Group]) -> str:
     for group in groups:
         manifest = group.results[0].manifest
         trained = manifest["configuration"]["task"]["subtasks"]
-        (able if manifest["longest_test"] > trained else unable).append(papers.title(group.run.method))
+        (able if manifest["longest_test"] > trained else unable).append(title(group.run.method))
     parts = []
     if able:
         parts.append(
@@ -234,12 +200,12 @@ def longer_than_trained(groups: Sequence[Group]) -> str:
 
 
 def stream(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
-    """The first steps of a task as the learner meets them: drawing, and the label shown with it."""
+    """The first steps of a task as the learner meets them: character, and the label shown with it."""
     steps = min(steps, len(sample.x))
     figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.5), squeeze=False)
     for axes, x, y in zip(every[0], sample.x[:, index, 0], sample.y_seen[:, index].tolist(), strict=False):
         axes.imshow(x.cpu().numpy(), cmap="gray_r", vmin=0, vmax=1)
-        axes.set_title("null" if y < 0 else str(y), fontsize=10, color=MUTED if y < 0 else "black")
+        shown_label(axes, y)
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
         axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.8)
@@ -247,12 +213,8 @@ def stream(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
     return figure
 
 
-def _line(axes, group: Group, x: Sequence[int], quantities: Sequence[Quantity], marker: str) -> None:
-    intervals = [over_seeds(group, each) for each in quantities]
-    mean, low, high = (100 * np.array([getattr(each, end) for each in intervals]) for end in ("mean", "low", "high"))
-    tint = colour(group.run.method)
-    axes.plot(x, mean, color=tint, marker=marker, markersize=4, label=papers.title(group.run.method))
-    axes.fill_between(x, low, high, color=tint, alpha=0.2, linewidth=0)
+def _line(axes: Axes, group: Group, x: Sequence[int], quantities: Sequence[Quantity], marker: str) -> None:
+    band(axes, x, group, quantities, colour(group.run.method), marker=marker, label=title(group.run.method))
 
 
 def _best_first(groups: Sequence[Group]) -> list[Group]:

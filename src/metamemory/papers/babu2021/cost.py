@@ -12,7 +12,7 @@ a label may come more than one step late; `flops_per_step` in the manifests has 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from metamemory.models import available, build, learner_class
 from metamemory.models.learner import Learner
-from metamemory.papers.babu2021 import reported as papers
+from metamemory.papers.babu2021.reported import ADAPTED, FORWARD, TABLE_1
+from metamemory.study.claims import Claim
+from metamemory.study.methods import title
 from metamemory.study.tables import markdown
 from metamemory.training.flops import flops_of, flops_per_step
 
 INPUT_SHAPE, N_WAY = (1, 28, 28), 5  # of the comparison, as far as the paper's figures tell
-# Babu et al. 2021, section 4.3: FLOPs of a forward pass, and of an adapted step.
-FORWARD = {"cl_lstm": 0.40e9, "oml": 1.46e9, "fine_tuning": 0.30e9}
-ADAPTED = {"cl_lstm": 0.40e9, "oml": 4.38e9, "fine_tuning": 0.90e9}
 NAMES = {"fine_tuning": "4-layer CNN, 256 filters, fine-tuned"}
 
 
@@ -93,7 +92,7 @@ def counted_table() -> str:
         rule = f"{3 * cost.forward / 1e9:.3f}" if descends(learner) else f"{cost.forward / 1e9:.3f}"
         rows.append(
             [
-                NAMES.get(name, papers.title(name)),
+                NAMES.get(name, title(name)),
                 f"{cost.parameters / 1e6:.2f}",
                 f"{cost.forward / 1e9:.3f}",
                 _giga(FORWARD.get(name)),
@@ -121,9 +120,9 @@ def _giga(flops: float | None) -> str:
 def room_table(delays: Sequence[int] = (1, 2, 5, 10)) -> str:
     """Bytes of the state of each learner of Table 1 after a step, by the delay of the labels."""
     rows = []
-    for name in papers.TABLE_1["omniglot"]:
+    for name in TABLE_1["omniglot"]:
         sizes = (_state_size(build(name, INPUT_SHAPE, N_WAY, delay, {})) for delay in delays)
-        rows.append([papers.title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
+        rows.append([title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
     return markdown(["method", *(f"delay {delay}, kB" for delay in delays)], rows)
 
 
@@ -138,36 +137,37 @@ def size(part: Any) -> int:
     return part.numel() * part.element_size() if isinstance(part, Tensor) else sum(map(size, part))
 
 
-def claims_table() -> str:
+def claims() -> list[Claim]:
     """The paper's figures of cost, and whether they follow from a design; each is decided by counting. Those of adapted
     steps, which are three times a rounded figure, are held to one digit less."""
     ours = {name: count(build(name, INPUT_SHAPE, N_WAY, 1, {}), INPUT_SHAPE) for name in FORWARD}
     six = of_network(public_oml(), INPUT_SHAPE)
     six_adapted = of_network(public_oml(), INPUT_SHAPE, adapted=3)
-    rows = []
-    for what, paper, digits, here in (
-        ("CL+LSTM, every step", FORWARD["cl_lstm"], 2, ours["cl_lstm"].forward),
-        ("4-layer CNN, forward", FORWARD["fine_tuning"], 2, ours["fine_tuning"].forward),
-        ("4-layer CNN, adapted", ADAPTED["fine_tuning"], 1, ours["fine_tuning"].adapted),
-        ("OML, forward, four layers as the paper's text has it", FORWARD["oml"], 2, ours["oml"].forward),
-        ("OML, forward, six layers as in public code, one channel", FORWARD["oml"], 2, six),
-        ("the same, adapted, by the rule of three", ADAPTED["oml"], 1, 3 * six),
-        ("the same, adapted, its last two layers alone", ADAPTED["oml"], 1, six_adapted),
-    ):
-        agrees = round(here / 1e9, digits) == round(paper / 1e9, digits)
-        verdict = "reproduced" if agrees else "not reproduced"
-        rows.append([what, f"{paper / 1e9:.2f}", f"{here / 1e9:.3f}", verdict])
-    return markdown(["what", "paper, GFLOPs", "this study, GFLOPs", "verdict"], rows)
+    return [
+        Claim(what, f"{paper / 1e9:.2f}", [(here / 1e9, paper / 1e9)], digits=digits)
+        for what, paper, digits, here in (
+            ("CL+LSTM, every step", FORWARD["cl_lstm"], 2, ours["cl_lstm"].forward),
+            ("4-layer CNN, forward", FORWARD["fine_tuning"], 2, ours["fine_tuning"].forward),
+            ("4-layer CNN, adapted", ADAPTED["fine_tuning"], 1, ours["fine_tuning"].adapted),
+            ("OML, forward, four layers as the paper's text has it", FORWARD["oml"], 2, ours["oml"].forward),
+            ("OML, forward, six layers as in public code, one channel", FORWARD["oml"], 2, six),
+            ("the same, adapted, by the rule of three", ADAPTED["oml"], 1, 3 * six),
+            ("the same, adapted, its last two layers alone", ADAPTED["oml"], 1, six_adapted),
+        )
+    ]
+
+
+CLAIM_COLUMNS = ("claim", "paper, GFLOPs", "this study, GFLOPs", "verdict")
 
 
 def measured_table(root: Path = Path(".")) -> str:
     """Time and memory of a step on this hardware, written by `make bench`; a hint where it has not been run."""
-    report = _report(root)
+    report = _report(root, "cost")
     if report is None:
         return "Not measured here: `make bench`."
     rows = [
         [
-            NAMES.get(name, papers.title(name)),
+            NAMES.get(name, title(name)),
             *(f"{each[key]:,.2f}" for key in ("milliseconds_forward", "milliseconds_adapted")),
             *(f"{each[key] / 1e6:,.2f}" for key in ("parameter_bytes", "state_bytes", "peak_bytes")),
         ]
@@ -180,6 +180,64 @@ def measured_table(root: Path = Path(".")) -> str:
     )
 
 
-def _report(root: Path) -> dict[str, Any] | None:
-    path = root / "results" / "speed" / "cost.json"
+def speed_table(root: Path = Path(".")) -> str:
+    """The ratios that `make bench` measured, with where and on what; a hint where it has not been run."""
+    report = _report(root, "cpu")
+    if report is None:
+        return "Speed has not been measured here: `make bench`."
+    signs = str.maketrans({"<": "≤", ">": "≥", "=": None})
+    rows = [
+        [row["what"], f"{row['ratio']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}", row["target"].translate(signs)]
+        for row in report["ratios"]
+    ]
+    memory = report["long_episode"]["gigabytes"]
+    return (
+        f"{markdown(['time of … / time of …', 'ratio', 'lowest to highest', 'aim'], rows)}\n\n"
+        f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
+        f"{report['hardware']}, torch {report['torch']}. A process that trains CL+LSTM of that size on an episode of "
+        f"{report['long_episode']['steps']} steps takes {memory['float32']:.1f} GB, with products in bfloat16 "
+        f"{memory['bfloat16']:.1f} GB.{_on_gpu(report)}"
+    )
+
+
+def _on_gpu(report: Mapping[str, Any]) -> str:
+    """What `make bench` measured on a GPU, if there was one."""
+    if "gpu" not in report:
+        return ""
+    gpu = report["gpu"]
+    return (
+        f"\n\n{gpu['hardware']}, torch {gpu['torch']}: a training iteration of that size on {gpu['batch']} episodes is "
+        f"{gpu['plain / fast']:.1f} times as fast as the plain loop in bfloat16 autocast, and multiplies at "
+        f"{100 * gpu['share of the bfloat16 peak']:.0f} % of the rate of a product of two large matrices. Both launch "
+        "their kernels one by one; training replays them as one CUDA graph."
+    )
+
+
+def online_table(root: Path = Path(".")) -> str:
+    """What each learner costs at full size, as `make bench` measured it: training, as a multiple of CL+LSTM's time; a
+    step online, as an episode grows to 1,000 steps."""
+    report = _report(root, "cpu")
+    if report is None:
+        return "Not measured here: `make bench`."
+    rows = [
+        [
+            title(name),
+            f"{each['training']:.2f}" if "training" in each else "–",
+            *(f"{each[f'milliseconds_{moment}']:.2f}" for moment in ("early", "late")),
+            *(f"{each[f'kilobytes_{moment}']:,.1f}" for moment in ("early", "late")),
+        ]
+        for name, each in sorted(report["online"].items(), key=lambda item: item[1]["milliseconds_early"])
+    ]
+    training = "training, times CL+LSTM"
+    header = ["method", training, "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
+    return (
+        f"{markdown(header, rows)}\n\n28×28, 5-way, full size. Training: forward and backward of a batch of episodes "
+        f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32; "
+        f"– where it was not measured, or there is nothing to train. Steps: one stream, batch 1. {report['hardware']}."
+    )
+
+
+def _report(root: Path, name: str) -> dict[str, Any] | None:
+    """What `make bench` wrote; None where it has not been run."""
+    path = root / "results" / "speed" / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

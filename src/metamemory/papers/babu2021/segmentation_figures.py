@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,18 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from metamemory.papers.babu2021.segmentation import (
-    FINE_TUNED,
-    FIRST,
-    MEASURES,
-    NINTH,
-    NOWHERE,
-    TABLE_4,
-    address,
-    interval,
-    name,
-)
-from metamemory.study.figures import MUTED, RIGHT, WRONG
+from metamemory.papers.babu2021.reported import FINE_TUNED, FIRST, NINTH, TABLE_4
+from metamemory.papers.babu2021.segmentation import MEASURES, NOWHERE, address, name
+from metamemory.study.curves import MINUTES, Panel
+from metamemory.study.figures import MUTED, RIGHT, WRONG, band, diamond, legend_beside
+from metamemory.study.quantities import at_shot
 from metamemory.study.results import Group, Result
 from metamemory.tasks.segmentation import MaskEpisode
 
@@ -63,21 +57,16 @@ def by_shot(groups: Sequence[Group]) -> Figure:
     """Both measures against how many pictures of the thing were seen before, with 95 % intervals, and the paper's."""
     figure, both = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
     for group in groups:
-        tint, shots = _tint(group), range(len(group.results[0].by_shot))
+        tint, shots = _tint(group), range(len(group.results[0].scores))
         for axes, measure in zip(both, MEASURES, strict=True):
-            intervals = [interval(group, measure, shot) for shot in shots]
-            mean, low, high = (
-                100 * np.array([getattr(each, end) for each in intervals]) for end in ("mean", "low", "high")
-            )
-            axes.plot(shots, mean, marker="o", markersize=4, color=tint, label=name(group))
-            axes.fill_between(shots, low, high, color=tint, alpha=0.2, linewidth=0)
+            band(axes, shots, group, [at_shot(shot, measure) for shot in shots], tint, marker="o", label=name(group))
             for (of, shot), reported in TABLE_4.get(address(group), {}).items():
                 if of == measure:
-                    axes.plot(shot, 100 * reported, marker="D", markersize=6, mfc="none", mec=tint, linestyle="none")
+                    diamond(axes, shot, reported, tint)
     both[1].plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     for axes, measure in zip(both, MEASURES, strict=True):
         axes.set(xlabel="pictures of the thing seen before (shot)", ylabel=AXIS[measure], ylim=(0, 102))
-    both[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    legend_beside(both[1])
     figure.tight_layout()
     return figure
 
@@ -97,7 +86,7 @@ def swap(groups: Sequence[Group]) -> Figure:
         axes.axvline(steps.shape[1] / 2 - 0.5, color=MUTED, linewidth=1)
         axes.set(xlabel="step", ylabel=AXIS[measure], ylim=(0, 102))
     both[0].text(steps.shape[1] / 2 - 0.2, 98, "roles exchanged", color=MUTED, fontsize="small", va="top")
-    both[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    legend_beside(both[1])
     figure.tight_layout()
     return figure
 
@@ -114,27 +103,16 @@ def rates(result: Result) -> Figure:
     axes.axvline(result.manifest["online_rate"], color=MUTED, linewidth=1)
     axes.text(result.manifest["online_rate"], 1, " taken", color=MUTED, fontsize="small", va="bottom")
     axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="%", ylim=(0, 102))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    legend_beside(axes)
     return figure
 
 
-def learning_curves(groups: Sequence[Group], shot: int = 6) -> Figure:
-    """Both measures on validation classes at one shot, against the time trained; a line a seed."""
-    figure, both = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    for group in groups:
-        for axes, measure in zip(both, MEASURES, strict=True):
-            label = name(group)
-            for history in (result.history for result in group.results):
-                if history and f"{measure}_{shot}_shot" in history[0]:
-                    value = [100 * row[f"{measure}_{shot}_shot"] for row in history]
-                    axes.plot([row["seconds"] / 60 for row in history], value, color=_tint(group), label=label)
-                    label = None
-    for axes, measure in zip(both, MEASURES, strict=True):
-        axes.set(xlabel="training time, minutes", ylabel=AXIS[measure], ylim=(0, 102))
-    legend = both[0].get_legend_handles_labels()  # the baseline has a line of its own on this side only
-    both[1].legend(*legend, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-    figure.tight_layout()
-    return figure
+def _look(group: Group) -> dict[str, Any]:
+    return {"label": name(group), "color": _tint(group)}
+
+
+# Both measures on validation classes at six shots; the baseline, validated as it is trained, has the first alone.
+PANELS = [Panel([(f"{measure}_6_shot", _look)], MINUTES, AXIS[measure]) for measure in MEASURES]
 
 
 def episode(sample: MaskEpisode, index: int = 0) -> Figure:

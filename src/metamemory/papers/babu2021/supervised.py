@@ -1,40 +1,20 @@
 """Table 5 of Babu et al. 2021 beside this study's own numbers, and what may be said of them."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from metamemory.models import build
-from metamemory.papers.babu2021 import reported as papers
-from metamemory.study.results import Group, at_the_largest_scale, groups
-from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, standing
+from metamemory.papers.babu2021.reported import TABLE_5
+from metamemory.study.claims import Claim, points
+from metamemory.study.methods import title
+from metamemory.study.quantities import Measured, at_shot
+from metamemory.study.results import Group, groups
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, whose
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}  # settings
-
-
-class Reported(NamedTuple):
-    """A row of the paper's Table 5: millions of parameters, and test accuracy by setting as a share of 1."""
-
-    parameters: float
-    accuracy: dict[str, float]
-
-
-def _row(parameters: float, cifar10: float, cifar100: float) -> Reported:
-    return Reported(parameters, {"cifar10": round(cifar10 / 100, 3), "cifar100": round(cifar100 / 100, 3)})
-
-
-# Babu, Savarese and Maire 2021, Table 5: averages over 3 runs, given without deviation.
-TABLE_5 = {
-    "vgg11": _row(9.2, 91.5, 66.9),
-    "cl_vgg11_050": _row(20.0, 91.5, 67.3),
-    "cl_vgg11_035": _row(9.5, 90.7, 64.3),
-    "resnet20": _row(0.3, 91.9, 68.1),
-    "cl_resnet20_050": _row(0.6, 90.9, 63.2),
-    "cl_resnet20_035": _row(0.3, 89.5, 58.8),
-}
 PLAIN = {
     "cl_vgg11_050": "vgg11",
     "cl_vgg11_035": "vgg11",
@@ -54,7 +34,7 @@ def sizes_table() -> str:
         flops = flops_per_step(learner, (3, 32, 32))
         rows.append(
             [
-                papers.title(method),
+                title(method),
                 f"{reported.parameters:.1f}",
                 f"{count / 1e6:.2f}",
                 f"{learner.used_parameters / 1e6:.2f}",
@@ -69,8 +49,8 @@ def table_5(setting: str, root: Path = Path(".")) -> str:
     """Test accuracy on one data set: the paper's row, and below it this study's at every scale that was run."""
     rows = []
     for method, reported in TABLE_5.items():
-        name = papers.title(method)
-        paper = [f"{reported.parameters:.1f}", "–", "–", f"{100 * reported.accuracy[setting]:.1f}", "3"]
+        name = title(method)
+        paper = [f"{reported.parameters:.1f}", "–", "–", str(reported.accuracy[setting]), "3"]
         rows.append([name, "paper", *paper])
         ours = groups(EXPERIMENT, setting, root, method)
         for group in ours:
@@ -78,7 +58,7 @@ def table_5(setting: str, root: Path = Path(".")) -> str:
             rows.append(
                 [
                     name,
-                    f"{group.run.scale} scale, {group.data}",
+                    whose(group),
                     f"{manifest['parameters'] / 1e6:.2f}",
                     f"{manifest['used_parameters'] / 1e6:.2f}",
                     f"{manifest['flops_per_step'] / 1e6:.1f}",
@@ -92,34 +72,26 @@ def table_5(setting: str, root: Path = Path(".")) -> str:
     return markdown(header, rows)
 
 
-def claims_table(root: Path = Path(".")) -> str:
-    """How far each CL network is from the plain one, in the paper and here, at the largest scale at which both are.
-
-    "Comparable" is decided by intervals: reproduced where the CL network's lies no more than MARGIN below the plain
-    one's, not reproduced where it lies farther below.
-    """
-    rows = []
-    for setting, data in DATA.items():
-        for method, plain in PLAIN.items():
-            paper = TABLE_5[method].accuracy[setting] - TABLE_5[plain].accuracy[setting]
-            ours, verdict = _difference(*(groups(EXPERIMENT, setting, root, each) for each in (method, plain)))
-            what = f"{papers.title(method)} is comparable to {papers.title(plain)}, {data}"
-            rows.append([what, f"{100 * paper:+.1f}", _comparable(paper), ours, verdict])
-    header = ["claim", "paper, points", "so by the paper's numbers", "this study, points", "verdict"]
-    return markdown(header, rows)
+def _claim(method: str, setting: str) -> Claim:
+    """That a CL network is comparable to the plain one. Decided by intervals: reproduced where the CL network's lies no
+    more than MARGIN below the plain one's, not reproduced where it lies farther below."""
+    plain = PLAIN[method]
+    paper = TABLE_5[method].accuracy[setting].mean - TABLE_5[plain].accuracy[setting].mean
+    return Claim(
+        f"{title(method)} is comparable to {title(plain)}, {DATA[setting]}",
+        paper=points([paper]),
+        pairs=[tuple(Measured(EXPERIMENT, each, setting, at_shot(0)) for each in (method, plain))],
+        margin=MARGIN,
+        cells={"so by the paper's numbers": "yes" if round(paper, 4) >= -MARGIN else "no"},
+    )
 
 
-def _comparable(difference: float) -> str:
-    return "yes" if round(difference, 4) >= -MARGIN else "no"
+def claims() -> list[Claim]:
+    """That "CL variants perform comparably in most cases" (section 4.5)."""
+    return [_claim(method, setting) for setting in DATA for method in PLAIN]
 
 
-def _difference(*sides: list[Group]) -> tuple[str, str]:
-    """Our own difference in points of a per cent, with its scale; and what may be said of it."""
-    found = at_the_largest_scale(*sides)
-    if found is None:
-        return "not run", "not run"
-    ours, plain = found
-    return standing([(ours.accuracy(0), plain.accuracy(0))], ours, MARGIN)
+CLAIM_COLUMNS = ("claim", "paper, points", "so by the paper's numbers", "this study, points", "verdict")
 
 
 def findings(shown: list[Group]) -> str:
@@ -129,7 +101,7 @@ def findings(shown: list[Group]) -> str:
         manifest = group.results[0].manifest
         passes = manifest["training_episodes"] / manifest["training_images"]
         lines.append(
-            f"- **{papers.title(group.run.method)}**: {percent(group.accuracy(0))} %. "
+            f"- **{title(group.run.method)}**: {percent(group.accuracy(0))} %. "
             f"{passes:.0f} times {manifest['training_images']:,} images in {minutes_of(group)} minutes on "
             f"{hardware_of(group)}."
         )

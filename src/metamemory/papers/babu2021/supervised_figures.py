@@ -3,8 +3,8 @@
 A network's family has a colour, its share of filters a line.
 """
 
-import base64
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from metamemory.papers.babu2021 import reported as papers
 from metamemory.papers.babu2021.supervised import in_order_of_the_paper
-from metamemory.study.figures import MUTED, RIGHT, WRONG
+from metamemory.study.curves import MINUTES, Against, Panel
+from metamemory.study.figures import MUTED, RIGHT, WRONG, legend_beside, unpacked
+from metamemory.study.methods import title
 from metamemory.study.results import Group
 from metamemory.tasks import Episode
 from metamemory.tasks.supervised import Supervised
@@ -30,24 +31,19 @@ def _look(method: str) -> tuple[str, str, str]:
     return colour, LINES.get(share, "-"), MARKS.get(share, "o")
 
 
-def learning_curves(groups: Sequence[Group]) -> Figure:
-    """Accuracy on images held out against passes over the training images and against time; a line a seed."""
-    figure, (by_passes, by_time) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
-    for group in in_order_of_the_paper(list(groups)):
-        colour, line, _ = _look(group.run.method)
-        label = papers.title(group.run.method)
-        for result in group.results:
-            accuracy = [100 * row["accuracy"] for row in result.history]
-            passes = [row["episodes"] / result.manifest["training_images"] for row in result.history]
-            by_passes.plot(passes, accuracy, color=colour, linestyle=line)
-            minutes = [row["seconds"] / 60 for row in result.history]
-            by_time.plot(minutes, accuracy, color=colour, linestyle=line, label=label)
-            label = None
-    by_passes.set(xlabel="passes over the training images", ylabel="validation accuracy, %", ylim=(0, 100))
-    by_time.set(xlabel="training time, minutes")
-    by_time.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", handlelength=3)
-    figure.tight_layout()
-    return figure
+def _line(group: Group) -> dict[str, Any]:
+    colour, line, _ = _look(group.run.method)
+    return {"label": title(group.run.method), "color": colour, "linestyle": line}
+
+
+PASSES = Against(
+    "passes over the training images", lambda result, row: row["episodes"] / result.manifest["training_images"]
+)
+# Accuracy on images held out.
+PANELS = [
+    Panel([("accuracy", _line)], PASSES, "validation accuracy, %"),
+    Panel([("accuracy", _line)], MINUTES),
+]
 
 
 def accuracy_by_size(groups: Sequence[Group]) -> Figure:
@@ -61,7 +57,7 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
         by_parameters.plot([used, all_of_them], [mean, mean], color=colour, linewidth=1)
         by_parameters.plot(all_of_them, mean, marker=mark, mfc="white", mec=colour)
         for axes, x in ((by_parameters, used), (by_flops, manifest["flops_per_step"] / 1e6)):
-            label = papers.title(group.run.method) if axes is by_flops else None
+            label = title(group.run.method) if axes is by_flops else None
             bar = [[mean - low], [high - mean]]
             axes.errorbar(x, mean, yerr=bar, color=colour, marker=mark, linestyle="none", label=label)
     by_parameters.plot([], [], "o", mfc="white", mec=MUTED, label="all parameters")
@@ -74,7 +70,7 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    by_flops.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    legend_beside(by_flops)
     figure.tight_layout()
     return figure
 
@@ -93,7 +89,7 @@ def answers(groups: Sequence[Group]) -> Figure:
     """A few test images, and what each network takes them for."""
     shown = in_order_of_the_paper(list(groups))
     first = shown[0].results[0].example
-    pixels = np.frombuffer(base64.b64decode(first["x"]), dtype=np.uint8).reshape(first["x_shape"])
+    pixels = unpacked(first["x"], first["x_shape"])
     count, lines = len(pixels), 1 + len(shown)
     figure, every = plt.subplots(1, count, figsize=(1.05 * count + 1, 0.9 + 0.2 * lines))
     for place, axes in enumerate(every):
@@ -103,7 +99,7 @@ def answers(groups: Sequence[Group]) -> Figure:
             right = example["answer"][place] == example["y"][place]
             _word(axes, 0.5, line, _name(example["answer"][place]), RIGHT if right else WRONG, "center")
     for line, group in enumerate(shown):
-        _word(every[0], -0.15, line, papers.title(group.run.method), "black", "right")
+        _word(every[0], -0.15, line, title(group.run.method), "black", "right")
     figure.subplots_adjust(bottom=0.2 * lines / (0.9 + 0.2 * lines))
     return figure
 

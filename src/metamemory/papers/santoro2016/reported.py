@@ -1,12 +1,13 @@
 """What Santoro et al. 2016 and public code report. Shares of 1 by instance: 1 is the first drawing of a class."""
 
-from metamemory.papers.babu2021.reported import Claim
+from metamemory.study.tables import Reported
 
 INSTANCES = (1, 2, 3, 4, 5, 10)
+Numbers = dict[int, Reported]
 
 
-def _at(*percent: float) -> dict[int, float]:
-    return {instance: round(each / 100, 5) for instance, each in zip(INSTANCES, percent, strict=True)}
+def _at(*percent: float) -> Numbers:
+    return {instance: Reported(round(each / 100, 5)) for instance, each in zip(INSTANCES, percent, strict=True)}
 
 
 # Santoro et al. 2016, Table 1: Omniglot, 5 classes, one-hot labels. "human" was asked in an informal experiment.
@@ -51,26 +52,6 @@ PUBLIC = {
     },
 }
 
-
-def _claim(text: str, better: str, worse: str, reported: dict, experiment: str, setting: str) -> Claim:
-    """That one learner, MANN in the paper, is above another from the second instance on."""
-    ends = ((experiment, method, setting) for method in (better, worse))
-    return Claim(text, *ends, {each - 1: reported["mann"][each] - reported[worse][each] for each in INSTANCES[1:]})
-
-
-# What the paper concludes from its tables (section 4). The first instance is a guess, and left out.
-CLAIMS = [
-    _claim("MANN is better than an LSTM, labels one-hot", "mann", "lstm", TABLE_1, "mann_classification", "five"),
-    _claim("the same with a key strength of 10", "mann_strength", "lstm", TABLE_1, "mann_classification", "five"),
-    *(
-        _claim(f"{text}, strings, {setting} classes", "mann", worse, TABLE_2[setting], "mann_strings", setting)
-        for text, worse, setting in (
-            ("MANN is better than an LSTM", "lstm", "five"),
-            ("MANN is better than an LSTM", "lstm", "fifteen"),
-            ("its access is better than that of an NTM", "ntm", "fifteen"),
-        )
-    ),
-]
 
 TITLES = {  # where the paper has a name of its own
     "human": "Human",

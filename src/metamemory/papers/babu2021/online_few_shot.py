@@ -1,0 +1,227 @@
+"""Online few-shot learning: Tables 1 to 3 of Babu et al. 2021, what it concludes from them, and what goes beyond."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metamemory.papers.babu2021.reported import TABLE_1, TABLE_2, TABLE_3
+from metamemory.study.claims import Claim, points
+from metamemory.study.methods import title
+from metamemory.study.quantities import Measured, at_shot
+from metamemory.study.results import Group, Result, groups
+from metamemory.study.tables import (
+    Row,
+    budget_table,
+    comparison,
+    hardware_of,
+    markdown,
+    minutes_of,
+    percent,
+    petaflop,
+    shots,
+    verdict,
+)
+from metamemory.training.statistics import Interval
+
+EXPERIMENT = "online_few_shot"
+SHOTS = (1, 5, 8)
+INJECTED = {  # setting of `label_injection` -> where labels are shown
+    "lstm": "LSTM",
+    "cl1": "CL-1",
+    "all_cl": "CL-1 to CL-4",
+    "all_cl_lstm": "CL-1 to CL-4, LSTM",
+    "none": "nowhere",
+}
+
+
+def table_1(setting: str = "omniglot", root: Path = Path(".")) -> str:
+    """Online few-shot learning, 5-way, on one data set: the paper's methods, then those beyond it."""
+    paper = TABLE_1[setting]
+    ours = groups(EXPERIMENT, setting, root)
+    methods = [*paper, *sorted({group.run.method for group in ours} - set(paper))]
+    rows = [
+        Row((title(method),), paper.get(method), [each for each in ours if each.run.method == method])
+        for method in methods
+    ]
+    return comparison(["method"], shots(*SHOTS), rows, runs_of_paper="3")
+
+
+def table_2(root: Path = Path(".")) -> str:
+    """Where labels are shown, on Omniglot: the rows of the paper's Table 2, then the places beyond it."""
+    addresses = [*TABLE_2, *(("label_injection", "cl_lstm", setting) for setting in INJECTED)]
+    rows = []
+    for experiment, method, setting in dict.fromkeys(addresses):
+        pretrained = "MAML" if method.startswith("cnn") else "–"
+        where = INJECTED.get(setting, "CL-1, LSTM" if method == "cl_lstm" else "LSTM")
+        ours = groups(experiment, setting, root, method)
+        rows.append(Row((title(method), pretrained, where), TABLE_2.get((experiment, method, setting)), ours))
+    return comparison(["method", "pre-training", "labels shown to"], shots(*SHOTS), rows, runs_of_paper="3")
+
+
+def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
+    """Delayed labels: CL+LSTM trained at a delay from the start, or first at a delay of 1; on one data set. Omniglot,
+    which the paper does not have here, comes with a longer delay."""
+    rows, longer = [], {(10, True): None} if data == "omniglot" else {}
+    for (delay, pretrained), reported in {**TABLE_3, **longer}.items():
+        setting = f"{data}_delay_{delay}{'_pretrained' if pretrained else ''}"
+        name = (str(delay), "at a delay of 1" if pretrained else "–")
+        rows.append(Row(name, reported if data == "cifar_fs" else None, groups("delayed_labels", setting, root)))
+    return comparison(["delay", "pre-training"], shots(6, 7, 8), rows, runs_of_paper="2")
+
+
+Address = tuple[str, str, str]  # experiment, method, setting
+
+
+def _claim(text: str, better: Address, worse: Address, above: Mapping, below: Mapping, at: Sequence[int]) -> Claim:
+    """That one run is better than another at some shots, where the paper has `above` and `below`."""
+    return Claim(
+        text,
+        paper=points(above[shot].mean - below[shot].mean for shot in at),
+        pairs=[(Measured(*better, at_shot(shot)), Measured(*worse, at_shot(shot))) for shot in at],
+        cells={"shots": ", ".join(map(str, at))},
+    )
+
+
+def _table_1_claim(text: str, worse: str, data: str, at: Sequence[int]) -> Claim:
+    ours, theirs = ((EXPERIMENT, method, data) for method in ("cl_lstm", worse))
+    return _claim(text, ours, theirs, TABLE_1[data]["cl_lstm"], TABLE_1[data][worse], at)
+
+
+def _table_2_claim(text: str, worse: Address) -> Claim:
+    ours = (EXPERIMENT, "cl_lstm", "omniglot")
+    return _claim(text, ours, worse, TABLE_2[ours], TABLE_2[worse], SHOTS)
+
+
+def claims() -> list[Claim]:
+    """What the paper concludes from these tables (sections 4.1 and 4.2)."""
+    return [
+        _table_1_claim("CL+LSTM is better than an LSTM on pixels, Omniglot", "lstm", "omniglot", SHOTS),
+        _table_1_claim("CL+LSTM is better than prototypes (CPM), Omniglot", "cpm", "omniglot", SHOTS),
+        _table_1_claim("CL+LSTM is better than prototypes (CPM) at many shots, CIFAR-FS", "cpm", "cifar_fs", (5, 8)),
+        _table_2_claim(
+            "labels shown to the first layer too are better than to the LSTM alone",
+            ("label_injection", "cl_lstm", "lstm"),
+        ),
+        _table_2_claim(
+            "that is better than a CNN pre-trained with MAML below the LSTM", (EXPERIMENT, "cnn_lstm", "omniglot")
+        ),
+        _claim(
+            "training at a delay of 1 first helps a delay of 5, CIFAR-FS",
+            *(("delayed_labels", "cl_lstm", f"cifar_fs_delay_5{ending}") for ending in ("_pretrained", "")),
+            *(TABLE_3[(5, True)], TABLE_3[(5, False)]),
+            (6, 7, 8),
+        ),
+    ]
+
+
+CLAIM_COLUMNS = ("claim", "shots", "paper, points", "this study, points", "verdict")
+
+
+def recipe_table(root: Path = Path(".")) -> str:
+    """What each change of the training recipe does: accuracy at the end, and each seed's way there."""
+    rows = []
+    for group in groups("recipe", None, root):
+        reached = [result.manifest["stages_reached"] for result in group.results]  # "4 of 6"
+        last = int(reached[0].split()[-1])
+        rows.append(
+            [
+                group.run.setting.replace("_", " "),
+                percent(group.accuracy(1)),
+                percent(group.accuracy(5)),
+                ", ".join(f"{100 * result.scores[5]['accuracy']:.1f}" for result in group.results),
+                *(", ".join(_stage_at(result.history, stage) for result in group.results) for stage in (2, last)),
+                f"{', '.join(each.split()[0] for each in reached)} of {last}",
+            ]
+        )
+    rows.sort(key=lambda row: (row[0] != "as it is", -float(row[2].partition("\N{NO-BREAK SPACE}")[0])))
+    header = ["changed", "1-shot, %", "5-shot, %", "each seed", "second stage at", "last stage at", "stage at the end"]
+    return markdown(header, rows) if rows else "Not run: `dvc repro recipe`."
+
+
+def _stage_at(history: Sequence[Mapping[str, float]], stage: int) -> str:
+    """ "39k": after how many thousand episodes a training first was at a stage of its curriculum; – if never."""
+    return next((f"{row['episodes'] / 1000:.0f}k" for row in history if row["stage"] >= stage), "–")
+
+
+RECORD_MARKS = (0.8, 0.85, 0.9)  # of 5-shot accuracy
+
+
+def record_table(root: Path = Path(".")) -> str:
+    """How long CL+LSTM took to which accuracy, run by run, as speed records are reported."""
+    rows = []
+    for group in groups(EXPERIMENT, "omniglot", root, "cl_lstm"):
+        for result in group.results:
+            manifest, history = result.manifest, result.history
+            first = {mark: first_at(history, mark) for mark in RECORD_MARKS}
+            shot = result.scores[5]
+            rows.append(
+                [
+                    f"{group.run.scale}, seed {result.run.seed}",
+                    percent(Interval(shot["accuracy"], shot["low"], shot["high"], over="episodes")),
+                    f"{manifest['training_seconds'] / 60:.1f}",
+                    *(f"{row['seconds'] / 60:.1f}" if row else "–" for row in first.values()),
+                    f"{manifest['training_episodes']:,}",
+                    petaflop(manifest),
+                    manifest["hardware"],
+                ]
+            )
+    until = [f"to {mark:.0%}" for mark in RECORD_MARKS]
+    header = ["run", "5-shot, %", "minutes", *until, "episodes", "PFLOP", "on"]
+    return markdown(header, rows) if rows else "Not run: `make study`."
+
+
+def first_at(history: Sequence[Mapping[str, float]], mark: float) -> Mapping[str, float] | None:
+    """The first row of a learning curve whose 5-shot accuracy is at least `mark`."""
+    return next((row for row in history if row["accuracy_5_shot"] >= mark), None)
+
+
+def cost_table(root: Path = Path(".")) -> str:
+    """What the runs of every method took."""
+    return budget_table(groups(EXPERIMENT, None, root))
+
+
+def parts_table(result: Result, shot: int = 5) -> str:
+    """What the memory of each part of a CL+LSTM is worth: accuracy at one shot with its state reset, and frozen."""
+    whole, shown = result.scores[shot]["accuracy"], result.example
+    rows = [["none", *[f"{100 * whole:.1f}"] * 2]]
+    rows += [
+        [part, *(f"{100 * shown[kind][part][shot]:.1f}" for kind in ("reset", "frozen"))] for part in shown["reset"]
+    ]
+    frozen = f"{shot}-shot, %, it frozen from step {shown['frozen_after']} on"
+    return markdown(["part altered", f"{shot}-shot, %, its state reset before every step", frozen], rows)
+
+
+def findings(shown: Sequence[Group]) -> str:
+    """One sentence a method, in Markdown: its accuracies, its budget, how it stands to the paper."""
+    lines = []
+    for group in shown:
+        numbers = ", ".join(f"{shot}-shot {percent(group.accuracy(shot))} %" for shot in SHOTS)
+        manifest = group.results[0].manifest
+        budget = "No training"
+        if episodes := manifest["training_episodes"]:
+            budget = f"{episodes:,} episodes in {minutes_of(group)} minutes on {hardware_of(group)}"
+        lines.append(f"- **{title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
+    return "\n".join(lines)
+
+
+def _state(group: Group) -> str:
+    """Whether the learner came off the plateau of chance, and how it stands to the paper."""
+    found = verdict(group, TABLE_1.get(group.run.setting, {}).get(group.run.method)).capitalize()
+    on_plateau = group.results[0].history and group.accuracy(5).mean < 0.4
+    return f"{'It has not left the plateau of chance. ' if on_plateau else ''}{found}."
+
+
+def ordering(shown: Sequence[Group]) -> str:
+    """How far CL+LSTM is from the LSTM at each shot, here and in the paper, in points of a per cent."""
+    by_method = {group.run.method: group for group in shown}
+    if not {"cl_lstm", "lstm"} <= set(by_method):
+        return ""
+    ours, theirs = by_method["cl_lstm"], by_method["lstm"]
+    reported = TABLE_1["omniglot"]
+    here = points(ours.accuracy(shot).mean - theirs.accuracy(shot).mean for shot in SHOTS)
+    there = points(reported["cl_lstm"][shot].mean - reported["lstm"][shot].mean for shot in SHOTS)
+    episodes = [each.results[0].manifest["training_episodes"] for each in (ours, theirs)]
+    undecided = "" if ours.comparable else "At this size and budget **the paper's ordering is not decided**."
+    return (
+        f"CL+LSTM against the LSTM, in points of accuracy at {', '.join(map(str, SHOTS))} shots: {here}; in the paper "
+        f"{there}. They were trained on {episodes[0]:,} and {episodes[1]:,} episodes. {undecided}"
+    )

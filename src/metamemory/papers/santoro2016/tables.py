@@ -1,0 +1,144 @@
+"""Tables of Santoro et al. 2016 beside this study's own runs, and what the paper concludes from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from metamemory.papers.santoro2016 import reported
+from metamemory.papers.santoro2016.reported import INSTANCES, PUBLIC, TABLE_1, TABLE_2, Numbers
+from metamemory.study import methods
+from metamemory.study.claims import Claim, points
+from metamemory.study.quantities import Measured, at_shot, over_seeds
+from metamemory.study.results import Group, Result, groups
+from metamemory.study.tables import Column, Row, comparison, hardware_of, markdown, minutes_of, percent, whose
+
+CLASSIFICATION, STRINGS, MEMORY = "mann_classification", "mann_strings", "mann_memory"  # experiments
+NOT_RUN = "Not run: `dvc repro {}`."
+LEFT = 0.1  # above chance at the fifth instance: a learner that is better has left the plateau
+UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there is no plateau to leave
+ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
+COLUMNS = [Column(f"{ORDINALS.get(each, f'{each}th')}, %", each, at_shot(each - 1)) for each in INSTANCES]
+
+
+def title(method: str) -> str:
+    """The method as the paper names it, or else as the study does."""
+    return reported.TITLES.get(method) or methods.title(method)
+
+
+def _rows(paper: dict[str, Numbers], ours: Sequence[Group]) -> list[Row]:
+    """Those of the paper, then those of what else was run."""
+    beyond = {group.run.method: None for group in ours if group.run.method not in paper}
+    return [
+        Row(
+            (title(method),),
+            paper.get(method) or None,
+            [group for group in ours if group.run.method == method],
+            planned=method != "human",
+        )
+        for method in (*paper, *beyond)
+    ]
+
+
+def table_1(root: Path = Path(".")) -> str:
+    """Five classes, one-hot labels, by instance: the paper, this study, and public code."""
+    rows = _rows(TABLE_1, groups(CLASSIFICATION, "five", root))
+    for repository, of_methods in PUBLIC.items():
+        for method, numbers in of_methods.items():
+            rows.append(Row((title(method),), numbers, by=f"github.com/{repository}", planned=False))
+    return _comparison(rows)
+
+
+def table_2(setting: str, root: Path = Path(".")) -> str:
+    """Labels of five characters, by instance; `setting` is "five" or "fifteen"."""
+    return _comparison(_rows(TABLE_2[setting], groups(STRINGS, setting, root)))
+
+
+def _comparison(rows: Sequence[Row]) -> str:
+    return comparison(["method"], COLUMNS, rows, runs_of_paper="–", space=" ")  # many columns: numbers may break
+
+
+def _claim(text: str, better: str, worse: str, paper: dict[str, Numbers], experiment: str, setting: str) -> Claim:
+    """That one learner, MANN in the paper, is above another from the second instance on. The first is a guess."""
+    more, less = ((experiment, method, setting) for method in (better, worse))
+    later = INSTANCES[1:]
+    return Claim(
+        text,
+        paper=points(paper["mann"][each].mean - paper[worse][each].mean for each in later),
+        pairs=[(Measured(*more, at_shot(each - 1)), Measured(*less, at_shot(each - 1))) for each in later],
+        cells={"instances": ", ".join(map(str, later))},
+    )
+
+
+def claims() -> list[Claim]:
+    """What the paper concludes from its tables (section 4)."""
+    return [
+        _claim("MANN is better than an LSTM, labels one-hot", "mann", "lstm", TABLE_1, CLASSIFICATION, "five"),
+        _claim("the same with a key strength of 10", "mann_strength", "lstm", TABLE_1, CLASSIFICATION, "five"),
+        *(
+            _claim(f"{text}, strings, {setting} classes", "mann", worse, TABLE_2[setting], STRINGS, setting)
+            for text, worse, setting in (
+                ("MANN is better than an LSTM", "lstm", "five"),
+                ("MANN is better than an LSTM", "lstm", "fifteen"),
+                ("its access is better than that of an NTM", "ntm", "fifteen"),
+            )
+        ),
+    ]
+
+
+CLAIM_COLUMNS = ("claim", "instances", "paper, points", "this study, points", "verdict")
+
+
+def plateau(shown: Sequence[Group], chance: float) -> str:
+    """How many seeds of each method have left the plateau of chance, and when: Markdown lines."""
+    lines = []
+    for group in (each for each in shown if each.results[0].history and each.run.method not in UNTAUGHT):
+        left = [_left_at(result, chance) for result in group.results]
+        when = ", ".join("not" if at is None else f"at {at:,.0f} episodes" for at in left)
+        count = sum(at is not None for at in left)
+        budget = f"{group.results[0].manifest['training_episodes']:,} episodes in {minutes_of(group)} minutes"
+        lines.append(
+            f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {hardware_of(group)}): "
+            f"{count} of {len(left)} seeds left the plateau ({when})."
+        )
+    return "\n".join(lines) if lines else ""
+
+
+def _left_at(result: Result, chance: float) -> float | None:
+    """Episodes after which the fifth instance was first well above chance in validation."""
+    above = (row["episodes"] for row in result.history if row["accuracy_4_shot"] > chance + LEFT)
+    return next(above, None)
+
+
+def memory_table(root: Path = Path(".")) -> str:
+    """Slots against classes, and the decay of usage: accuracy by instance."""
+    shown = groups(MEMORY, None, root)
+    if not shown:
+        return NOT_RUN.format(MEMORY)
+    rows = []
+    for group in shown:
+        config = group.results[0].manifest["configuration"]
+        model, task = config.get("model", {}), config["task"]
+        rows.append(
+            [
+                str(task["n_way"]),
+                str(model.get("slots", 128)),
+                f"{model.get('decay', 0.99):g}",
+                *(percent(over_seeds(group, at_shot(each - 1)), " ") for each in (1, 2, 5, 10)),
+                whose(group),
+            ]
+        )
+    rows.sort(key=lambda row: (row[-1], int(row[0]), int(row[1]), row[2]))
+    return markdown(["classes", "slots", "decay", "1st, %", "2nd, %", "5th, %", "10th, %", "whose"], rows)
+
+
+def retrieval_table(shown: Sequence[Group]) -> str:
+    """What is read of slots, by what was stored in them, times the mean over the memory; over test episodes."""
+    rows = []
+    for group in shown:
+        for result in group.results:
+            if kinds := result.example.get("retrieval"):
+                rows.append(
+                    [title(group.run.method), str(result.run.seed), *(f"{each:.2f}" for each in kinds.values())]
+                )
+    if not rows:
+        return ""
+    return markdown(["method", "seed", "its label", "its drawing", "both", "anything else"], rows)

@@ -1,0 +1,35 @@
+"""The report: every paper's sections, in order; a paper is a folder."""
+
+import pytest
+
+from metamemory import papers
+from metamemory.papers.report import print_report
+from metamemory.study.parameters import project_root
+
+
+def test_a_paper_is_a_folder():
+    assert ["babu2021", "santoro2016"] == [name for name in papers.available() if name in ("babu2021", "santoro2016")]
+    with pytest.raises(ModuleNotFoundError):
+        papers.sections("nobody1999")
+
+
+def test_every_section_is_printed_in_order(capsys):
+    print_report(project_root())
+    output = capsys.readouterr().out
+    at = 0
+    for paper in papers.available():
+        for title, table in papers.sections(paper):
+            if table(project_root()):
+                at = output.index(f"\n{title}\n| ", at) + 1
+
+
+def test_nothing_run_is_said(tmp_path, capsys):
+    print_report(tmp_path)
+    assert "Nothing has been run: `make study`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("paper", papers.available())
+def test_sections_of_a_paper_that_was_not_run_say_so(paper, tmp_path):
+    """Each table is made, or left out, where there are no results."""
+    tables = [table(tmp_path) for _, table in papers.sections(paper)]
+    assert any("not run" in table for table in tables)

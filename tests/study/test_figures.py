@@ -1,0 +1,81 @@
+"""Figures show what they say they show."""
+
+import base64
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import torch
+
+from metamemory.study import curves, figures
+from metamemory.study.methods import title
+from metamemory.study.results import Group, Result
+from metamemory.study.runs import Run
+from metamemory.study.tables import Reported
+from metamemory.tasks import Episode
+from metamemory.tasks.sampling import normalise
+
+
+def test_photographs_are_drawn_in_colour_as_they_were_taken():
+    kept = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    kept[0, 0], kept[1, 2] = 255, 255  # red, then blue
+    photographs = Episode(
+        x=normalise(kept)[:, None], **{name: torch.zeros(2, 1).long() for name in ("y_seen", "y", "shot")}
+    )
+    figure = figures.episode(photographs)
+    red, blue = (axes.images[0].get_array() for axes in figure.axes)
+    assert (red == [255, 0, 0]).all() and (blue == [0, 0, 255]).all()
+    plt.close(figure)
+
+
+def test_answers_stand_below_the_drawings_of_their_own_episode():
+    def result(method, ink):
+        x = base64.b64encode(bytes([ink] * 3 * 4)).decode()
+        example = {"x": x, "x_shape": [3, 1, 2, 2], "y": [0, 1, 0], "probability": [[0.9, 0.1]] * 3}
+        return SimpleNamespace(run=SimpleNamespace(method=method), example=example)
+
+    figure = figures.answers([result("lstm", 1), result("opn", 2), result("ntm", 1)])
+    assert [axes.get_ylabel() for axes in figure.axes] == ["x", "label", "label", "x", "label"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["", "LSTM", "NTM", "", "OPN"]
+    edges = [patch.get_edgecolor() for patch in figure.axes[1].patches]
+    assert edges[0] == edges[2] != edges[1]  # right, wrong, right
+    plt.close(figure)
+
+
+def _group(method, ends, seeds=1):
+    class Kept(Result):
+        history = [{"episodes": 100.0 * at, "seconds": 60.0 * at, "accuracy_5_shot": end} for at, end in enumerate(ends)]
+        scores = [{"accuracy": end, "low": end, "high": end} for end in ends]
+
+    return Group([Kept(Run("laptop", "e", method, "s", seed), {}) for seed in range(seeds)])
+
+
+def test_learning_curves_have_a_line_a_seed_and_a_legend_as_they_end():
+    groups = [_group("lstm", (0.2, 0.4), seeds=2), _group("opn", (0.2, 0.9)), _group("counting", ())]
+    figure = curves.learning_curves(groups, n_way=5)
+    by_episodes, by_time = figure.axes
+    assert len(by_episodes.lines) == len(by_time.lines) == 3 + 1  # and chance
+    assert by_episodes.get_xscale() == "log" and by_time.lines[0].get_xdata().tolist() == [0, 1]
+    assert by_time.lines[0].get_ydata().tolist() == [20, 90]
+    assert [text.get_text() for text in by_time.get_legend().get_texts()] == [title("opn"), title("lstm")]
+    plt.close(figure)
+
+
+def test_a_panel_can_be_of_some_groups_and_of_several_columns():
+    first, second = _group("lstm", (0.2, 0.4)), _group("opn", (0.2, 0.9))
+    look = [lambda group, name=name: {"label": name} for name in ("a", "b")]
+    columns = [("accuracy_5_shot", look[0]), ("not_measured", look[1])]
+    panels = [curves.Panel(columns, curves.EPISODES, only=[group]) for group in (first, second)]
+    figure = curves.learning_curves([], panels)
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1]
+    assert [text.get_text() for text in figure.axes[-1].get_legend().get_texts()] == ["a"]
+    plt.close(figure)
+
+
+def test_a_papers_numbers_are_diamonds():
+    figure = figures.accuracy_by_shot([_group("lstm", (0.2, 0.4))], reported={"lstm": {1: Reported(0.5)}})
+    diamonds = [line for line in figure.axes[0].lines if line.get_marker() == "D" and len(line.get_xdata())]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds] == [(1, 50)]
+    plt.close(figure)
+    plain = figures.accuracy_by_shot([_group("lstm", (0.2, 0.4))])
+    assert not [line for line in plain.axes[0].lines if line.get_marker() == "D"]
+    plt.close(plain)
