@@ -8,7 +8,7 @@ from metamemory.study.parameters import project_root
 
 
 def test_a_paper_is_a_folder():
-    assert ["babu2021", "santoro2016"] == [name for name in papers.available() if name in ("babu2021", "santoro2016")]
+    assert [name for name in papers.available() if name in ("babu2021", "santoro2016")] == ["babu2021", "santoro2016"]
     with pytest.raises(ModuleNotFoundError):
         papers.sections("nobody1999")
 

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from metamemory import data
-from metamemory.papers.santoro2016 import mann
-from metamemory.papers.santoro2016 import reported as santoro_papers
+from metamemory.papers.santoro2016 import figures, tables
 from metamemory.protocols import Context, binding, binding_rows, growing_classes, regression, santoro
-from metamemory.study.parameters import project_root
-from metamemory.study.results import Group, Result
+from metamemory.study import curves
+from metamemory.study.results import Group, Result, _new_name
 from metamemory.study.runs import Run
 from metamemory.tasks.binding import Binding
 
@@ -127,7 +126,7 @@ def test_the_curriculum_adds_a_class_at_a_time(context, tmp_path):
     assert set(outcome.example["by_classes"]) == {4}
     assert outcome.facts["stages_reached"] == "3 of 3" and "accuracy_4_classes_instance_2" in outcome.metrics
     run = Run("smoke", "mann_curriculum", "mann", "strings", 0, root=tmp_path)
-    figure = mann.curriculum([_kept(run, outcome, settings)])
+    figure = figures.curriculum([_kept(run, outcome, settings)])
     assert figure.axes[2].lines[0].get_ydata().tolist() == [2, 3, 3, 4, 4, 4]  # after 4, 8 … 24 episodes
     plt.close(figure)
 
@@ -157,40 +156,25 @@ def test_every_learner_is_asked_for_the_same_function(context):
     assert one["f"] == two["f"] and one["y"] == two["y"] and one["mean"] != two["mean"]
 
 
-def test_the_papers_numbers_are_complete():
-    for rows in (santoro_papers.TABLE_1, *santoro_papers.TABLE_2.values(), *santoro_papers.PUBLIC.values()):
-        for method, row in rows.items():
-            assert mann.title(method) != method and (not row or set(row) == set(santoro_papers.INSTANCES))
-            assert all(0 <= each < 1 for each in row.values())
-
-
-def test_tables_say_what_was_not_run(tmp_path):
-    table = mann.table_1(tmp_path)
-    assert "| MANN " in table and "82.8" in table and "not run" in table
-    assert "35.4" in mann.table_2("fifteen", tmp_path)
-    assert "not run" in mann.memory_table(tmp_path).lower()
-    assert mann.table_1(project_root()).startswith("| method")
-    claims = mann.claims_table(tmp_path).splitlines()
-    assert "| 2, 3, 4, 5, 10 " in claims[2] and "+33.3, +35.7, +31.6, +31.3, +35.6" in claims[2]
-    assert "NTM" in claims[-1] and all(line.count("not run") == 2 for line in claims[2:])
-
-
 def test_figures_are_drawn_from_outcomes(context, tmp_path):
     outcome = binding.conduct(config(model=MODEL), "mann", 0, context)
     run = Run("smoke", "mann_classification", "mann", "five", 0, root=tmp_path)
     result = _kept(run, outcome)
-    for figure in (mann.memory(result), mann.retrieval(result), mann.learning_curves([Group([result])], (1, 2))):
+    group = Group([result])
+    learned = curves.learning_curves([group], figures.panels([group], (1, 2)))
+    for figure in (figures.memory(result), figures.retrieval(result), learned):
         assert figure.axes
         plt.close(figure)
-    assert "MANN" in mann.retrieval_table([Group([result])])
-    assert "of 1 seeds left" in mann.plateau([Group([result])], chance=1 / 3)
+    assert "MANN" in tables.retrieval_table([group])
+    assert "of 1 seeds left" in tables.plateau([group], chance=1 / 3)
 
 
 def _kept(run, outcome, configuration=None):
     """A result as it is read back, without files."""
 
     class Kept(Result):
-        history, by_shot, example = outcome.history, outcome.by_shot, outcome.example
+        history = [{_new_name(name): value for name, value in row.items()} for row in outcome.history]
+        scores, example = outcome.by_shot, outcome.example
 
     manifest = {**outcome.facts, "hardware": "here", "configuration": configuration or {}}
     return Kept(run, manifest)

@@ -12,12 +12,8 @@ from torch import nn
 
 from metamemory import data
 from metamemory.errors import UserError
-from metamemory.papers.babu2021 import segmentation as tables
 from metamemory.protocols import Context, segmentation
-from metamemory.study.results import Group, Result
-from metamemory.study.runs import Run
 from metamemory.tasks.segmentation import Segmentation, measure_masks
-from metamemory.training.statistics import Interval
 
 CONFIG = {
     "data": {"name": "things", "split": "thirds", "size": 8},
@@ -115,51 +111,6 @@ def test_what_does_not_fit_is_refused_before_it_trains(conduct, pictures, tmp_pa
     with pytest.raises(UserError, match="data.name is things, which has no masks"):
         conduct("cl_unet", images=pictures[:, :, :3])
     assert not list(tmp_path.iterdir())
-
-
-def test_the_papers_numbers_and_differences():
-    assert tables.TABLE_4[tables.FIRST][("masked", 6)] == 0.917
-    assert all(set(row) == set(tables.CELLS) and all(0.2 < each < 1 for each in row.values())
-               for row in tables.TABLE_4.values())  # fmt: skip
-
-
-def test_what_was_not_run_says_so(tmp_path):
-    table = tables.table_4(tmp_path).splitlines()
-    assert len(table) == 2 + 3 * 2 + 1 and sum("not run" in line for line in table) == 4
-    assert "65.3" in table[2] and "Fine-tuned U-Net" in table[2] and "nowhere" in table[-1]
-    claims = tables.claims_table(tmp_path).splitlines()
-    assert "+61.5, +68.1" in claims[2] and "+10.5, +10.3, +10.8, +13.9" in claims[3] and "+6.8, +7.1" in claims[4]
-    assert all(line.count("not run") == 2 for line in claims[2:])
-
-
-@pytest.mark.parametrize(
-    ("scale", "title", "first", "ninth", "verdict"),
-    [
-        ("laptop", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "not decided: at reduced size it holds, one seed"),
-        (
-            "paper",
-            "silhouettes (stand-in for FSS-1000)",
-            (0.8, 0.9),
-            (0.6, 0.7),
-            "not decided: at reduced size it holds, one seed",
-        ),
-        ("paper", "FSS-1000", (0.8, 0.9), (0.6, 0.7), "reproduced, one seed"),
-        ("paper", "FSS-1000", (0.6, 0.7), (0.8, 0.9), "not reproduced, one seed"),
-        ("paper", "FSS-1000", (0.6, 0.8), (0.7, 0.9), "not decided: intervals overlap"),
-    ],
-)
-def test_a_claim_is_decided_by_intervals(monkeypatch, scale, title, first, ninth, verdict):
-    ends = {tables.FIRST: first, tables.NINTH: ninth}
-    of_scale = [Group([Result(Run(scale, *row), {"data": {"title": title}})]) for row in (tables.FIRST, tables.NINTH)]
-    monkeypatch.setattr(tables, "shown", lambda root: {scale: of_scale})
-
-    def interval(group, *_):
-        low, high = ends[tables.address(group)]
-        return Interval((low + high) / 2, low, high, "episodes")
-
-    monkeypatch.setattr(tables, "interval", interval)
-    row = tables.claims_table().splitlines()[3]
-    assert "first layer" in row and row.rstrip(" |").endswith(verdict)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,12 @@ import torch
 
 from metamemory import data
 from metamemory.errors import UserError
-from metamemory.papers.babu2021 import reported as papers
 from metamemory.papers.babu2021 import supervised, supervised_figures
 from metamemory.protocols import Context
 from metamemory.protocols import supervised as protocol
-from metamemory.study import runs
-from metamemory.study.results import Group, Result
+from metamemory.study import curves, runs
 from metamemory.study.runs import Run
 from metamemory.tasks.supervised import Normalisation, Supervised, parts
-from metamemory.training.statistics import Interval
 
 CONFIG = {
     "data": {"name": "cifar_fs", "size": 8},
@@ -96,55 +93,6 @@ def test_a_learner_of_episodes_is_refused(conduct, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def group(scale="paper", method="cl_vgg11_050", title="CIFAR-10"):
-    return Group([Result(Run(scale, "supervised_learning", method, "cifar10"), {"data": {"title": title}})])
-
-
-@pytest.mark.parametrize(
-    ("scale", "title", "ours", "plain", "verdict"),
-    [
-        ("laptop", "CIFAR-10", (0.91, 0.92), (0.91, 0.92), "not decided: at reduced size it holds"),
-        (
-            "paper",
-            "scenes (stand-in for CIFAR-10)",
-            (0.91, 0.92),
-            (0.91, 0.92),
-            "not decided: at reduced size it holds",
-        ),
-        ("paper", "CIFAR-10", (0.912, 0.918), (0.914, 0.920), "reproduced"),
-        ("paper", "CIFAR-10", (0.5, 0.52), (0.5, 0.5 + supervised.MARGIN), "reproduced"),
-        ("paper", "CIFAR-10", (0.88, 0.89), (0.91, 0.92), "not reproduced"),
-        ("paper", "CIFAR-10", (0.90, 0.91), (0.905, 0.915), "not decided: intervals overlap"),
-    ],
-)
-def test_a_claim_is_decided_by_intervals_and_a_margin(monkeypatch, scale, title, ours, plain, verdict):
-    ends = {"cl_vgg11_050": ours, "vgg11": plain}
-
-    def groups(experiment, setting, root, method):
-        return [group(scale, method, title)] if method in ends and setting == "cifar10" else []
-
-    monkeypatch.setattr(supervised, "groups", groups)
-    monkeypatch.setattr(
-        Group, "accuracy", lambda self, shot: Interval(sum(ends[self.run.method]) / 2, *ends[self.run.method], "seeds")
-    )
-    lines = supervised.claims_table().splitlines()
-    assert "CL-VGG-11 (0.5×) is comparable to VGG-11, CIFAR-10" in lines[2] and f"| {verdict} " in lines[2]
-    assert lines[3].count("not run") == 2
-
-
-def test_the_papers_numbers_are_whole():
-    assert set(supervised.TABLE_5) <= set(papers.TITLES)
-    for row in supervised.TABLE_5.values():
-        assert set(row.accuracy) == set(supervised.DATA) and row.accuracy["cifar100"] < row.accuracy["cifar10"] < 0.92
-
-
-def test_tables_say_what_was_not_run(tmp_path):
-    table = supervised.table_5("cifar10", tmp_path)
-    assert table.count("| paper ") == 6 and table.count("not run") == 24
-    (row,) = [line for line in supervised.sizes_table().splitlines() if "CL-VGG-11 (0.35×)" in line]
-    assert [cell.strip() for cell in row.split("|")[2:6]] == ["9.5", "9.47", "3.28", "111"]
-
-
 def test_a_finished_run_is_shown(conduct, tmp_path, monkeypatch):
     """What a run writes is what tables and figures read."""
     outcome = conduct()
@@ -155,6 +103,7 @@ def test_a_finished_run_is_shown(conduct, tmp_path, monkeypatch):
     assert "smoke scale, CIFAR-100" in table and table.count("not run") == 20
     shown = supervised.groups("supervised_learning", "cifar10", tmp_path)
     assert "**CL-ResNet-20 (0.5×)**" in supervised.findings(shown)
-    for draw in (supervised_figures.learning_curves, supervised_figures.accuracy_by_size, supervised_figures.answers):
+    plt.close(curves.learning_curves(shown, supervised_figures.PANELS))
+    for draw in (supervised_figures.accuracy_by_size, supervised_figures.answers):
         plt.close(draw(shown))
     json.dumps(outcome.example)

@@ -1,4 +1,4 @@
-"""One kind of claim, decided in one place: by intervals, by a margin, by rounding; at the largest scale of all its runs."""
+"""One kind of claim, decided in one place: by intervals, a margin, rounding; at the largest scale of all its runs."""
 
 import pytest
 

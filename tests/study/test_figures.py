@@ -43,7 +43,9 @@ def test_answers_stand_below_the_drawings_of_their_own_episode():
 
 def _group(method, ends, seeds=1):
     class Kept(Result):
-        history = [{"episodes": 100.0 * at, "seconds": 60.0 * at, "accuracy_5_shot": end} for at, end in enumerate(ends)]
+        history = [
+            {"episodes": 100.0 * at, "seconds": 60.0 * at, "accuracy_5_shot": end} for at, end in enumerate(ends)
+        ]
         scores = [{"accuracy": end, "low": end, "high": end} for end in ends]
 
     return Group([Kept(Run("laptop", "e", method, "s", seed), {}) for seed in range(seeds)])

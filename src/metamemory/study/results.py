@@ -108,7 +108,7 @@ class Group:
 
     def accuracy(self, shot: int) -> Interval:
         """k-shot accuracy: over seeds where there are several, else over the episodes of the one."""
-        rows = [result.by_shot[shot] for result in self.results]
+        rows = [result.scores[shot] for result in self.results]
         if len(rows) > 1:
             return bootstrap(np.array([row["accuracy"] for row in rows]), over="seeds")
         return Interval(rows[0]["accuracy"], rows[0]["low"], rows[0]["high"], over="episodes")

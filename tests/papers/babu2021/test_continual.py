@@ -17,7 +17,7 @@ def group():
     in per cent."""
     lengths = [(n, 1, n, 1 - n / 100) for n in range(1, 21)]
     single = [(20, i, i, i / 100) for i in range(1, 21)]
-    rows = [(1, 1, 1, 0.99), (20, 1, 19, 0.9), *lengths, *single]
+    rows = [(20, 1, 19, 0.9), *lengths, *single, *((n, 1, 1, 0.99) for n in range(2, 20))]
 
     class Kept(Result):
         scores = [
@@ -60,7 +60,7 @@ def test_its_claims(tmp_path):
 
 
 def test_figures(group):
-    for draw in (continual.by_subtask, continual.forgetting):
+    for draw in (continual.by_length, continual.by_subtask, continual.forgetting):
         figure = draw([group])
         assert figure.axes[0].lines
         plt.close(figure)

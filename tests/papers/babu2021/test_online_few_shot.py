@@ -38,7 +38,9 @@ def test_its_claims_have_the_papers_differences(tmp_path):
 
 def test_a_record_is_when_a_mark_was_first_reached():
     history = [{"seconds": t, "accuracy_5_shot": a} for t, a in ((60, 0.7), (120, 0.83), (180, 0.79), (240, 0.86))]
-    assert [(online_few_shot.first_at(history, mark) or {}).get("seconds") for mark in online_few_shot.RECORD_MARKS] == [120, 240, None]
+    assert [
+        (online_few_shot.first_at(history, mark) or {}).get("seconds") for mark in online_few_shot.RECORD_MARKS
+    ] == [120, 240, None]
 
 
 def test_the_recipe_is_told_seed_by_seed(monkeypatch):
