@@ -91,8 +91,14 @@ class Run:
         return self.root / "runs" / self.place / "model.safetensors"
 
     @property
+    def roots(self) -> list[tuple[str, str]]:
+        """What the run calls, by module and name: all that these reach is its source."""
+        learner = learner_class(self.method)
+        return [(self.modules[0], "conduct"), ("metamemory.data", "load"), (learner.__module__, learner.__name__)]
+
+    @property
     def modules(self) -> list[str]:
-        """The two modules that decide what the run does; their imports are its source."""
+        """The two modules that decide what the run does."""
         return [
             f"metamemory.protocols.{PROTOCOLS.get(self.experiment, self.experiment)}",
             learner_class(self.method).__module__,
@@ -115,7 +121,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     require_possible(config, run.experiment, run.method)
     digests = {
         "configuration": _sha256(config),
-        "source": source.digest(source.closure(run.modules)),
+        "source": source.digest(run.roots),
         "data": _data_digest(config, run),
     }
     if "trained" in config:  # the run looks at what another has trained
