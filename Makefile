@@ -7,7 +7,7 @@
 ##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
 ##
 ##   make data                  fetch and prepare the data sets; METAMEMORY_MIRROR=<folder or URL> is tried first
-##   make book                  build the book from results/, if anything it shows has changed
+##   make book                  build the book from results/, if anything that it shows has changed
 ##   make test                  lint, then all tests
 ##   make bench                 speed against plain references, side by side (results/speed/)
 ##   make lint                  style of the code and the notebooks
@@ -40,7 +40,6 @@ endif
 READY := .venv/.ready
 CODE := $(wildcard src tests notebooks benchmarks)
 NOTEBOOKS = $(wildcard notebooks/*/*/*.ipynb)
-SHOWN = $(wildcard book src results notebooks params.yaml requirements.lock)
 PAGE := book/_build/html/index.html
 
 # `dvc repro` and the notebooks call plain `python`.
@@ -88,31 +87,19 @@ SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
 	  | grep --line-buffered -v '^episode ' || true
 
 study: data
-	@grep -q '^scale: *[a-z]' params.yaml || { echo "make: params.yaml has no line 'scale: ...'" >&2; exit 1; }
-	@grep -q '^seeds: *\[.*\]' params.yaml || { echo "make: params.yaml has no line 'seeds: [...]'" >&2; exit 1; }
-	@seeds=$$(python -c 'print(list(range($(SEEDS))))') \
-	&& sed -e 's/^scale: *[a-z]*/scale: $(SCALE)/' -e "s/^seeds: *\[[^]]*\]/seeds: $$seeds/" params.yaml > params.yaml.new \
-	&& if cmp -s params.yaml params.yaml.new; then rm params.yaml.new; \
-	else mv params.yaml.new params.yaml && echo "params.yaml: scale is $(SCALE), seeds are $$seeds now"; fi
+	@python -m metamemory pipeline --scale $(SCALE) --seeds $(SEEDS)
 	@targets= && if [ -z "$(ALL)" ]; then \
 	  targets=$$(python -m metamemory list --headline --stages) || exit 1; \
 	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \
-	fi && echo "Runs at scale $(SCALE): $${targets:-all}" \
+	fi && echo "Runs at scale $(SCALE): $(if $(ALL),all,the headline)" \
 	&& if [ $(JOBS) -gt 1 ]; then $(SIDE_BY_SIDE); fi && dvc repro $$targets
 	@$(MAKE) --no-print-directory book
 
-# A page may read any result, so anything newer than the start of the last good build rebuilds all pages: Sphinx looks
-# at their own text only.
+# DVC knows what the pages are made of: themselves, the package's code, and all results.
 book: data
-	@if [ -f $(PAGE) ] && [ -f book/_build/.built ] && [ -z "$$(find $(SHOWN) \( -name _build -o -name __pycache__ \
-	    -o -name .ipynb_checkpoints -o -name '*.egg-info' \) -prune -o -type f -newer book/_build/.built -print)" ]; then \
-	  echo "The book is up to date."; \
-	else \
-	  echo "Building the book (its pages are executed: a minute or two)" \
-	  && mkdir -p book/_build && rm -f book/_build/.built && touch book/_build/.started \
-	  && jupyter-book build --all -W -n --keep-going -q book > /dev/null \
-	  && mv book/_build/.started book/_build/.built; \
-	fi
+	@python -m metamemory digests > /dev/null
+	@echo "Building the book, if anything that it shows has changed (its pages are executed: a minute or two)"
+	@dvc repro --single-item book > /dev/null
 	@echo "Open $(CURDIR)/$(PAGE)"
 
 lint: $(READY)
@@ -128,5 +115,5 @@ bench: $(READY)
 	@python benchmarks/cost.py
 
 clean:
-	@rm -rf book/_build dvc_plots .pytest_cache .ruff_cache .hypothesis
+	@rm -rf book/_build digests dvc_plots .pytest_cache .ruff_cache .hypothesis
 	@find $(CODE) book -name __pycache__ -prune -exec rm -rf {} +

@@ -32,7 +32,9 @@ def test_list_names_every_run_and_the_headline(capsys):
     assert "paper/online_few_shot/cl_lstm/omniglot/seed0" in capsys.readouterr().out
     assert main(["list", "--headline", "--stages", "--scale", "smoke"]) == 0
     methods = ("counting", "nearest_neighbour", "lstm", "cl_lstm")
-    assert capsys.readouterr().out.split() == [f"online_few_shot@smoke-{method}-omniglot-0" for method in methods]
+    file = "notebooks/babu2021/online_few_shot/dvc.yaml"
+    targets = [f"{file}:online_few_shot@smoke-{method}-omniglot-0" for method in methods]
+    assert capsys.readouterr().out.split() == targets
 
 
 def test_calls_are_arguments_of_run(capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""The command line: `python -m metamemory run | data | report | list`."""
+"""The command line: `python -m metamemory run | data | report | list | pipeline | digests`."""
 
 import argparse
 import os
@@ -89,9 +89,36 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
     listing.add_argument("--headline", action="store_true", help="only the headline")
     form = listing.add_mutually_exclusive_group()
-    form.add_argument("--stages", action="store_true", help="as names of DVC's stages")
+    form.add_argument("--stages", action="store_true", help="as `dvc repro` takes them")
     form.add_argument("--calls", action="store_true", help="as arguments of `run`")
     listing.set_defaults(command=_list)
+
+    pipeline = commands.add_parser(
+        "pipeline",
+        help="write dvc.yaml, and that of each experiment",
+        description="Write dvc.yaml, and notebooks/<paper>/<experiment>/dvc.yaml, from the parameters. "
+        "A new method or setting does not need it, a new experiment does.",
+    )
+    pipeline.add_argument("--scale", help="set `scale` in params.yaml first: smoke, laptop or paper")
+    pipeline.add_argument("--seeds", type=_seeds, help="set `seeds` in params.yaml first: 3 for 0, 1 and 2")
+    pipeline.set_defaults(command=_pipeline)
+
+    record = commands.add_parser(
+        "record",
+        help="tell DVC of runs done elsewhere",
+        description="Write the dvc.lock of each experiment from results/: DVC then takes a run for done that was done "
+        "by `run`, beside others or on another machine, with the configuration and the code of now.",
+    )
+    record.add_argument("--models", type=Path, metavar="LOCK", help="a dvc.lock that knows models that are not at hand")
+    record.set_defaults(command=_record)
+
+    digests = commands.add_parser(
+        "digests",
+        help="write digests/, by which DVC knows what has changed",
+        description="Write the digests of each run's configuration and source to digests/. "
+        "DVC does it before all else; a run whose digests have changed is run again.",
+    )
+    digests.set_defaults(command=_digests)
     return parser
 
 
@@ -100,6 +127,13 @@ def _seed(text: str) -> int:
     if not 0 <= seed < 2**31:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2147483647")
     return seed
+
+
+def _seeds(text: str) -> list[int]:
+    count = int(text)
+    if not 1 <= count <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return list(range(count))
 
 
 def _minutes(text: str) -> float:
@@ -153,6 +187,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     from metamemory.study.parameters import Parameters
+    from metamemory.study.pipeline import target
     from metamemory.study.runs import planned
 
     parameters = Parameters()
@@ -162,12 +197,38 @@ def _list(options: argparse.Namespace) -> None:
         if options.headline and not headline:
             continue
         if options.stages:
-            print(run.stage)
+            print(target(run))
         elif options.calls:
             print(run.call)
         else:
             state = "finished" if run.result("manifest.json").exists() else "not run"
             print(f"{run.place:60} {state:9} {'headline' if headline else ''}".rstrip())
+
+
+def _pipeline(options: argparse.Namespace) -> None:
+    from metamemory.study import pipeline
+
+    chosen = {name: value for name in ("scale", "seeds") if (value := getattr(options, name)) is not None}
+    for line in pipeline.choose(Path(), **chosen):
+        print(f"params.yaml: {line}")
+    for path in pipeline.write_pipelines():
+        print(f"{path} is new")
+
+
+def _record(options: argparse.Namespace) -> None:
+    from metamemory.study.locks import read_stages, record
+
+    count, lost = record(previous=read_stages(options.models) if options.models else None)
+    for place in lost:
+        print(f"{place}: not recorded, since its model is not at hand")
+    print(f"{count} runs recorded")
+
+
+def _digests(options: argparse.Namespace) -> None:
+    from metamemory.study.pipeline import write_digests
+
+    changed, count = write_digests()
+    print(f"digests: {changed} of {count} files changed")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Project:
         for part in PARTS:
             source = project_root() / part
             if source.is_dir():
-                shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+                shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__", "_build", "dvc.lock"))
             else:
                 shutil.copy(source, root / part)
         self._cut_down(scale)

@@ -10,11 +10,14 @@ import time
 import pytest
 from safetensors.torch import load_file
 
+from metamemory.study.locks import read_stages
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import finished
 from metamemory.study.runs import planned
 
 pytestmark = pytest.mark.slow
+
+LSTM = "src/metamemory/models/recurrent/lstm.py"
 
 # the learner that the page on extending the study shows
 LEARNER = re.search(
@@ -25,10 +28,12 @@ LEARNER = re.search(
 
 
 def changed_stages(project):
+    """Stages whose code, configuration, notebook or data have changed, once the digests are up to date."""
+    project.run("dvc", "repro", "--quiet", "digests")
     return {
-        name
+        name.rpartition(":")[2]
         for name, changes in json.loads(project.run("dvc", "status", "--json")).items()
-        if any("changed deps" in change or "changed command" in change for change in changes)
+        if name != "book" and any("changed deps" in change or "changed command" in change for change in changes)
     }
 
 
@@ -93,17 +98,40 @@ def test_metrics_and_plots_are_shown(project):
     assert "dvc_plots" in page and (project.root / "dvc_plots" / "index.html").stat().st_size > 10_000
 
 
+def test_a_docstring_runs_the_digests_and_nothing_else(project):
+    project.edit(LSTM, "LSTM baseline", "The LSTM baseline")
+    assert set(json.loads(project.run("dvc", "status", "--json"))) == {"digests"}
+    assert re.findall(r"Running stage '(.*)'", project.run("dvc", "repro")) == ["digests"]
+    project.edit(LSTM, "The LSTM baseline", "LSTM baseline")
+    project.run("dvc", "repro")
+
+
 def test_editing_a_learner_changes_its_own_stage_only(project):
-    before = (project.root / "src/metamemory/models/recurrent/lstm.py").read_text()
-    project.edit("src/metamemory/models/recurrent/lstm.py", "LSTM baseline", "The LSTM baseline")
+    project.edit(LSTM, "self.classifier(h)", "2 * self.classifier(h)")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
     output = project.run("dvc", "repro")
-    assert "finished before" in output  # a docstring: the stage runs, the training does not
-    project.edit("src/metamemory/models/recurrent/lstm.py", "self.classifier(h)", "2 * self.classifier(h)")
-    output = project.run("dvc", "repro")
     assert "lstm/omniglot/seed0: begins" in output and "cl_lstm/omniglot" not in output
-    (project.root / "src/metamemory/models/recurrent/lstm.py").write_text(before)
+    project.edit(LSTM, "2 * self.classifier(h)", "self.classifier(h)")
     project.run("dvc", "repro")
+
+
+def test_a_learner_that_cannot_be_read_stops_its_own_stage_only(project):
+    project.edit(LSTM, "class LSTM", "clas LSTM")
+    assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
+    assert "SyntaxError" in (project.root / "digests/smoke/online_few_shot/lstm/omniglot.json").read_text()
+    project.edit(LSTM, "clas LSTM", "class LSTM")
+    assert changed_stages(project) == set()
+
+
+def test_runs_done_beside_dvc_are_recorded(project):
+    """The entries that `record` writes are those that DVC has written, and stand in for them."""
+    locks = {path: read_stages(path) for path in (project.root / "notebooks").glob("*/*/dvc.lock")}
+    assert len(locks) == len(Parameters(project.root / "params.yaml").experiments)
+    for path in locks:
+        path.unlink()
+    project.run("python", "-m", "metamemory", "record")
+    assert {path: read_stages(path) for path in locks} == locks
+    assert "Data and pipelines are up to date" in project.run("dvc", "status")
 
 
 def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
@@ -138,8 +166,8 @@ def test_an_experiment_of_dvc_changes_a_parameter(project):
 
 def test_unknown_parameters_of_a_notebook_are_refused(project):
     code = (
-        "from pathlib import Path; from metamemory.study.notebooks import execute, notebook_of; "
-        "execute(notebook_of('online_few_shot'), Path('out.ipynb'), {'methd': 'lstm'})"
+        "from pathlib import Path; from metamemory.study.notebooks import execute; "
+        "execute(next(Path('notebooks').glob('*/*/online_few_shot.ipynb')), Path('out.ipynb'), {'methd': 'lstm'})"
     )
     assert "no parameter methd in its `parameters` cell" in project.run("python", "-c", code, check=False)
 

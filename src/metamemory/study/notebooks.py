@@ -8,21 +8,8 @@ from typing import Any
 import papermill
 
 from metamemory.errors import UserError
+from metamemory.study.pipeline import folder
 from metamemory.study.runs import Run
-
-
-def notebook_of(experiment: str, root: Path = Path(".")) -> Path:
-    """notebooks/<paper>/<experiment>/<experiment>.ipynb.
-
-    Raises:
-        UserError: there is none.
-    """
-    found = list((root / "notebooks").glob(f"*/{experiment}/{experiment}.ipynb"))
-    if not found:
-        raise UserError(
-            f"notebooks/<paper>/{experiment}/{experiment}.ipynb is not there: an experiment has its notebook"
-        )
-    return found[0]
 
 
 def execute_notebook(run: Run) -> None:
@@ -30,7 +17,9 @@ def execute_notebook(run: Run) -> None:
     parameters = {"scale": run.scale, "method": run.method, "setting": run.setting, "seed": run.seed}
     if run.overrides:
         parameters["overrides"] = dict(run.overrides)
-    execute(notebook_of(run.experiment, run.root), run.model.with_name("notebook.ipynb"), parameters)
+    execute(
+        folder(run.experiment, run.root) / f"{run.experiment}.ipynb", run.model.with_name("notebook.ipynb"), parameters
+    )
 
 
 def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:

@@ -74,11 +74,6 @@ class Run:
         return self.root / "results" / f"{self.place}.{ending}"
 
     @property
-    def stage(self) -> str:
-        """The name that dvc.yaml's matrix gives it."""
-        return f"{self.experiment}@{self.scale}-{self.method}-{self.setting}-{self.seed}"
-
-    @property
     def call(self) -> str:
         """The arguments of `python -m metamemory run` that do it."""
         return (
@@ -120,12 +115,12 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     config = parameters.configuration(*named, run.overrides)
     require_possible(config, run.experiment, run.method)
     digests = {
-        "configuration": _sha256(config),
+        "configuration": configuration_digest(config),
         "source": source.digest(run.roots),
         "data": _data_digest(config, run),
     }
     if "trained" in config:  # the run looks at what another has trained
-        digests["trained"] = _file_digest(run.root / config["trained"].format(method=run.method, seed=run.seed))
+        digests["trained"] = file_digest(run.root / config["trained"].format(method=run.method, seed=run.seed))
     fingerprint = _sha256([digests, run.seed])
     if not again and finished(run) == fingerprint:
         print(f"{run.place}: finished before, with the same configuration, code and data")
@@ -169,7 +164,7 @@ def finished(run: Run) -> str | None:
     with suppress(OSError, ValueError, KeyError):
         manifest = read_manifest(run)
         whole = all(run.result(ending).exists() for ending in ENDINGS)
-        if whole and _file_digest(run.model) == manifest["model"]:
+        if whole and file_digest(run.model) == manifest["model"]:
             return manifest["fingerprint"]
     return None
 
@@ -214,7 +209,7 @@ def _record(run: Run, outcome: Outcome, config, digests, fingerprint, device, se
             **{name: metadata.version(name) for name in ("torch", "numpy", "metamemory")},
         },
         "git": _git_state(run.root),
-        "model": _file_digest(run.model),
+        "model": file_digest(run.model),
     }
     _write_json(run.result("manifest.json"), manifest)
 
@@ -236,12 +231,17 @@ def _write_rows(path: Path, rows: list[dict], header: list[str]) -> None:
     write_atomically(path, write)
 
 
+def configuration_digest(config: Mapping[str, Any]) -> str:
+    """Of all that decides a run but its seed, code and data."""
+    return _sha256(config)
+
+
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _file_digest(path: Path) -> str | None:
-    """None where there is no such file."""
+def file_digest(path: Path) -> str | None:
+    """SHA-256 of a file; None where there is no such file."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
@@ -279,7 +279,7 @@ def _git_state(root: Path) -> dict[str, Any]:
 
 
 def planned(parameters: Parameters, scale: str, experiments: list[str], root: Path = Path(".")) -> list[Run]:
-    """All runs that params.yaml asks for at a scale, as dvc.yaml's matrix spells them out.
+    """All runs that params.yaml asks for at a scale, as the matrix of each dvc.yaml spells them out.
 
     Raises:
         UserError: there is no such scale.
