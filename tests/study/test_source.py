@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from metamemory.data import store
 from metamemory.errors import UserError
-from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.parameters import project_root
 from metamemory.study.runs import Run, execute
 from metamemory.study.source import PACKAGE, digest, reached
 
