@@ -7,15 +7,14 @@ import torch
 from metamemory.analysis import memory as memory_trace
 from metamemory.kernels import least_recently_used
 from metamemory.models.memory.mann import MANN
-from metamemory.models.memory.mann_feedforward import MANNFeedForward
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.binding import Binding
 
 
-@pytest.fixture(params=[MANN, MANNFeedForward])
+@pytest.fixture(params=["lstm", "feedforward"])
 def learner(request):
     torch.manual_seed(0)
-    return request.param((1, 8, 8), 3, hidden=9, slots=7, width=5, heads=2).eval()
+    return MANN((1, 8, 8), 3, controller=request.param, hidden=9, slots=7, width=5, heads=2).eval()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from torch.nn import functional as fn
 
 from metamemory import models
 from metamemory.errors import UserError
-from metamemory.models import available, build, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class
 from metamemory.models.learner import Learner
 from metamemory.tasks.online_few_shot import OnlineFewShot
 
@@ -36,13 +36,14 @@ SMALL = {
     "anml": {"filters": 8, "modulating_filters": 8, "pools": 2, "rate": 0.1},
     "fine_tuning": {"filters": 8, "pools": 2, "rate": 0.03},
 }
+VARIANTS = ("mann_strength", "mann_feedforward", "cnn_f_lstm")
 LEARNING_RATE = {"anml": 3e-3, "fine_tuning": 3e-3}  # 0.01 for the others; faster, these two go astray
 SHAPE = (1, 8, 8)
 
 
 def small(name, delay=1, n_way=3):
     torch.manual_seed(0)
-    return build(name, SHAPE, n_way, delay, SMALL.get(name, {})).eval()
+    return build(name, TaskDescription(SHAPE, n_way, delay), SMALL.get(name, {})).eval()
 
 
 def batch(images, delay=1, seed=0, batch=4):
@@ -61,7 +62,7 @@ def trained(learner, episode, updates=3, rate=1e-2):
     return learner.eval()
 
 
-@pytest.fixture(params=[name for name in available() if learner_class(name).answers == "label"])
+@pytest.fixture(params=[name for name in (*available(), *VARIANTS) if learner_class(name).answers == "label"])
 def name(request):
     return request.param
 
@@ -140,7 +141,7 @@ def test_the_same_seed_gives_the_same_bits(name, images):
 
 def test_a_small_batch_can_be_learned_by_heart(name, images):
     learner, episode = small(name), batch(images, batch=2)
-    if not list(learner.parameters()) or hasattr(learner, "reconstructed"):
+    if not list(learner.parameters()) or learner.trained_by == "reconstruction":
         pytest.skip("nothing to train, or not by its answers")
     for _ in range(8):  # how soon depends on how the processor rounds
         trained(learner, episode, updates=100, rate=LEARNING_RATE.get(name, 1e-2))
@@ -155,7 +156,7 @@ def test_a_small_batch_can_be_learned_by_heart(name, images):
 
 def test_unknown_names_are_refused_with_what_there_is(name):
     with pytest.raises(UserError, match=f"{name}: unknown setting filtres"):
-        build(name, SHAPE, 3, 1, {"filtres": 3})
+        build(name, TaskDescription(SHAPE, 3), {"filtres": 3})
     with pytest.raises(UserError, match="no learner 'cl_ltsm'"):
         learner_class("cl_ltsm")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metamemory.models import available, build, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class
 from metamemory.models.learner import Learner
 from metamemory.tasks.segmentation import Segmentation
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
@@ -31,7 +31,7 @@ def stream(pictures, batch=3):
 
 def trained(learner, pictures, updates=3):
     """A few updates on the same batch, by the task that the learner is trained with; the last loss with it."""
-    adapts = hasattr(learner, "adapt_and_answer")
+    adapts = learner.adapts
     task = SegmentationSupportQuery(pictures, 4, 4) if adapts else Segmentation(pictures, 4)
     episode = task.sample(3, torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
@@ -51,7 +51,7 @@ def name(request):
 
 def small(name):
     torch.manual_seed(0)
-    return build(name, SHAPE, 2, 1, SMALL.get(name, {}))
+    return build(name, TaskDescription(SHAPE, 2), SMALL.get(name, {}))
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_only_a_learner_without_weights_for_labels_is_asked_for_more_of_them(con
 def test_fine_tuning_is_trained_on_support_sets_alone(conduct):
     outcome = conduct("fine_tuning", curriculum=[{"pretrain": {"n_way": 3, "k_shot": 2, "n_query": 1}}])
     assert [row["stage"] for row in outcome.history] == [1, 1, 1]
-    with pytest.raises(UserError, match="pretrain is for learners with adapt_and_answer; oml has none"):
+    with pytest.raises(UserError, match="pretrain is for learners that adapt to a support set; oml does not"):
         conduct("oml", curriculum=[{"pretrain": {"n_way": 3, "k_shot": 2, "n_query": 1}}])
     with pytest.raises(UserError, match="curriculum has no stage"):
         conduct("oml", curriculum=[])

@@ -44,7 +44,7 @@ def test_pre_training_comes_before_the_stream(conduct):
 
 
 def test_a_learner_that_cannot_be_pre_trained_is_refused_before_it_trains(conduct, tmp_path):
-    with pytest.raises(UserError, match="pretrain is for learners with adapt_and_answer; lstm has none"):
+    with pytest.raises(UserError, match="pretrain is for learners that adapt to a support set; lstm does not"):
         conduct("lstm")
     assert not list(tmp_path.iterdir())
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from metamemory.errors import UserError
-from metamemory.models import build, learner_class
+from metamemory.models import TaskDescription, build, learner_class
+from metamemory.nn.labels import Values
 from metamemory.study.parameters import SCALES, Parameters, label_overrides, merge, parse_overrides, project_root
 from metamemory.study.runs import planned
 from metamemory.training.update import settings_of
@@ -21,9 +22,9 @@ def test_every_configuration_in_the_file_is_valid(parameters, scale):
     for run in planned(parameters, scale, parameters.experiments):
         config = parameters.configuration(run.scale, run.experiment, run.method, run.setting, {})
         task, size = config["task"], config.get("data", {"size": 8})["size"]
-        kinds = 2 if learner_class(run.method).answers == "mask" else 5  # a pixel is the object's or not
+        kinds = {"mask": 2, "value": Values(1)}.get(learner_class(run.method).answers, 5)  # object or ground; a number
         n_way, delay = task.get("n_way", kinds), task.get("delay", 1)
-        learner = build(run.method, (1, size, size), n_way, delay, config.get("model", {}))
+        learner = build(run.method, TaskDescription((1, size, size), n_way, delay), config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"]).episodes > 0
         assert "." not in run.method + run.setting  # dvc.yaml would take it for a key below

@@ -20,7 +20,7 @@ def pictures():
 class Adapts(nn.Module):
     """Answers with what is red."""
 
-    def adapt_and_answer(self, support_x, support_y, query_x):
+    def answer_queries(self, support_x, support_y, query_x):
         assert torch.equal(support_x[:, :, 0], support_y)
         return 200 * query_x[:, :, 0] - 100
 
@@ -48,7 +48,7 @@ def test_chance_is_the_toss_of_a_coin(pictures):
     coin = torch.randn(episode.query_y.shape, generator=torch.Generator().manual_seed(3))
 
     class Tosses(nn.Module):
-        def adapt_and_answer(self, *_):
+        def answer_queries(self, *_):
             return coin
 
     assert task.score(Tosses(), episode).accuracy.item() == pytest.approx(task.chance, abs=0.01)

@@ -21,7 +21,7 @@ class Constant(torch.nn.Module):
         super().__init__()
         self.logit = logit
 
-    def adapt_and_answer(self, support_x, support_y, query_x):
+    def answer_queries(self, support_x, support_y, query_x):
         return torch.tensor([0.0, self.logit, 0.0]).expand(*query_x.shape[:2], 3)
 
 

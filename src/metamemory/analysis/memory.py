@@ -37,7 +37,7 @@ class Trace(NamedTuple):
 
 def has_memory(learner: Learner) -> bool:
     """Whether there is a memory of least recently used access to look into."""
-    return hasattr(learner, "network") and hasattr(learner.network, "slots")
+    return learner.traces_memory
 
 
 @torch.no_grad()

@@ -1,66 +1,110 @@
-"""The learners, one a file, by family. A file `models/<family>/name.py` holds one subclass of `Learner`.
+"""The learners, one a file, by family: `models/<family>/<name>.py` holds one subclass of `Learner`.
 
-from metamemory.models import CLLSTM            any learner's class, by its own name
-learner_class("cl_lstm")                        the same, by the name of its file
+from metamemory.models import CLLSTM                       a learner's class, by its own name
+learner_class("cl_lstm")                                   the same, by the name of its file
+build("cl_lstm", TaskDescription((1, 28, 28), 5), {})      a learner, by name, for a task
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from typing import Any
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner
+from metamemory.models.learner import Learner, TaskDescription
+
+OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a constructor is told of the task, beside its settings
+
+# Methods that were files of their own, until params/ says which learner and settings each is.
+FORMER: dict[str, tuple[str, dict[str, Any]]] = {
+    "mann_strength": ("mann", {"strength": 10.0}),
+    "mann_feedforward": ("mann", {"controller": "feedforward"}),
+    "cnn_f_lstm": ("cnn_lstm", {"frozen": True}),
+    "vgg11": ("vgg", {}),
+    "cl_vgg11_050": ("vgg", {"memory": True, "share": 0.5}),
+    "cl_vgg11_035": ("vgg", {"memory": True, "share": 0.35}),
+    "resnet20": ("resnet", {}),
+    "cl_resnet20_050": ("resnet", {"memory": True, "share": 0.5}),
+    "cl_resnet20_035": ("resnet", {"memory": True, "share": 0.35}),
+}
 
 
 def available() -> list[str]:
-    """Names of all learners."""
-    return sorted(_modules())
+    """Names of all learners, in order of the alphabet."""
+    return sorted(name for names in families().values() for name in names)
 
 
-def _modules() -> dict[str, str]:
-    """Name of a learner -> its module."""
-    families = [each.name for each in pkgutil.iter_modules(__path__) if each.ispkg]
-    found = {}
-    for family in families:
-        for module in pkgutil.iter_modules([f"{__path__[0]}/{family}"]):
-            if module.name not in BASES:
-                found[module.name] = f"{__name__}.{family}.{module.name}"
+@functools.cache
+def families() -> dict[str, list[str]]:
+    """Family -> names of its learners."""
+    found: dict[str, list[str]] = {}
+    for name, family in sorted(_files().items()):
+        if _learners_in(f"{__name__}.{family}.{name}"):
+            found.setdefault(family, []).append(name)
     return found
 
 
-BASES = ("online_sgd", "image_network", "resnet", "vgg", "mann_base", "cnn_lstm_base")
-
-
 def learner_class(name: str) -> type[Learner]:
-    """The learner defined in `models/<family>/<name>.py`.
+    """The learner defined in `models/<family>/<name>.py`, which is imported when it is asked for.
 
-    Imported when asked for, so that a run depends on the code of its own learner and of no other.
+    Raises:
+        UserError: there is no such file, it defines no learner or more than one, or one without a title or a paper.
     """
-    if name not in available():
+    name, _ = FORMER.get(name, (name, {}))
+    family = _files().get(name)
+    classes = _learners_in(f"{__name__}.{family}.{name}") if family else []
+    if not classes:
         raise UserError(f"no learner {name!r} (file src/metamemory/models/<family>/{name}.py); there are {available()}")
-    module = importlib.import_module(_modules()[name])
-    classes = [
-        each
-        for each in vars(module).values()
-        if inspect.isclass(each) and issubclass(each, Learner) and each.__module__ == module.__name__
-    ]
+    where = f"models/{family}/{name}.py"
     if len(classes) != 1:
-        raise UserError(f"models/{name}.py: define one subclass of Learner, not {len(classes)}")
+        raise UserError(f"{where}: define one subclass of Learner, not {len(classes)}")
+    for attribute in ("title", "paper"):
+        if not getattr(classes[0], attribute, ""):
+            raise UserError(f"{where}: {classes[0].__name__} has no {attribute}; write `{attribute} = ...` in it")
     return classes[0]
 
 
-def build(name: str, input_shape: tuple[int, int, int], n_way: int, delay: int, settings: dict[str, Any]) -> Learner:
-    """The learner `name` with its settings; those it does not know are refused.
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings that a learner can be given, with their defaults."""
+    parameters = inspect.signature(learner_class(name)).parameters.values()
+    return {each.name: each.default for each in parameters if each.name not in OF_ITS_TASK}
 
-    Only a learner that asks for the delay (one that stores samples until their label comes) is told it.
+
+def build(learner: str, task: TaskDescription, settings: Mapping[str, Any]) -> Learner:
+    """The learner of this name for a task, with its settings.
+
+    Raises:
+        UserError: it has no such setting, or cannot do the task.
     """
-    cls = learner_class(name)
-    known = set(inspect.signature(cls).parameters) - {"input_shape", "n_way", "delay"}
-    if unknown := set(settings) - known:
-        raise UserError(f"{name}: unknown setting {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
-    told = {"delay": delay} if "delay" in inspect.signature(cls).parameters else {}
-    return cls(input_shape, n_way, **told, **settings)
+    cls, known = learner_class(learner), settings_of(learner)
+    if unknown := set(settings) - set(known):
+        raise UserError(
+            f"{learner}: unknown setting {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
+        )
+    told = {"delay": task.delay} if cls.needs_delay else {}
+    _, own = FORMER.get(learner, (learner, {}))
+    return cls(task.input_shape, task.labels, **told, **{**own, **settings})
+
+
+@functools.cache
+def _files() -> dict[str, str]:
+    """Name of each file in a family's folder -> the family."""
+    found: dict[str, str] = {}
+    for family in (each.name for each in pkgutil.iter_modules(__path__) if each.ispkg):
+        for module in pkgutil.iter_modules([f"{__path__[0]}/{family}"]):
+            if module.name in found:
+                raise UserError(f"models/{family}/{module.name}.py: {found[module.name]} has a file of the same name")
+            found[module.name] = family
+    return found
+
+
+def _learners_in(module: str) -> list[type[Learner]]:
+    """The learners that a module defines, without what is abstract or imported."""
+    members = vars(importlib.import_module(module)).values()
+    classes = [each for each in members if inspect.isclass(each) and issubclass(each, Learner)]
+    return [each for each in classes if each.__module__ == module and not each.abstract]
 
 
 def __getattr__(name: str) -> type[Learner]:

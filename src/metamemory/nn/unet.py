@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.nn.labels import Classes, Labels, Masks, labels_of
 
 LEVELS = (0, 0, 1, 1, 2, 2, 1, 1, 0, 0)  # of layers 1 to 10
 DEPTH = max(LEVELS)
@@ -53,9 +54,14 @@ def _on_maps(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return function(x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
 
-def require_halves(name: str, size: Sequence[int], n_way: int) -> None:
-    """Refuse images that cannot be pooled as often as the U goes down, and pixels of more than two kinds."""
+def masks_for(learner: str, size: Sequence[int], n_way: int | Labels) -> Masks:
+    """How labels of images of this size are written; refuses images that cannot be pooled as often as the U goes down,
+    and pixels of more than two kinds."""
+    height, width = size
     if any(length % 2**DEPTH for length in size):
-        raise UserError(f"{name}: images of {size[1]}x{size[0]} pixels; both sides must be multiples of {2**DEPTH}")
-    if n_way != 2:
-        raise UserError(f"{name}: n_way is {n_way} and must be 2 (a pixel is the object's or the ground's)")
+        raise UserError(f"{learner}: images of {width}x{height} pixels; both sides must be multiples of {2**DEPTH}")
+    masks, labels = Masks(height, width), labels_of(n_way)
+    if labels not in (masks, Classes(2)):
+        shown = f"n_way is {labels.n_way}" if isinstance(labels, Classes) else f"labels are {labels}"
+        raise UserError(f"{learner}: {shown} and must be 2 (a pixel is the object's or the ground's)")
+    return masks

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from metamemory.errors import UserError
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.curricula import require_pretrainable, stage
@@ -51,7 +51,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     curriculum = [stage(Continual, parts["train"], task, **changes) for changes in config["curriculum"]]
 
     torch.manual_seed(seed)
-    learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {})).to(context.device)
+    described = TaskDescription(input_shape, task["n_way"], task["delay"])
+    learner = build(method, described, config.get("model", {})).to(context.device)
     require_pretrainable(learner, method, curriculum)
     settings = settings_of(config["training"])
     validate = _validation(validation, settings.validation_episodes, seed)
@@ -136,7 +137,7 @@ def _longer(
     """
     longer, task = config["evaluation"]["longer"], config["task"]
     n_way = max(longer["subtasks"], task["n_way"])
-    wide = build(method, input_shape, n_way, task["delay"], config.get("model", {})).to(images.device)
+    wide = build(method, TaskDescription(input_shape, n_way, task["delay"]), config.get("model", {})).to(images.device)
     weights, needed = learner.state_dict(), wide.state_dict()
     if any(weights[name].shape != needed[name].shape for name in needed):
         return []

@@ -30,9 +30,9 @@ def stage(
 def require_pretrainable(learner: Learner, method: str, curriculum: Sequence[Stage], n_way: int | None = None) -> None:
     """Refuse `pretrain` for a learner that cannot be, or for more than the `n_way` labels that it knows."""
     for task in (each.task for each in curriculum if isinstance(each.task, SupportQuery)):
-        if not hasattr(learner, "adapt_and_answer"):
+        if not learner.adapts:
             raise UserError(
-                f"params.yaml: curriculum: pretrain is for learners with adapt_and_answer; {method} has none"
+                f"params.yaml: curriculum: pretrain is for learners that adapt to a support set; {method} does not"
             )
         if n_way is not None and task.n_way > n_way:
             raise UserError(

@@ -23,7 +23,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     """Train and evaluate one learner, as `online_few_shot.conduct`; `by_delay` of the example is what it knows at other
     delays: rows of delay, shot, accuracy and the ends of its interval."""
     outcome = online_few_shot.conduct(config, method, seed, context)
-    if outcome is not None and not hasattr(outcome.learner, "delay"):  # one that is told its delay is made for it
+    if outcome is not None and not outcome.learner.needs_delay:  # one that is told its delay is made for it
         outcome.example["by_delay"] = _by_delay(outcome.learner, config, context)
     return outcome
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metamemory.analysis import state as inspection
 from metamemory.errors import UserError
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.splits import load_splits
@@ -36,9 +36,8 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     """
     images, parts = load_splits(config, context)
     task = OnlineFewShot(parts["test"], **{**config["task"], "rotations": False, "augment": False})
-    learner = build(method, tuple(images.images.shape[2:]), task.n_way, task.delay, config.get("model", {})).to(
-        context.device
-    )
+    described = TaskDescription(tuple(images.images.shape[2:]), task.n_way, task.delay)
+    learner = build(method, described, config.get("model", {})).to(context.device)
     path = context.data.parent / config["trained"].format(method=method, seed=seed)
     try:
         learner.load_state_dict(load_file(path, device=str(context.device)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.curricula import require_pretrainable, stage
@@ -46,7 +46,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
     input_shape = tuple(images.images.shape[2:])
     torch.manual_seed(seed)
-    learner = build(method, input_shape, task["n_way"], task["delay"], config.get("model", {}))
+    learner = build(method, TaskDescription(input_shape, task["n_way"], task["delay"]), config.get("model", {}))
     learner.to(context.device)
     require_pretrainable(learner, method, curriculum, task["n_way"])
     trained = Position()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Values
 from metamemory.protocols import Context, Outcome, facts, santoro
@@ -35,7 +35,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
     model = dict(config.get("model", {}))
     if method == "gaussian_process":  # the reference knows what the functions were drawn with, as in the paper
         model |= {"length_scale": task.length_scale, "noise": task.noise}
-    learner = build(method, (task.dimensions,), Values(1), 1, model).to(context.device)
+    learner = build(method, TaskDescription((task.dimensions,), Values(1)), model).to(context.device)
     position = Position()
     if any(parameter.requires_grad for parameter in learner.parameters()):
         settings = settings_of(config["training"])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from metamemory.data import ImageSet
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Characters, Labels, labels_of
 from metamemory.protocols import Context, Outcome, facts
@@ -91,7 +91,7 @@ def labels(task: Binding) -> int | Labels:
 def learner_of(method: str, task: Binding, config: Mapping[str, Any], seed: int, context: Context) -> Learner:
     """The learner that `config` describes, its weights drawn with `seed`; the labels' as large as `label_gain` says."""
     torch.manual_seed(seed)
-    learner = build(method, task.input_shape, labels(task), 1, config.get("model", {}))
+    learner = build(method, TaskDescription(task.input_shape, labels(task)), config.get("model", {}))
     emphasise_labels(learner, task, config["label_gain"])
     return learner.to(context.device)
 
@@ -124,7 +124,7 @@ def trained(
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         return Position()
     settings = settings_of(config["training"])
-    if hasattr(learner, "reconstructed"):
+    if learner.trained_by == "reconstruction":
         curriculum = [Stage(Reconstruction(curriculum[-1].task))]
     validate = _validation(validation, settings.validation_episodes, seed)
     return train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)

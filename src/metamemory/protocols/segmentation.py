@@ -16,7 +16,7 @@ from torch.nn import functional as fn
 
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.protocols.splits import load_splits
@@ -75,7 +75,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
     input_shape = (3, *images.images.shape[3:])
     torch.manual_seed(seed)
-    learner = build(method, input_shape, 2, 1, config.get("model", {})).to(context.device)
+    learner = build(method, TaskDescription(input_shape, 2), config.get("model", {})).to(context.device)
     _require_fitting(learner, method, "pretrain" in config)
     settings = settings_of(config["training"])
     validate = _validation(validation, settings.validation_episodes, seed)
@@ -224,7 +224,7 @@ def _require_masks(images: ImageSet) -> None:
 def _require_fitting(learner: Learner, method: str, pretrained: bool) -> None:
     if learner.answers != "mask":
         raise UserError(f"params.yaml: segmentation: {method} answers with a {learner.answers}, not with a mask")
-    if pretrained != hasattr(learner, "adapt_and_answer"):
+    if pretrained != learner.adapts:
         has, wants = ("no", "without") if pretrained else ("an", "with")
         raise UserError(f"params.yaml: segmentation: {method} has {has} inner loop: write it {wants} `pretrain`")
 

@@ -14,7 +14,7 @@ from torch.nn import functional as fn
 
 from metamemory import data
 from metamemory.errors import UserError
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, Outcome, facts
 from metamemory.tasks.supervised import Normalisation, Supervised, parts
@@ -44,7 +44,7 @@ def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context)
 
     input_shape = tuple(found.images.shape[2:])
     torch.manual_seed(seed)
-    learner = build(method, input_shape, task.n_way, 1, config.get("model", {})).to(context.device)
+    learner = build(method, TaskDescription(input_shape, task.n_way), config.get("model", {})).to(context.device)
     if learner.answers != "image":
         raise UserError(f"{method} answers with a {learner.answers} in an episode; supervised_learning is for images")
     batch = config["evaluation"]["batch_size"]

@@ -176,7 +176,7 @@ def _defaults(of: Callable, but: Sequence[str] = ()) -> dict[str, Any]:
 
 def stores_samples(method: str) -> bool:
     """Whether a learner is told the delay, to keep so many samples until their labels come; others have to find out."""
-    return "delay" in inspect.signature(learner_class(method)).parameters
+    return learner_class(method).needs_delay
 
 
 def _counted(count: int, what: str) -> str:

@@ -95,12 +95,12 @@ VARIANTS = {
     "mann_strength": ("mann", "MANN, key strength 10"),
     "mann_feedforward": ("mann", "MANN, feed-forward controller"),
     "cnn_f_lstm": ("cnn_lstm", "CNN-F+LSTM"),
-    "vgg11": ("vgg11", "VGG-11"),
-    "cl_vgg11_050": ("vgg11", "CL-VGG-11 (0.5×)"),
-    "cl_vgg11_035": ("vgg11", "CL-VGG-11 (0.35×)"),
-    "resnet20": ("resnet20", "ResNet-20"),
-    "cl_resnet20_050": ("resnet20", "CL-ResNet-20 (0.5×)"),
-    "cl_resnet20_035": ("resnet20", "CL-ResNet-20 (0.35×)"),
+    "vgg11": ("vgg", "VGG-11"),
+    "cl_vgg11_050": ("vgg", "CL-VGG-11 (0.5×)"),
+    "cl_vgg11_035": ("vgg", "CL-VGG-11 (0.35×)"),
+    "resnet20": ("resnet", "ResNet-20"),
+    "cl_resnet20_050": ("resnet", "CL-ResNet-20 (0.5×)"),
+    "cl_resnet20_035": ("resnet", "CL-ResNet-20 (0.35×)"),
 }
 TITLES = {
     "counting": "Counting labels",

@@ -62,6 +62,6 @@ class SegmentationSupportQuery(FewShot):
 
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy summed over the queries, mean over their pixels, after adaptation to the support; mean IoU."""
-        logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
+        logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
         loss = self.n_query * fn.binary_cross_entropy_with_logits(logits, episode.query_y)
         return Score(loss, iou(logits.detach() > 0, episode.query_y > 0).nanmean())

@@ -73,7 +73,7 @@ class SupportQuery(FewShot):
         The loss is their sum, as that of an online episode is the sum of its steps: where one training passes from
         this task to that one, the scale of the gradient, by which it is clipped and Adam divides, stays.
         """
-        logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
+        logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
         loss = fn.cross_entropy(logits.flatten(0, 1), episode.query_y.flatten(), reduction="sum")
         accuracy = (logits.argmax(dim=-1) == episode.query_y).float().mean()
         return Score(loss / episode.query_y.shape[1], accuracy)

@@ -265,7 +265,7 @@ def test_meta_training_descends_on_the_whole_support_set():
     learner = FineTuning((1, 8, 8), 3, filters=3, pools=2, rate=7.0, inner_steps=3, inner_rate=0.3).double()
     x, y = torch.rand(6, 2, 1, 8, 8).double(), torch.randint(3, (6, 2))
     query = torch.rand(4, 2, 1, 8, 8).double()
-    found = learner.adapt_and_answer(x, y, query)
+    found = learner.answer_queries(x, y, query)
     for b in range(2):
         net = nn.Sequential(copy.deepcopy(learner.features), nn.Linear(learner.out_features, 3).double())
         nn.init.zeros_(net[1].weight)

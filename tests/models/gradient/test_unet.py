@@ -47,13 +47,13 @@ def test_the_stream_is_gradient_descent_on_one_picture_after_the_other(rates):
 def test_pre_training_adapts_to_the_support_set_and_answers_each_query_by_itself():
     learner = small(inner_steps=3, online_rate=7.0)
     (x, y), (query, _) = batch(4), batch(3, seed=1)
-    logits = learner.adapt_and_answer(x, y, query)
+    logits = learner.answer_queries(x, y, query)
     for b in range(2):
         net = copy.deepcopy(learner.net)
         for _ in range(3):
             descend(net, x[:, b], y[:, b], 0.5)
         torch.testing.assert_close(logits[:, b], net(query[:, b]), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(learner.adapt_and_answer(x, y, query[1:2])[0], logits[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(learner.answer_queries(x, y, query[1:2])[0], logits[1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -62,7 +62,7 @@ def test_the_meta_gradient_of_second_order_is_that_of_finite_differences(steps):
     (x, y), (query, query_y) = ((a.double(), b.double()) for a, b in (batch(2), batch(2, seed=1)))
 
     def loss_of(learner):
-        return fn.binary_cross_entropy_with_logits(learner.adapt_and_answer(x, y, query), query_y)
+        return fn.binary_cross_entropy_with_logits(learner.answer_queries(x, y, query), query_y)
 
     weight = learner.net.readout.weight
     (exact,) = torch.autograd.grad(loss_of(learner), [weight])
@@ -83,7 +83,7 @@ def test_only_the_second_order_goes_back_through_a_backward_pass():
     count = {}
     for order in (1, 2):
         (x, y), (query, _) = batch(2), batch(2, seed=1)
-        waiting, seen = [small(order=order).adapt_and_answer(x, y, query).grad_fn], set()
+        waiting, seen = [small(order=order).answer_queries(x, y, query).grad_fn], set()
         while waiting:
             node = waiting.pop()
             if node is not None and node not in seen:

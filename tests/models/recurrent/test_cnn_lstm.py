@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
-from metamemory.models.recurrent.cnn_f_lstm import CNNFLSTM
 from metamemory.models.recurrent.cnn_lstm import CNNLSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.tasks.support_query import SupportQuery
@@ -16,9 +15,9 @@ from metamemory.training.flops import flops_per_step
 SIZES = {"filters": 4, "hidden": 8, "pools": 1}
 
 
-def fresh(cls=CNNLSTM, **settings):
+def fresh(**settings):
     torch.manual_seed(0)
-    return cls((1, 8, 8), 3, **{**SIZES, **settings})
+    return CNNLSTM((1, 8, 8), 3, **{**SIZES, **settings})
 
 
 def support_and_queries(images, batch=2):
@@ -39,12 +38,12 @@ def changed(learner, tasks, updates=3):
     return {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
 
 
-@pytest.mark.parametrize(("cls", "online"), [(CNNLSTM, {"encoder"}), (CNNFLSTM, set())])
-def test_pre_training_moves_the_cnn_and_online_training_only_where_it_is_not_frozen(images, cls, online):
+@pytest.mark.parametrize(("frozen", "online"), [(False, {"encoder"}), (True, set())])
+def test_pre_training_moves_the_cnn_and_online_training_only_where_it_is_not_frozen(images, frozen, online):
     pretraining, stream = SupportQuery(images, 3, 1, 2), OnlineFewShot(images, 3, 4)
-    assert changed(fresh(cls), [pretraining]) == {"encoder", "head"}
-    assert changed(fresh(cls), [pretraining, stream]) == online | {"normalise", "lstm", "classifier"}
-    assert changed(fresh(cls), [stream]) == online | {"normalise", "lstm", "classifier"}
+    assert changed(fresh(frozen=frozen), [pretraining]) == {"encoder", "head"}
+    assert changed(fresh(frozen=frozen), [pretraining, stream]) == online | {"normalise", "lstm", "classifier"}
+    assert changed(fresh(frozen=frozen), [stream]) == online | {"normalise", "lstm", "classifier"}
 
 
 @pytest.mark.parametrize("inner_steps", [1, 2])
@@ -91,9 +90,9 @@ def test_as_published_one_inner_step_of_rate_04_and_back_through_its_backward_pa
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("cls", [CNNLSTM, CNNFLSTM])
-def test_the_stream_equals_the_equation(images, lstm_step, cls):
-    learner = fresh(cls).double().eval()
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_stream_equals_the_equation(images, lstm_step, frozen):
+    learner = fresh(frozen=frozen).double().eval()
     learner.normalise.running_mean.normal_()
     learner.normalise.running_var.uniform_(0.5, 2)
     w = {name: value.numpy() for name, value in learner.state_dict().items()}
@@ -114,7 +113,7 @@ def test_the_stream_equals_the_equation(images, lstm_step, cls):
 @torch.no_grad()
 def test_without_adaptation_the_head_reads_the_features_that_the_stream_has(images):
     learner, episode = fresh(inner_steps=0), support_and_queries(images)
-    logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
+    logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
     torch.testing.assert_close(logits, learner.head(learner.encoder(episode.query_x)), rtol=1e-4, atol=1e-5)
 
 
@@ -134,12 +133,12 @@ def test_features_reach_the_lstm_about_as_long_as_a_label_however_small_the_cnn_
 @torch.no_grad()
 def test_a_query_is_answered_on_its_own_and_the_support_set_has_no_order(images):
     learner, episode = fresh(), support_and_queries(images)
-    logits = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x)
-    alone = learner.adapt_and_answer(episode.x, episode.y_seen, episode.query_x[4:5])
+    logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
+    alone = learner.answer_queries(episode.x, episode.y_seen, episode.query_x[4:5])
     torch.testing.assert_close(alone[0], logits[4], rtol=1e-4, atol=1e-5)
-    turned = learner.adapt_and_answer(episode.x.flip(0), episode.y_seen.flip(0), episode.query_x)
+    turned = learner.answer_queries(episode.x.flip(0), episode.y_seen.flip(0), episode.query_x)
     torch.testing.assert_close(turned, logits, rtol=1e-4, atol=1e-5)
-    single = learner.adapt_and_answer(episode.x[:, 1:], episode.y_seen[:, 1:], episode.query_x[:, 1:])
+    single = learner.answer_queries(episode.x[:, 1:], episode.y_seen[:, 1:], episode.query_x[:, 1:])
     torch.testing.assert_close(single[:, 0], logits[:, 1], rtol=1e-4, atol=1e-5)
 
 

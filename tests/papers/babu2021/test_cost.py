@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from metamemory.models import build
+from metamemory.models import TaskDescription, build
 from metamemory.papers import claims_of
 from metamemory.papers.babu2021 import cost
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD
@@ -30,7 +30,7 @@ def conv4(filters, sides):
 
 
 def counted(name, n_way=5, **settings):
-    return cost.count(build(name, SHAPE, n_way, 1, settings), SHAPE)
+    return cost.count(build(name, TaskDescription(SHAPE, n_way), settings), SHAPE)
 
 
 def test_a_convolutional_lstm_learns_and_answers_in_the_same_step():
@@ -105,7 +105,9 @@ def test_memory_is_that_of_the_tensors_that_live_at_once(work, peak):
 
 
 def test_a_report_of_times_is_written_and_shown(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "learners", lambda: {"lstm": build("lstm", SHAPE, 5, 1, {"hidden": 8})})
+    monkeypatch.setattr(
+        benchmark, "learners", lambda: {"lstm": build("lstm", TaskDescription(SHAPE, 5), {"hidden": 8})}
+    )
     to = tmp_path / "results" / "speed" / "cost.json"
     monkeypatch.setattr(sys, "argv", ["cost.py", "--repeats", "2", "--to", str(to)])
     benchmark.main()

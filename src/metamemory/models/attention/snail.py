@@ -31,7 +31,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
 
 class Attended(NamedTuple):
@@ -109,10 +109,13 @@ class SNAIL(Learner):
         torch.Size([25, 8, 5])
     """
 
+    title = "SNAIL"
+    paper = "mishra2018"
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         length: int = 45,
         attention: tuple[tuple[int, int], ...] = ((64, 32), (256, 128), (512, 256)),
         tc_filters: int = 128,
@@ -125,7 +128,8 @@ class SNAIL(Learner):
             raise UserError(f"snail: length {length} must be at least 2, first_dilation {first_dilation} at least 1")
         if len(attention) != 3:
             raise UserError(f"snail: attention names {len(attention)} blocks and must name 3, each as (key, value)")
-        self.n_way = n_way
+        self.labels = labels_for("snail", n_way, Classes)
+        self.n_way = n_way = self.labels.n_way
         self.encoder = Encoder(input_shape, features, filters)
         channels = features + n_way
         self.blocks = nn.ModuleList()

@@ -25,7 +25,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend, rotate
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
 
 class LayerState(NamedTuple):
@@ -84,10 +84,13 @@ class Transformer(Learner):
         torch.Size([25, 8, 5])
     """
 
+    title = "Transformer"
+    paper = "vaswani2017"
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         layers: int = 4,
         width: int = 128,
         heads: int = 4,
@@ -96,7 +99,8 @@ class Transformer(Learner):
         super().__init__()
         if width % (2 * heads):
             raise UserError(f"transformer: width is {width} and must be a multiple of {2 * heads}, twice the heads")
-        self.n_way = n_way
+        self.labels = labels_for("transformer", n_way, Classes)
+        self.n_way = n_way = self.labels.n_way
         self.encoder = Encoder(input_shape, width, filters)
         self.label = nn.Linear(n_way, width, bias=False)  # the null label adds nothing
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))

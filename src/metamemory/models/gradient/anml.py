@@ -7,7 +7,7 @@ prediction network, theta, all of which is adapted to every labelled sample of t
 
 A closed gate keeps a feature out of the answer and, since it multiplies the gradient as well, out of the update: which
 weights a sample may change is what training learns. How steps are taken, the order of the meta-gradient and how the
-last layer starts is in `bases.online_sgd`.
+last layer starts is in `models.gradient.online_sgd`.
 
 From Babu et al.: a CNN of four layers and a linear one, and a modulating network of three layers. From the code of
 Beaulieu et al.: 256 and 112 filters, the modulating network's own linear layer to the gates, a rate of 0.1, and that
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
 from metamemory.nn import inner_loop as maml
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import Labels
 
 
 class Modulation(Encoder):
@@ -48,10 +49,13 @@ class ANML(OnlineSGD):
         order: 2 for the gradient through the inner steps, 1 for what is left without their Hessians.
     """
 
+    title = "ANML"
+    paper = "beaulieu2020"
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 256,
         modulating_filters: int = 112,

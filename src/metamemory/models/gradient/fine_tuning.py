@@ -4,8 +4,8 @@
 
 The network is meta-trained with MAML (Finn et al. 2017, see `nn.inner_loop`): some steps of gradient descent on a whole
 support set, all classes mixed, then queries. In the stream, classes one after the other, the same weights take a step
-of gradient descent for every labelled sample (see `bases.online_sgd`). Beside OML and ANML, which are trained through
-the stream itself, it shows what that training is worth.
+of gradient descent for every labelled sample (see `models.gradient.online_sgd`). Beside OML and ANML, which are trained
+through the stream itself, it shows what that training is worth.
 
 With 256 filters and pooling after every block it is the "4-layer CNN" of the comparison of cost in Babu et al. 2021,
 section 4.3. Our choices, where the papers do not have this baseline: layer normalisation of each sample, as in the
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
 from metamemory.nn import inner_loop as maml
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import Labels
 
 
 class FineTuning(OnlineSGD):
@@ -36,10 +37,14 @@ class FineTuning(OnlineSGD):
         order: 2 for MAML, 1 for its first-order variant.
     """
 
+    title = "Fine-tuning (MAML)"
+    paper = "finn2017"
+    adapts = True
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 256,
         pools: int = 4,
@@ -69,7 +74,7 @@ class FineTuning(OnlineSGD):
         names = (name for name, _ in self.features.named_parameters())
         return linear(w, b, maml.answer(self.features, dict(zip(names, cnn, strict=True)), x))
 
-    def adapt_and_answer(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
         """Meta-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
         [Q, B, K] after the inner steps on the whole support set, each query on its own."""
         theta = self.initial_state(support_x.shape[1]).theta

@@ -6,7 +6,7 @@ labelled sample of the stream by a step of gradient descent:
     e_t = CNN(x_t)              logits_t = W_2 relu(W_1 e_t + b_1) + b_2            theta = W_1, b_1, W_2, b_2
 
 Training looks for a representation, and a start of the prediction layers, with which such steps do not undo each other.
-How they are taken, the order of the meta-gradient and how the last layer starts is in `bases.online_sgd`.
+How they are taken, the order of the meta-gradient and how the last layer starts is in `models.gradient.online_sgd`.
 
 From Babu et al.: a CNN of four layers and two fully connected ones, the latter adapted. From Javed and White's code:
 256 filters and a rate of 0.03. Our choices: the four-block encoder of the other learners, with its batch normalisation
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import Labels
 
 
 class OML(OnlineSGD):
@@ -38,10 +39,13 @@ class OML(OnlineSGD):
         order: 2 for the gradient through the inner steps, 1 for what is left without their Hessians.
     """
 
+    title = "OML"
+    paper = "javed2019"
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 256,
         hidden: int = 512,

@@ -37,6 +37,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
+from metamemory.nn.labels import Classes, Labels, labels_for
 
 Weights = tuple[Tensor, ...]
 
@@ -53,7 +54,7 @@ def blank(features: int, n_way: int, like: Tensor) -> Weights:
     return like.new_zeros(n_way, features), like.new_zeros(n_way)
 
 
-class OnlineSGD(Learner):
+class OnlineSGD(Learner, abstract=True):
     """One step of gradient descent a labelled sample.
 
     A subclass says what is adapted (`start`), what the weights that are not adapted make of a sample (`prepare`), and
@@ -69,11 +70,14 @@ class OnlineSGD(Learner):
         UserError: `order` is neither 1 nor 2.
     """
 
-    def __init__(self, n_way: int, delay: int, rate: float, order: int):
+    needs_delay = True
+
+    def __init__(self, n_way: int | Labels, delay: int, rate: float, order: int):
         super().__init__()
         if order not in (1, 2):
             raise UserError(f"order is {order!r} and must be 1 or 2")
-        self.n_way, self.delay, self.rate, self.order = n_way, delay, rate, order
+        self.labels = labels_for(self.name, n_way, Classes)
+        self.n_way, self.delay, self.rate, self.order = self.labels.n_way, delay, rate, order
 
     def start(self) -> Weights:
         """theta_0, without a dimension for episodes."""
@@ -133,8 +137,10 @@ class OnlineSGD(Learner):
             gradients = torch.autograd.grad(loss, theta, create_graph=trains and self.order == 2)
         return tuple(each - rate * gradient for each, gradient in zip(theta, gradients, strict=True))
 
-    def predict(self, query_x: Tensor, state: FastState) -> Tensor:
-        """As in `Learner`, for all queries at once."""
+    def predict(self, query_x: Tensor, state: FastState, y_seen: Tensor | None = None) -> Tensor:
+        """As in `Learner`; all queries are answered by the same weights, of which no copies are made."""
+        if y_seen is not None:
+            state = self.absorb(torch.zeros_like(query_x[:1]), y_seen[None], state)
         return self.answer(state.theta, *self.prepare(query_x))
 
 

@@ -12,13 +12,13 @@ From the paper: ten convolutions in the form of a U; pre-training by MAML withou
 step. Our choices, where it says nothing: see `nn.unet`; 32 filters; n, the size of the support set, and alpha, in
 pre-training and in the stream, where a support set of one picture may want another.
 
-Departure, as in `bases.cnn_lstm`: layer normalisation (Ba et al. 2016), over the channels and pixels of a sample, in
-place of MAML's batch normalisation, so that the answer to one picture does not depend on others.
+Departure, as in `models.recurrent.cnn_lstm`: layer normalisation (Ba et al. 2016), over the channels and pixels of a
+sample, in place of MAML's batch normalisation, so that the answer to one picture does not depend on others.
 
 Shape legend: T steps, N support pictures, Q queries, B batch, C channels of x, H height, W width.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop as maml
 from metamemory.nn import unet
 from metamemory.nn.inner_loop import Weights
+from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 
 
@@ -56,12 +57,15 @@ class FineTunedUNet(Learner):
         UserError: a size that cannot be halved twice; `order` is neither 1 nor 2.
     """
 
-    answers: ClassVar[str] = "mask"
+    title = "U-Net, fine-tuned"
+    paper = "babu2021"
+    answers = "mask"
+    adapts = True
 
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int = 2,
+        n_way: int | Labels = 2,
         filters: int = 32,
         inner_steps: int = 1,
         inner_rate: float = 0.1,
@@ -70,7 +74,7 @@ class FineTunedUNet(Learner):
     ):
         super().__init__()
         colours, *size = input_shape
-        unet.require_halves("unet", size, n_way)
+        self.labels = unet.masks_for("unet", size, n_way)
         if order not in (1, 2):
             raise UserError(f"unet: order is {order!r} and must be 1 or 2")
         self.input_shape, self.inner_steps, self.order = input_shape, inner_steps, order
@@ -94,14 +98,7 @@ class FineTunedUNet(Learner):
             logits = maml.answer(self.net, theta, x_t[None])[0]
         return logits, UNetState(tuple(theta.values()), x_t)
 
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        state, logits = self.initial_state(x.shape[1]), []
-        for x_t, y_seen_t in zip(x, y_seen, strict=True):
-            logits_t, state = self.step(x_t, y_seen_t, state)
-            logits.append(logits_t)
-        return torch.stack(logits)
-
-    def adapt_and_answer(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
         """Pre-training. support_x [N, B, C, H, W], support_y [N, B, H, W], query_x [Q, B, C, H, W] -> logits
         [Q, B, H, W] of the adapted weights."""
         with torch.enable_grad():

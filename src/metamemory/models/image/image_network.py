@@ -2,7 +2,9 @@
 (Babu et al. 2021, section 4.5, Table 5).
 
     plain        x -> ReLU(N(W * x))        N is batch normalisation
-    CL           x -> h, one step of a ConvLSTM from a zero state (`nn.zero_state_conv_lstm`); no ReLU, as h has passed its gates
+    CL           x -> h, one step of a ConvLSTM from a zero state (`nn.zero_state_conv_lstm`)
+
+A CL layer has no ReLU, as h has passed its gates.
 
 The paper says that CL networks have fewer filters, by the factor in their name, and how many parameters all have. From
 these numbers follow: 3x3 kernels on inputs and hidden states, no peepholes, one linear layer on top, and that it is the
@@ -16,7 +18,7 @@ shown. A learner of this kind knows its classes by its weights.
 Shape legend: T steps, B batch, C channels, K ways (classes).
 """
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -24,6 +26,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.conv_norm import ConvNorm
+from metamemory.nn.labels import Classes, Labels, labels_for
 from metamemory.nn.precision import product_type
 from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
 
@@ -32,7 +35,7 @@ class EmptyState(NamedTuple):
     """What is carried from one image to the next."""
 
 
-class ImageNetwork(Learner):
+class ImageNetwork(Learner, abstract=True):
     """Layers that a subclass arranges in `build` and `maps`, the mean over the pixels, a linear classifier.
 
     Args:
@@ -41,29 +44,32 @@ class ImageNetwork(Learner):
         filters: of the plain network's first layer; this one has `share` of them.
         precision: "float32", "bfloat16" for the products inside convolutions, or "auto" for bfloat16 where the
             machine is faster with it.
-
-    Attributes:
-        share: of the plain network's filters.
-        recurrent: whether layers are ConvLSTMs.
-        used_parameters: those that have a part in the answer; in a CL network not the ones that belong to a state
-            before the step.
+        memory: layers are ConvLSTMs.
+        share: of the plain network's filters that this one has.
 
     Raises:
         UserError: no filter is left.
     """
 
-    answers: ClassVar[str] = "image"
-    share: ClassVar[float] = 1.0
-    recurrent: ClassVar[bool] = False
+    answers = "image"
 
-    def __init__(self, input_shape: tuple[int, int, int], n_way: int, filters: int, precision: str):
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        n_way: int | Labels,
+        filters: int,
+        precision: str,
+        memory: bool,
+        share: float,
+    ):
         super().__init__()
-        base = round(self.share * filters)
+        base = round(share * filters)
         if base < 1:
-            raise UserError(f"{type(self).__name__}: {self.share} of filters {filters} leaves none")
-        self.product = product_type(precision)
+            raise UserError(f"{self.name}: {share} of filters {filters} leaves none")
+        self.labels = labels_for(self.name, n_way, Classes)
+        self.product, self.memory, self.share = product_type(precision), memory, share
         channels, height, width = input_shape
-        self.classifier = nn.Linear(self.build(channels, base, min(height, width)), n_way)
+        self.classifier = nn.Linear(self.build(channels, base, min(height, width)), self.labels.n_way)
 
     def build(self, channels: int, base: int, size: int) -> int:
         """Make the layers, for images of so many channels and pixels; the channels of the last."""
@@ -74,14 +80,15 @@ class ImageNetwork(Learner):
         raise NotImplementedError
 
     def layer(self, in_channels: int, filters: int, stride: int = 1) -> nn.Module:
-        kind = ZeroStateConvLSTM if self.recurrent else ConvNorm
+        kind = ZeroStateConvLSTM if self.memory else ConvNorm
         return kind(in_channels, filters, stride=stride, precision=self.product)
 
     def activate(self, maps: Tensor) -> Tensor:
-        return maps if self.recurrent else fn.relu(maps)
+        return maps if self.memory else fn.relu(maps)
 
     @property
     def used_parameters(self) -> int:
+        """Those of a CL network that belong to a state before the step have no part in the answer."""
         layers = [each for each in self.modules() if isinstance(each, (ConvNorm, ZeroStateConvLSTM))]
         return sum(each.used for each in layers) + sum(each.numel() for each in self.classifier.parameters())
 

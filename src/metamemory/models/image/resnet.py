@@ -12,15 +12,36 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.models.image.image_network import ImageNetwork
+from metamemory.nn.labels import Labels
 
 STAGES, BLOCKS = (1, 2, 4), 3  # widths, and blocks of each
 
 
 class ResNet(ImageNetwork):
-    """See `ImageNetwork` for the arguments."""
+    """See `ImageNetwork` for the arguments.
 
-    def __init__(self, input_shape: tuple[int, int, int], n_way: int, filters: int = 16, precision: str = "float32"):
-        super().__init__(input_shape, n_way, filters, precision)
+    The CL networks of Babu et al. 2021, Table 5, have 0.5 (0.56 million parameters) and 0.35 (0.32 million) of the
+    filters.
+
+    Example:
+        >>> learner = ResNet((3, 32, 32), n_way=10, memory=True, share=0.5)
+        >>> learner(torch.rand(1, 8, 3, 32, 32), torch.full((1, 8), -1)).shape
+        torch.Size([1, 8, 10])
+    """
+
+    title = "ResNet-20"
+    paper = "he2016"
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        n_way: int | Labels,
+        filters: int = 16,
+        precision: str = "float32",
+        memory: bool = False,
+        share: float = 1.0,
+    ):
+        super().__init__(input_shape, n_way, filters, precision, memory, share)
 
     def build(self, channels: int, base: int, size: int) -> int:
         self.first, self.blocks = self.layer(channels, base), nn.ModuleList()

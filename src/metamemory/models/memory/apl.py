@@ -36,6 +36,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
+from metamemory.nn.labels import Classes, Labels, labels_for
 
 NEVER = -1e9  # logit of what must get no weight: finite, so that a row of nothing else has no nan
 
@@ -77,10 +78,14 @@ class APL(Learner):
         UserError: more neighbours than slots.
     """
 
+    title = "APL"
+    paper = "ramalho2019"
+    needs_delay = True
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 64,
         features: int = 64,
@@ -95,11 +100,12 @@ class APL(Learner):
         super().__init__()
         if neighbours > slots:
             raise UserError(f"apl: {neighbours} neighbours from a memory of {slots} slots")
-        self.n_way, self.delay, self.features = n_way, delay, features
+        self.labels = labels_for("apl", n_way, Classes)
+        self.n_way, self.delay, self.features = self.labels.n_way, delay, features
         self.slots, self.neighbours = slots, neighbours
-        self.threshold = surprise * math.log(n_way)  # nats
+        self.threshold = surprise * math.log(self.n_way)  # nats
         self.encoder = nn.Sequential(Encoder(input_shape, features, filters), nn.LayerNorm(features))
-        self.decoder = Decoder(features, n_way, label_features, layers, heads, size)
+        self.decoder = Decoder(features, self.n_way, label_features, layers, heads, size)
 
     def initial_state(self, batch: int) -> APLState:
         weight = self.decoder.classifier.weight
@@ -117,14 +123,13 @@ class APL(Learner):
         logits, _, state = self._step(self.encoder(x_t), y_seen_t, state)
         return logits, state
 
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        e = self.encoder(x)  # [T, B, D]
+    def run(self, x: Tensor, y_seen: Tensor, state: APLState) -> tuple[Tensor, APLState]:
+        e, found = self.encoder(x), []  # [T, B, D]
         with torch.no_grad():
-            state, found = self.initial_state(x.shape[1]), []
             for e_t, y_seen_t in zip(e.unbind(), y_seen.unbind(), strict=True):
                 _, nearest, state = self._step(e_t, y_seen_t, state)
                 found.append(nearest)
-        return self.decoder(e, Labelled(*map(torch.stack, zip(*found, strict=True))))
+        return self.decoder(e, Labelled(*map(torch.stack, zip(*found, strict=True)))), state
 
     def _step(self, e_t: Tensor, y_seen_t: Tensor, state: APLState) -> tuple[Tensor, Labelled, APLState]:
         """The answer to e_t [B, D], the neighbours it comes from, and the next state."""

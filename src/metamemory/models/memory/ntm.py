@@ -33,7 +33,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn import addressing
-from metamemory.nn.labels import Labels, labels_of
+from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
 
 
 class NTMState(NamedTuple):
@@ -65,6 +65,7 @@ class NTM(Learner):
         read_heads, write_heads: R and V.
         reach: rows by which a head can move in a step, each way.
         forget_bias: of the controller's forget gate at the start.
+        label_gain: how many times larger than the others the weights are drawn that read the label.
 
     Raises:
         UserError: a memory or a number of heads of nothing; a reach that goes around the memory.
@@ -74,6 +75,9 @@ class NTM(Learner):
         >>> learner(torch.rand(25, 8, 1, 20, 20), torch.full((25, 8), -1)).shape
         torch.Size([25, 8, 5])
     """
+
+    title = "NTM"
+    paper = "graves2014"
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class NTM(Learner):
         write_heads: int = 1,
         reach: int = 1,
         forget_bias: float = 1.0,
+        label_gain: float = 1.0,
     ):
         super().__init__()
         sizes = {"rows": rows, "width": width, "read_heads": read_heads, "write_heads": write_heads}
@@ -93,7 +98,7 @@ class NTM(Learner):
             raise UserError(f"ntm: {', '.join(empty)} must be at least 1")
         if not 0 <= 2 * reach < rows:
             raise UserError(f"ntm: reach is {reach} and must be from 0 to {(rows - 1) // 2}, less than half the rows")
-        self.labels = labels_of(n_way)
+        self.labels = labels_for("ntm", n_way, *WRITTEN)
         self.hidden, self.rows, self.width = hidden, rows, width
         self.read_heads, self.write_heads = read_heads, write_heads
         # The gates' product with the input and with what the step before left, in the order i, f, g, o.
@@ -105,6 +110,7 @@ class NTM(Learner):
         self.address = nn.Linear(hidden, (write_heads + read_heads) * sum(self.address_sizes))
         self.erase_add = nn.Linear(hidden, write_heads * 2 * width)
         self.classifier = nn.Linear(hidden + read_heads * width, self.labels.outputs)
+        amplify_labels(self.from_input.weight, self.labels, label_gain)
 
     def initial_state(self, batch: int) -> NTMState:
         def zeros(*size: int) -> Tensor:
@@ -122,21 +128,13 @@ class NTM(Learner):
             memory=zeros(self.rows, self.width),
         )
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
-        state = self._recur(self._input_part(x_t[None], y_seen_t[None])[0], state)
-        return self._classify(state.h, state.r), state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        state, h, r = self.initial_state(x.shape[1]), [], []
-        for u_t in self._input_part(x, y_seen).unbind():  # only what needs the step before is left to the loop
+    def run(self, x: Tensor, y_seen: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
+        u, h, r = self.from_input(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)), [], []  # u [T, B, 4 hidden]
+        for u_t in u.unbind():  # only what needs the step before is left to the loop
             state = self._recur(u_t, state)
             h.append(state.h)
             r.append(state.r)
-        return self._classify(torch.stack(h), torch.stack(r))
-
-    def _input_part(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        """Of the gates: [T, B, 4 hidden]."""
-        return self.from_input(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1))
+        return self.classifier(torch.cat([torch.stack(h), torch.stack(r).flatten(-2)], dim=-1)), state
 
     def _recur(self, u_t: Tensor, state: NTMState) -> NTMState:
         before = torch.cat([state.h, state.r.flatten(1)], dim=-1)
@@ -156,9 +154,6 @@ class NTM(Learner):
         memory = addressing.write(state.memory, w_write, erase.sigmoid(), add.tanh())
         w_read = _weights(memory, state.w_read, *of_read)
         return NTMState(h, c, addressing.read(w_read, memory), w_write, w_read, memory)
-
-    def _classify(self, h: Tensor, r: Tensor) -> Tensor:
-        return self.classifier(torch.cat([h, r.flatten(-2)], dim=-1))
 
 
 def _weights(memory: Tensor, previous: Tensor, k: Tensor, beta: Tensor, g: Tensor, s: Tensor, gamma: Tensor) -> Tensor:

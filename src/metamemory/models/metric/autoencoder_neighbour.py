@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
 FAR = 1e9  # squared distance to a class that has not been named yet: finite, so that gradients are
 
@@ -40,27 +40,34 @@ class AutoencoderNeighbour(Learner):
         features: of the bottleneck.
     """
 
+    title = "Nearest neighbour, deep features"
+    paper = "santoro2016"
+    needs_delay = True
+    trained_by = "reconstruction"
+
     def __init__(
-        self, input_shape: tuple[int, int, int], n_way: int, delay: int = 1, hidden: int = 200, features: int = 32
+        self,
+        input_shape: tuple[int, int, int],
+        n_way: int | Labels,
+        delay: int = 1,
+        hidden: int = 200,
+        features: int = 32,
     ):
         super().__init__()
         pixels = torch.Size(input_shape).numel()
         self.encoder = _layers(pixels, hidden, features)
         self.decoder = nn.Sequential(_layers(features, hidden, pixels), nn.Sigmoid())
-        self.n_way, self.delay, self.features = n_way, delay, features
+        self.labels = labels_for("autoencoder_neighbour", n_way, Classes)
+        self.n_way, self.delay, self.features = self.labels.n_way, delay, features
 
     def initial_state(self, batch: int) -> Features:
         empty = self.encoder[0].weight.new_zeros(0, batch, self.features)
         return Features(empty, empty.new_zeros(0, batch, dtype=torch.int64))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Features) -> tuple[Tensor, Features]:
-        e_t = self.encoder(x_t.flatten(1))[None]
-        state = Features(torch.cat([state.e, e_t]), torch.cat([state.y_seen, y_seen_t[None]]))
-        return self._answers(e_t, *state)[0], state
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+    def run(self, x: Tensor, y_seen: Tensor, state: Features) -> tuple[Tensor, Features]:
         e = self.encoder(x.flatten(2))
-        return self._answers(e, e, y_seen)
+        state = Features(torch.cat([state.e, e]), torch.cat([state.y_seen, y_seen]))
+        return self._answers(e, *state), state
 
     def _answers(self, asked: Tensor, e: Tensor, y_seen: Tensor) -> Tensor:
         """Of the last steps, `asked` [Q, B, F], among all: minus the squared distance to the nearest drawing of each

@@ -30,7 +30,7 @@ from torch.nn import functional as fn
 from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
 
 
@@ -81,10 +81,14 @@ class CPM(Learner):
         forget_bias: added to its forget gate at the start.
     """
 
+    title = "CPM"
+    paper = "ren2021"
+    needs_delay = True
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 64,
         features: int = 64,
@@ -92,7 +96,8 @@ class CPM(Learner):
         forget_bias: float = 1.0,
     ):
         super().__init__()
-        self.n_way, self.delay, self.features = n_way, delay, features
+        self.labels = labels_for("cpm", n_way, Classes)
+        self.n_way, self.delay, self.features = self.labels.n_way, delay, features
         self.encoder = Encoder(input_shape, features, filters)
         self.lstm = nn.LSTM(features, hidden)
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
 
 class Stored(NamedTuple):
@@ -34,30 +34,30 @@ class NearestNeighbour(Learner):
         delay: steps between a drawing and its label.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], n_way: int, delay: int = 1):
+    title = "Nearest neighbour"
+    paper = "babu2021"
+    needs_delay = True
+    trained_by = "nothing"
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int | Labels, delay: int = 1):
         super().__init__()
-        self.n_way, self.delay = n_way, delay
+        self.labels = labels_for("nearest_neighbour", n_way, Classes)
+        self.n_way, self.delay = self.labels.n_way, delay
         self.register_buffer("pixels", torch.zeros(torch.Size(input_shape).numel()), persistent=False)
 
     def initial_state(self, batch: int) -> Stored:
         empty = self.pixels.new_zeros(0, batch, len(self.pixels))
         return Stored(empty, empty.new_zeros(0, batch, dtype=torch.int64))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Stored) -> tuple[Tensor, Stored]:
-        x = torch.cat([state.x, x_t.flatten(1)[None]])
-        y_seen = torch.cat([state.y_seen, y_seen_t[None]])
-        labelled = x[: max(len(x) - self.delay, 0)]
-        distances = (labelled - x[-1]).square().sum(dim=-1)  # [T - delay, B]
-        return self._answer(distances, y_seen[self.delay :]), Stored(x, y_seen)
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        x = x.flatten(2).transpose(0, 1)  # [B, T, D]
-        distances = torch.cdist(x, x).square().permute(1, 2, 0)  # [T now, T stored, B]
-        answers = []
-        for t in range(len(y_seen)):
-            stored = max(t + 1 - self.delay, 0)
-            answers.append(self._answer(distances[t, :stored], y_seen[self.delay : t + 1]))
-        return torch.stack(answers)
+    def run(self, x: Tensor, y_seen: Tensor, state: Stored) -> tuple[Tensor, Stored]:
+        now = x.flatten(2)  # [T, B, D]
+        state = Stored(torch.cat([state.x, now]), torch.cat([state.y_seen, y_seen]))
+        distances = torch.cdist(now.transpose(0, 1), state.x.transpose(0, 1)).square()  # [B, T, stored]
+        before, answers = len(state.x) - len(x), []
+        for t in range(len(x)):
+            known = max(before + t + 1 - self.delay, 0)
+            answers.append(self._answer(distances[:, t, :known].T, state.y_seen[self.delay : before + t + 1]))
+        return torch.stack(answers), state
 
     def _answer(self, distances: Tensor, labels: Tensor) -> Tensor:
         """distances and labels of the stored samples, [T, B] -> logits [B, n_way]: minus the squared distance

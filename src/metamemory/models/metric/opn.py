@@ -10,8 +10,8 @@ A running average is a cumulative sum over a count, so that all prototypes of an
 
 From their code: squared Euclidean distance; a learned radius beta that starts at 10 and gamma that starts at 1; the
 features of the last block as they are. Our choices: what u means where every class has one of K names (see
-`nn.novelty`); gamma as exp(log gamma), so that it stays positive. Departure: no weight decay. Babu et al. do not say how
-they fitted OPN to labels one step late; ours keeps the last `delay` embeddings until their labels come.
+`nn.novelty`); gamma as exp(log gamma), so that it stays positive. Departure: no weight decay. Babu et al. do not say
+how they fitted OPN to labels one step late; ours keeps the last `delay` embeddings until their labels come.
 
 Shape legend: T steps, B batch, K ways, D features.
 """
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
 
 
@@ -47,16 +47,21 @@ class OPN(Learner):
         features: D; None for the flattened maps of the encoder as they are.
     """
 
+    title = "OPN"
+    paper = "ren2021"
+    needs_delay = True
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         delay: int = 1,
         filters: int = 64,
         features: int | None = None,
     ):
         super().__init__()
-        self.n_way, self.delay = n_way, delay
+        self.labels = labels_for("opn", n_way, Classes)
+        self.n_way, self.delay = self.labels.n_way, delay
         self.encoder = Encoder(input_shape, features, filters)
         self.beta = nn.Parameter(torch.tensor(10.0))
         self.log_gamma = nn.Parameter(torch.tensor(0.0))
@@ -79,3 +84,8 @@ class OPN(Learner):
         d = (e[:, :, None] - p).square().sum(dim=-1)  # [T, B, K]
         logits = logits_with_novelty(d, counts > 0, self.beta, self.log_gamma.exp())
         return logits, OPNState(waiting, sums[-1], counts[-1])
+
+    def predict(self, query_x: Tensor, state: OPNState, y_seen: Tensor | None = None) -> Tensor:
+        """As in `Learner`, one query after the other: in training each is normalised with its batch alone."""
+        shown = self.labels.null(query_x.shape[1], device=query_x.device) if y_seen is None else y_seen
+        return torch.stack([self.step(x, shown, state)[0] for x in query_x])

@@ -26,7 +26,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.precision import product_type
 
 
@@ -61,12 +61,15 @@ class CLLSTM(Learner):
         torch.Size([25, 8, 5])
     """
 
+    title = "CL+LSTM"
+    paper = "babu2021"
+    layered_state = True
     n_layers = 4
 
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int,
+        n_way: int | Labels,
         filters: int = 64,
         hidden: int = 256,
         pool_after: Sequence[int] = (1, 2, 3),
@@ -81,6 +84,8 @@ class CLLSTM(Learner):
         places = [f"cl{layer}" for layer in range(1, self.n_layers + 1)] + ["lstm"]
         if unknown := set(inject) - set(places):
             raise UserError(f"cl_lstm: inject names {sorted(unknown)}; choose from {', '.join(places)}")
+        self.labels = labels_for("cl_lstm", n_way, Classes)
+        n_way = self.labels.n_way
         channels, height, width = input_shape
         self.n_way, self.inject, self.pool_after = n_way, frozenset(inject), frozenset(pool_after)
         self.cl = nn.ModuleList()
@@ -123,14 +128,6 @@ class CLLSTM(Learner):
             features = torch.cat([features, label], dim=-1)
         h, lstm_state = self.lstm(features, state.lstm)
         return self.classifier(h), CLLSTMState(tuple(cl_states), lstm_state)
-
-    def predict(self, query_x: Tensor, state: CLLSTMState) -> Tensor:
-        """As in `Learner`, for all queries at once: each is a step from its own copy of the state."""
-        queries, batch = query_x.shape[:2]
-        cl = tuple(ConvLSTMState(*(each.repeat(queries, 1, 1, 1) for each in layer)) for layer in state.cl)
-        copies = CLLSTMState(cl, tuple(each.repeat(1, queries, 1) for each in state.lstm))
-        null = torch.full((queries * batch,), -1, device=query_x.device)
-        return self.step(query_x.flatten(0, 1), null, copies)[0].unflatten(0, (queries, batch))
 
     def _pool(self, x: Tensor, layer: int) -> Tensor:
         """What follows CL layer `layer`: 2x2 max pooling or nothing. [T, B, F, height, width]."""

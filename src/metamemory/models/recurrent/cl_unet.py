@@ -19,7 +19,7 @@ Shape legend: T steps, B batch, C channels of x, F filters, H height, W width.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn import unet
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
+from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 from metamemory.nn.precision import product_type
 
@@ -60,12 +61,15 @@ class CLUNet(Learner):
         torch.Size([18, 4, 32, 32])
     """
 
-    answers: ClassVar[str] = "mask"
+    title = "CL U-Net"
+    paper = "babu2021"
+    answers = "mask"
+    layered_state = True
 
     def __init__(
         self,
         input_shape: tuple[int, int, int],
-        n_way: int = 2,
+        n_way: int | Labels = 2,
         filters: int = 32,
         inject: Sequence[int] = (1,),
         normalise: bool = True,
@@ -74,7 +78,7 @@ class CLUNet(Learner):
     ):
         super().__init__()
         colours, *size = input_shape
-        unet.require_halves("cl_unet", size, n_way)
+        self.labels = unet.masks_for("cl_unet", size, n_way)
         places = [n for n, level in enumerate(unet.LEVELS, start=1) if level == 0]
         if unknown := set(inject) - set(places):
             raise UserError(f"cl_unet: inject names {sorted(unknown)}; masks have the size of layers {places}")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import Labels, labels_of
+from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
 
 
 class EmptyState(NamedTuple):
@@ -26,13 +26,18 @@ class FeedForward(Learner):
         input_shape: (channel, height, width), or (feature,).
         n_way: how many labels, or how they are written (`nn.labels`).
         hidden: units.
+        label_gain: how many times larger than the others the weights are drawn that read the label.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200):
+    title = "Feed-forward"
+    paper = "santoro2016"
+
+    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200, label_gain: float = 1.0):
         super().__init__()
-        self.labels = labels_of(n_way)
+        self.labels = labels_for("feedforward", n_way, *WRITTEN)
         n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
         self.layers = nn.Sequential(nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, self.labels.outputs))
+        amplify_labels(self.layers[0].weight, self.labels, label_gain)
 
     def initial_state(self, batch: int) -> EmptyState:
         return EmptyState()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import Labels, labels_of
+from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
 
 
 class LSTMState(NamedTuple):
@@ -31,14 +31,26 @@ class LSTM(Learner):
         n_way: how many labels, or how they are written (`nn.labels`).
         hidden: units of the LSTM.
         forget_bias: added to the forget gate at the start.
+        label_gain: how many times larger than the others the weights are drawn that read the label.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200, forget_bias: float = 1.0):
+    title = "LSTM"
+    paper = "santoro2016"
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        n_way: int | Labels,
+        hidden: int = 200,
+        forget_bias: float = 1.0,
+        label_gain: float = 1.0,
+    ):
         super().__init__()
-        self.labels = labels_of(n_way)
+        self.labels = labels_for("lstm", n_way, *WRITTEN)
         self.lstm = nn.LSTM(torch.Size(input_shape).numel() + self.labels.inputs, hidden)
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
         self.classifier = nn.Linear(hidden, self.labels.outputs)
+        amplify_labels(self.lstm.weight_ih_l0, self.labels, label_gain)
 
     def initial_state(self, batch: int) -> LSTMState:
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import one_hot
+from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
 
 class Counts(NamedTuple):
@@ -31,16 +31,18 @@ class Counting(Learner):
         n_way: labels.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], n_way: int):
+    title = "Counting labels"
+    paper = "babu2021"
+    trained_by = "nothing"
+
+    def __init__(self, input_shape: tuple[int, int, int], n_way: int | Labels):
         super().__init__()
-        self.register_buffer("zero", torch.zeros(n_way), persistent=False)
+        self.labels = labels_for("counting", n_way, Classes)
+        self.register_buffer("zero", torch.zeros(self.labels.n_way), persistent=False)
 
     def initial_state(self, batch: int) -> Counts:
         return Counts(self.zero.expand(batch, -1))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Counts) -> tuple[Tensor, Counts]:
-        shown = state.shown + one_hot(y_seen_t, len(self.zero))
-        return -shown, Counts(shown)
-
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        return -one_hot(y_seen, len(self.zero)).cumsum(dim=0)
+    def run(self, x: Tensor, y_seen: Tensor, state: Counts) -> tuple[Tensor, Counts]:
+        shown = state.shown + one_hot(y_seen, len(self.zero)).cumsum(dim=0)  # [time, batch, n_way]
+        return -shown, Counts(shown[-1])

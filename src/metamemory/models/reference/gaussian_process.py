@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import Values
+from metamemory.nn.labels import Labels, Values, labels_for
 
 
 class Samples(NamedTuple):
@@ -39,10 +39,17 @@ class GaussianProcess(Learner):
         length_scale, noise: of the functions.
     """
 
+    title = "Gaussian process"
+    paper = "santoro2016"
     answers = "value"
+    trained_by = "nothing"
+    told = ("length_scale", "noise")
 
-    def __init__(self, input_shape: tuple[int, ...], n_way: Values, length_scale: float = 1.0, noise: float = 0.1):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_way: int | Labels, length_scale: float = 1.0, noise: float = 0.1
+    ):
         super().__init__()
+        self.labels = labels_for("gaussian_process", n_way, Values)
         self.length_scale, self.noise = length_scale, noise
         self.register_buffer("origin", torch.zeros(torch.Size(input_shape).numel()), persistent=False)
 
@@ -50,13 +57,13 @@ class GaussianProcess(Learner):
         empty = self.origin.new_zeros(0, batch, len(self.origin))
         return Samples(empty, empty[..., :1])
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Samples) -> tuple[Tensor, Samples]:
-        """x_t [B, D], y_seen_t [B, 1] -> mean and logarithm of the variance of y_t, [B, 2]."""
-        state = Samples(torch.cat([state.x, x_t[None]]), torch.cat([state.y_seen, y_seen_t[None]]))
-        return self(*state)[-1], state
+    def run(self, x: Tensor, y_seen: Tensor, state: Samples) -> tuple[Tensor, Samples]:
+        """x [T, B, D], y_seen [T, B, 1] -> mean and logarithm of the variance of each value, [T, B, 2]."""
+        state = Samples(torch.cat([state.x, x]), torch.cat([state.y_seen, y_seen]))
+        return self._posterior(*state)[-len(x) :], state
 
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
-        """[T, B, D], [T, B, 1] -> [T, B, 2]."""
+    def _posterior(self, x: Tensor, y_seen: Tensor) -> Tensor:
+        """Of all values so far: [T, B, D], [T, B, 1] -> [T, B, 2]."""
         places = x.transpose(0, 1).double()
         covariance = (torch.cdist(places, places) / self.length_scale).square().div(-2).exp()
         noise = self.noise**2 * torch.eye(len(x), dtype=torch.float64, device=x.device)

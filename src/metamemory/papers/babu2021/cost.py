@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.models import available, build, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models.gradient.online_sgd import OnlineSGD
 from metamemory.models.learner import Learner
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD, TABLE_1
 from metamemory.study.claims import Claim
@@ -51,7 +52,7 @@ def count(learner: Learner, input_shape: tuple[int, int, int]) -> Cost:
 
 def descends(learner: Learner) -> bool:
     """Whether it adapts by gradient descent."""
-    return hasattr(learner, "adapt")
+    return isinstance(learner, OnlineSGD)
 
 
 def public_oml(channels: int = 1, n_way: int = N_WAY) -> nn.Sequential:
@@ -80,7 +81,7 @@ def of_network(network: nn.Sequential, input_shape: tuple[int, int, int], adapte
 def learners() -> dict[str, Learner]:
     """Every learner with something to train, at full size: that of its defaults."""
     names = (name for name in available() if learner_class(name).answers == "label")
-    built = {name: build(name, INPUT_SHAPE, N_WAY, 1, {}) for name in names}
+    built = {name: build(name, TaskDescription(INPUT_SHAPE, N_WAY, 1), {}) for name in names}
     return {name: learner for name, learner in built.items() if list(learner.parameters())}
 
 
@@ -121,7 +122,7 @@ def room_table(delays: Sequence[int] = (1, 2, 5, 10)) -> str:
     """Bytes of the state of each learner of Table 1 after a step, by the delay of the labels."""
     rows = []
     for name in TABLE_1["omniglot"]:
-        sizes = (_state_size(build(name, INPUT_SHAPE, N_WAY, delay, {})) for delay in delays)
+        sizes = (_state_size(build(name, TaskDescription(INPUT_SHAPE, N_WAY, delay), {})) for delay in delays)
         rows.append([title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
     return markdown(["method", *(f"delay {delay}, kB" for delay in delays)], rows)
 
@@ -140,7 +141,7 @@ def size(part: Any) -> int:
 def claims() -> list[Claim]:
     """The paper's figures of cost, and whether they follow from a design; each is decided by counting. Those of adapted
     steps, which are three times a rounded figure, are held to one digit less."""
-    ours = {name: count(build(name, INPUT_SHAPE, N_WAY, 1, {}), INPUT_SHAPE) for name in FORWARD}
+    ours = {name: count(build(name, TaskDescription(INPUT_SHAPE, N_WAY, 1), {}), INPUT_SHAPE) for name in FORWARD}
     six = of_network(public_oml(), INPUT_SHAPE)
     six_adapted = of_network(public_oml(), INPUT_SHAPE, adapted=3)
     return [
