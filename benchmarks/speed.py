@@ -169,7 +169,7 @@ def streaming(age: int) -> Callable[[], None]:
 
 def learners() -> list[str]:
     """Those of the online few-shot experiment that keep something."""
-    every = Parameters(project_root() / "params.yaml").experiment("online_few_shot")["methods"]
+    every = Parameters(project_root()).experiment("online_few_shot")["methods"]
     return [name for name in every if name != "counting"]
 
 

@@ -1,5 +1,6 @@
 """The command line: helps, lists, and ends with one line when something is wrong."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,8 @@ def test_calls_are_arguments_of_run(capsys, monkeypatch):
     ("words", "message"),
     [
         ("run few_shot --method lstm", "error: params.yaml: no experiment 'few_shot'"),
-        ("run online_few_shot --method ltsm", "error: params.yaml: no method 'ltsm'; did you mean lstm?"),
-        ("run online_few_shot --method lstm --scale big", "error: params.yaml: no scale 'big'"),
+        ("run online_few_shot --method ltsm", "error: params/babu2021.yaml: no method 'ltsm'; did you mean lstm?"),
+        ("run online_few_shot --method lstm --scale big", "error: params/babu2021.yaml: no scale 'big'"),
         ("run online_few_shot --method lstm --set episodes", "error: --set episodes: write it as section.key=value"),
     ],
 )
@@ -83,7 +84,8 @@ def test_a_notebook_takes_no_slices(capsys, option):
 
 
 def test_missing_data_says_how_to_get_them(capsys, tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text((project_root() / "params.yaml").read_text())
+    shutil.copy("params.yaml", tmp_path)
+    shutil.copytree("params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
     assert main(["run", "online_few_shot", "--method", "lstm", "--scale", "smoke"]) == 1
     assert "run `make data`" in capsys.readouterr().err

@@ -148,12 +148,12 @@ def _run(options: argparse.Namespace) -> None:
     from metamemory.study.runs import Run, execute
 
     parameters = Parameters()
-    settings = parameters.experiment(options.experiment)["settings"]
+    settings = parameters.settings(options.experiment)
     run = Run(
         scale=options.scale or parameters.scale,
         experiment=options.experiment,
         method=options.method,
-        setting=options.setting or next(iter(settings)),
+        setting=options.setting or settings[0],
         seed=options.seed,
         overrides=parse_overrides(options.overrides),
     )

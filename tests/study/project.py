@@ -9,13 +9,14 @@ from pathlib import Path
 
 import yaml
 
-from metamemory.study.parameters import project_root
+from metamemory.study.parameters import Parameters, project_root
 
 PARTS = (
     "src",
     "notebooks",
     "book",
     "params.yaml",
+    "params",
     "dvc.yaml",
     ".dvcignore",
     ".gitignore",
@@ -46,17 +47,17 @@ class Project:
 
     def _cut_down(self, scale: str) -> None:
         """All methods of the first experiment on its first data set, and one run of each other experiment."""
-        values = yaml.safe_load((self.root / "params.yaml").read_text())
-        values["scale"] = scale
-        first, *others = values["experiments"].values()
-        first["settings"] = dict(list(first["settings"].items())[:1])
-        for other in others:
-            for part in ("methods", "settings"):
-                other[part] = dict(list(other[part].items())[-1:])
-        # by way of JSON, so that what the file writes once and refers to is written out; and with the stand-in of the
-        # data set that no mirror has, so that no test waits for its host
-        text = json.dumps(values).replace('"name": "fss1000"', '"name": "silhouettes"')
-        (self.root / "params.yaml").write_text(yaml.safe_dump(json.loads(text), sort_keys=False))
+        parameters = Parameters(self.root)
+        front = parameters.values
+        for paper in parameters.papers:
+            path = self.root / "params" / f"{paper}.yaml"
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            values["experiments"] = {name: _one_run(parameters, name) for name in values["experiments"]}
+            # by way of JSON, so that what comes twice is written twice; and with the stand-in of the data set that no
+            # mirror has, so that no test waits for its host
+            text = json.dumps(values).replace('"name": "fss1000"', '"name": "silhouettes"')
+            path.write_text(yaml.safe_dump(json.loads(text), sort_keys=False), encoding="utf-8")
+        (self.root / "params.yaml").write_text(yaml.safe_dump({**front, "scale": scale}, sort_keys=False))
 
     def edit(self, path: str, old: str, new: str) -> None:
         text = (self.root / path).read_text()
@@ -86,3 +87,20 @@ class Project:
         else:
             assert done.returncode != 0, done.stdout
         return done.stdout
+
+
+def _one_run(parameters: Parameters, experiment: str) -> dict:
+    """An experiment with its last method and its last setting only; the first one with its first setting."""
+    section = parameters.expanded(experiment)
+    first = experiment == parameters.experiments[0]
+    methods, settings = (list(section[part]) for part in ("methods", "settings"))
+    kept = methods if first else methods[-1:]
+    setting = settings[0] if first else settings[-1]
+    of_setting = dict(section["settings"][setting])
+    if "methods" in of_setting:
+        of_setting["methods"] = {name: each for name, each in of_setting["methods"].items() if name in kept}
+    return {
+        **section,
+        "methods": {name: section["methods"][name] for name in kept},
+        "settings": {setting: of_setting},
+    }

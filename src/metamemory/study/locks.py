@@ -16,8 +16,8 @@ import yaml
 from metamemory.errors import UserError
 from metamemory.study.parameters import Parameters
 from metamemory.study.pipeline import DIGESTS, digests_text, folder, resolved_stage, stage_name, write_if_changed
+from metamemory.study.recording import file_digest
 from metamemory.study.results import Result, finished
-from metamemory.study.runs import file_digest
 
 Entry = dict[str, Any]  # of dvc.lock: path, hash, md5, size
 
@@ -45,7 +45,7 @@ def entries(root: Path, previous: Mapping[str, Entry]) -> tuple[dict[Path, dict[
     locks = {path: read_stages(path) for path in sorted((root / "notebooks").glob("*/*/dvc.lock"))}
     stages = [stage for each in (previous, *locks.values()) for stage in each.values()]
     models = {entry["path"]: entry for stage in stages for entry in stage["outs"] if "/model." in entry["path"]}
-    parameters, results = Parameters(root / "params.yaml"), list(finished(root))
+    parameters, results = Parameters(root), list(finished(root))
     for result in results:
         path = str(result.run.model.relative_to(root))
         if file_digest(result.run.model) == result.manifest["model"]:

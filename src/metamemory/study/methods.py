@@ -6,14 +6,14 @@ another. Methods that an experiment shows together differ by at least 5 in OKLab
 see them who have all three kinds of cones, or lack those for red or for green; a test holds that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from metamemory.errors import UserError
+from metamemory.errors import UserError, closest
 from metamemory.models import available, learner_class
-from metamemory.study.parameters import Parameters, project_root
 
 PALETTES = {
     "recurrent": ("#46050E", "#5A2127", "#D66C65", "#D55E00", "#CA5753", "#773125", "#F2A67D", "#A0522D"),  # reds
@@ -37,88 +37,87 @@ class Method:
     Attributes:
         name: in parameters and results.
         learner: name of the learner's file.
-        title: in tables and legends.
-        model: the learner's settings, laid over those of the experiment.
+        own_title: in tables and legends; the learner's where it is empty.
+        model: settings of the learner that make it this method.
+        shade: place in the palette of the learner's family; the next one that is free where None.
     """
 
     name: str
     learner: str
-    title: str
+    own_title: str = ""
     model: dict[str, Any] = field(default_factory=dict)
+    shade: int | None = None
+
+    @classmethod
+    def declared(cls, name: str, values: Any, where: str) -> "Method":
+        """A method as `methods` of a paper's file has it; `where` is what errors call it.
+
+        Raises:
+            UserError: a key is unknown, or its value is of another kind.
+        """
+        kinds = {"learner": str, "title": str, "model": Mapping, "shade": int}
+        if not isinstance(values, Mapping) or "learner" not in values:
+            raise UserError(f"{where} has no learner")
+        for key, value in values.items():
+            if key not in kinds:
+                raise UserError(f"{where}: no key {key!r}{closest(key, kinds)}")
+            if not isinstance(value, kinds[key]):
+                raise UserError(f"{where}: {key} is {value!r}, and must be {KINDS[kinds[key]]}")
+        return cls(name, values["learner"], values.get("title", ""), dict(values.get("model", {})), values.get("shade"))
+
+    @property
+    def title(self) -> str:
+        """In tables and legends."""
+        if self.own_title or self.learner not in available():
+            return self.own_title or self.name
+        return learner_class(self.learner).title
+
+    @property
+    def family(self) -> str:
+        """The folder of the learner's file; "" where there is no such learner."""
+        try:
+            return learner_class(self.learner).family
+        except UserError:
+            return ""
+
+
+KINDS = {str: "a name", Mapping: "settings, as in {hidden: 16}", int: "a whole number"}
 
 
 def title(name: str, root: Path | None = None) -> str:
-    """The method as tables and legends name it; one that is not known goes by its own name."""
-    with_settings = VARIANTS.get(name)
-    if with_settings is not None:
-        return with_settings[1]
-    if name not in available():
-        return name
-    return getattr(learner_class(name), "title", TITLES.get(name, name))
-
-
-def colour(name: str, root: Path | None = None) -> str:
-    """The method's colour, as "#RRGGBB".
+    """The method as tables and legends name it; one that is not known goes by its own name.
 
     Args:
         name: of the method.
-        root: top of the project whose parameters give the order; found from the working folder where None.
+        root: top of the project whose parameters have it; found from the working folder where None.
     """
-    return _colours(root or project_root()).get(name) or OTHER[sum(map(ord, name)) % len(OTHER)]
+    return _parameters(root).method(name).title
+
+
+def colour(name: str, root: Path | None = None) -> str:
+    """The method's colour, as "#RRGGBB"; arguments as those of `title`."""
+    return _colours(_parameters(root)).get(name) or OTHER[sum(map(ord, name)) % len(OTHER)]
+
+
+def _parameters(root: Path | None):
+    from metamemory.study.parameters import Parameters, project_root  # which read methods by `Method`
+
+    return Parameters(root or project_root())
 
 
 @lru_cache(maxsize=4)
-def _colours(root: Path) -> dict[str, str]:
-    parameters = Parameters(root / "params.yaml")
-    taken: dict[str, int] = {}
-    found: dict[str, str] = {}
-    for experiment in parameters.experiments:
-        for name in parameters.experiment(experiment)["methods"]:
-            if name not in found:
-                family = _family(name)
-                palette = PALETTES.get(family, OTHER)
-                found[name] = palette[taken.get(family, 0) % len(palette)]
-                taken[family] = taken.get(family, 0) + 1
+def _colours(parameters) -> dict[str, str]:
+    """Of all methods of `Parameters`: declared shades first, then the others in order, in the places that are left."""
+    names = dict.fromkeys(name for each in parameters.experiments for name in parameters.methods(each))
+    by_family: dict[str, list[Method]] = {}
+    for method in map(parameters.method, names):
+        by_family.setdefault(method.family, []).append(method)
+    found = {}
+    for family, methods in by_family.items():
+        palette = PALETTES.get(family, OTHER)
+        declared = {method.shade for method in methods if method.shade is not None}
+        free = iter([place for place in range(len(palette) + len(methods)) if place not in declared])
+        for method in methods:
+            place = next(free) if method.shade is None else method.shade
+            found[method.name] = palette[place % len(palette)]
     return found
-
-
-def _family(name: str) -> str:
-    """The folder of the learner's file; "" where there is no such learner."""
-    try:
-        return learner_class(VARIANTS.get(name, (name,))[0]).__module__.split(".")[-2]
-    except UserError:
-        return ""
-
-
-# What follows is here until learners declare their titles and params/ their methods.
-VARIANTS = {
-    "mann_strength": ("mann", "MANN, key strength 10"),
-    "mann_feedforward": ("mann", "MANN, feed-forward controller"),
-    "cnn_f_lstm": ("cnn_lstm", "CNN-F+LSTM"),
-    "vgg11": ("vgg", "VGG-11"),
-    "cl_vgg11_050": ("vgg", "CL-VGG-11 (0.5×)"),
-    "cl_vgg11_035": ("vgg", "CL-VGG-11 (0.35×)"),
-    "resnet20": ("resnet", "ResNet-20"),
-    "cl_resnet20_050": ("resnet", "CL-ResNet-20 (0.5×)"),
-    "cl_resnet20_035": ("resnet", "CL-ResNet-20 (0.35×)"),
-}
-TITLES = {
-    "counting": "Counting labels",
-    "nearest_neighbour": "Nearest neighbour",
-    "lstm": "LSTM",
-    "ntm": "NTM",
-    "apl": "APL",
-    "opn": "OPN",
-    "cpm": "CPM",
-    "snail": "SNAIL",
-    "transformer": "Transformer",
-    "feedforward": "Feed-forward",
-    "mann": "MANN",
-    "autoencoder_neighbour": "Nearest neighbour, deep features",
-    "gaussian_process": "Gaussian process",
-    "cnn_lstm": "CNN+LSTM",
-    "cl_lstm": "CL+LSTM",
-    "oml": "OML",
-    "anml": "ANML",
-    "fine_tuning": "Fine-tuning (MAML)",
-}

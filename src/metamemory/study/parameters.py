@@ -1,129 +1,272 @@
-"""params.yaml: what the study runs, merged into the configuration of one run.
+"""What the study runs: params.yaml and params/<paper>.yaml, merged into the configuration of one run.
 
-For a run (scale, experiment, method, setting) these are laid one over the other, later ones winning:
+    params.yaml              scale, seeds, headline, and the names of the papers
+    params/<paper>.yaml      methods         a learner and settings under a name; others are the learner of their name
+                             experiments     protocol, methods, settings, scales, seeds
+                             curricula       lists of stages, for `curriculum: NAME`
+                             parts           pieces of settings, for `extends: parts.NAME`
+
+For a run (scale, experiment, method, setting) these are laid one over the other, mapping by mapping; a list or a value
+replaces what was there, and later ones win:
 
     experiments.<experiment>.scales.<scale>          sizes and budgets of the scale
     experiments.<experiment>.settings.<setting>      what is varied: the data set, a delay, a place of injection
+    methods.<method>                                 `model`: what makes the method of its learner
     experiments.<experiment>.methods.<method>        what the method needs
     … settings.<setting>.methods.<method>            what the method needs in this setting only
     overrides                                        given by hand, on the command line or in a notebook
 
-What any of the last three needs at one scale only stands in it under the name of the scale, and wins.
+What settings and methods need at one scale only stands in them under the name of the scale, and wins over the rest.
+
+An entry (a scale, a setting, a method, a part, or what one of these says of a scale) can say `extends: NAME`. Then the
+entry of that name is laid below it, whole, with what that one extends:
+
+    extends: lstm                         another entry of the same mapping
+    extends: online_few_shot.lstm         the same kind of entry of another experiment
+    extends: parts.photographs            one of the file's parts
+    scales: {extends: online_few_shot}    all scales of another experiment, each below the scale of its name here
 """
 
 import copy
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from metamemory.errors import UserError
+from metamemory.errors import UserError, closest
+from metamemory.study.layers import SCALES, Layer, Tree, at_scale, lay, mark, merge
+from metamemory.study.methods import Method
+from metamemory.study.yaml_files import parse_yaml, read_yaml
 
-SCALES = ("smoke", "laptop", "paper")
+__all__ = ["SCALES", "Parameters", "closest", "label_overrides", "merge", "parse_overrides", "project_root"]
+FRONT = "params.yaml"
+OF_A_PAPER = ("methods", "experiments", "curricula", "parts")
+OF_AN_EXPERIMENT = ("protocol", "methods", "settings", "scales", "seeds")
 
 
 class Parameters:
-    """The contents of params.yaml.
+    """The parameters of the project at `root`.
 
     Raises:
-        UserError: the file is missing, is not YAML, has no scale, seeds, headline or experiments, or seeds that are
-            none; a name asked for is not in it.
+        UserError: a file is missing, is not YAML, or has not its sections; something in it extends what there is not;
+            seeds that are none; a name asked for is not there.
     """
 
-    def __init__(self, path: Path = Path("params.yaml")):
-        self.path = path
-        try:
-            self.values = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise UserError(f"{path} is not here: run from the top of the project") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-        for section in ("scale", "seeds", "headline", "experiments"):
-            if not isinstance(self.values, dict) or section not in self.values:
-                raise UserError(f"{path} has no {section}")
-        for name in ("seeds", *(f"experiments.{each}.seeds" for each in self.experiments)):
-            seeds = self.values["seeds"] if name == "seeds" else self.seeds(name.split(".")[1])
-            if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-                raise UserError(f"{path}: {name} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
+    def __init__(self, root: Path = Path(".")):
+        self.root = root
+        front = _sections(read_yaml(root / FRONT, FRONT), FRONT, ("scale", "seeds", "headline", "papers"))
+        self.values = front
+        self._files = {paper: f"params/{paper}.yaml" for paper in _names(front["papers"], f"{FRONT}: papers")}
+        self._papers = {paper: _paper(read_yaml(root / file, file), file) for paper, file in self._files.items()}
+        self._tree = Tree(self._papers, self._files)
+        self._require_unique()
+        _require_seeds(front["seeds"], f"{FRONT}: seeds")
+        for name in self.experiments:
+            _require_seeds(self.seeds(name), f"{self.file_of(name)}: experiments.{name}.seeds")
+
+    def _require_unique(self) -> None:
+        for kind in ("experiments", "methods"):
+            seen: dict[str, str] = {}
+            for paper, values in self._papers.items():
+                for name in values.get(kind, {}):
+                    if name in seen:
+                        raise UserError(f"{self._files[paper]}: {kind}.{name} is in {seen[name]} already")
+                    seen[name] = self._files[paper]
 
     @property
     def scale(self) -> str:
         """The scale that `dvc repro` runs."""
         return self.choose(SCALES, self.values["scale"], "scale")
 
+    @property
+    def papers(self) -> list[str]:
+        """Their names, in order."""
+        return list(self._papers)
+
+    @property
+    def experiments(self) -> list[str]:
+        """Names of those of all papers, in order."""
+        return list(self._tree.paper_of)
+
+    def paper_of(self, experiment: str) -> str:
+        """The paper whose file has the experiment."""
+        return self._tree.paper_of[self.choose(self.experiments, experiment, "experiment")]
+
+    def file_of(self, experiment: str) -> str:
+        """That file, below the top of the project."""
+        return self._files[self.paper_of(experiment)]
+
+    def experiment(self, name: str) -> dict[str, Any]:
+        """The section of an experiment, as it is written."""
+        return self._papers[self.paper_of(name)]["experiments"][name]
+
+    def expanded(self, name: str) -> dict[str, Any]:
+        """The same with all that its entries extend written out."""
+        section = dict(self.experiment(name))
+        for kind, entries in (
+            ("methods", self.methods(name)),
+            ("settings", self.settings(name)),
+            ("scales", self.scales(name)),
+        ):
+            each = {entry: self._tree.entry(("experiments", name, kind, entry)).values for entry in entries}
+            section[kind] = copy.deepcopy(each)
+        return section
+
     def seeds(self, experiment: str) -> list[int]:
         """Those of every run of it: its own, or else those of the whole study."""
         return self.experiment(experiment).get("seeds", self.values["seeds"])
+
+    def protocol(self, experiment: str) -> str:
+        """The name of its protocol's file."""
+        return self.experiment(experiment).get("protocol", experiment)
+
+    def methods(self, experiment: str) -> list[str]:
+        """Names of what is compared."""
+        return list(self.experiment(experiment)["methods"])
+
+    def settings(self, experiment: str) -> list[str]:
+        """Names of what is varied; the first is that of a run that names none."""
+        return list(self.experiment(experiment)["settings"])
+
+    def scales(self, experiment: str) -> list[str]:
+        """Scales that it has, smallest first."""
+        return self._tree.scales(experiment)
+
+    def method(self, name: str) -> Method:
+        """A method by name, whether or not an experiment has it."""
+        for paper, values in self._papers.items():
+            if name in values.get("methods", {}):
+                return Method.declared(name, values["methods"][name], f"{self._files[paper]}: methods.{name}")
+        return Method(name, learner=name)
 
     def in_headline(self, experiment: str, method: str, setting: str) -> bool:
         """Whether `make study` does this run."""
         chosen = self.values["headline"].get(experiment, {})
         return method in chosen.get("methods", ()) and setting in chosen.get("settings", ())
 
-    @property
-    def experiments(self) -> list[str]:
-        """Their names, in order."""
-        return list(self.values["experiments"])
+    def combinations(self, experiment: str) -> Iterator[tuple[str, str, str, str]]:
+        """(scale, experiment, method, setting) of all its runs."""
+        each = (self.scales(experiment), (experiment,), self.methods(experiment), self.settings(experiment))
+        return product(*each)
 
     @property
     def data_sets(self) -> list[str]:
         """Data sets that any run needs, whatever the scale: `data/` is the same at all of them."""
         names = []
-        for name, section in self.values["experiments"].items():
-            for scale, method, setting in product(section["scales"], section["methods"], section["settings"]):
-                config = self.configuration(scale, name, method, setting, {})
+        for experiment in self.experiments:
+            for run in self.combinations(experiment):
+                config = self.configuration(*run, {})
                 if "data" in config:
                     names.append(config["data"]["name"])
         return list(dict.fromkeys(names))
 
-    def experiment(self, name: str) -> dict[str, Any]:
-        """The section of an experiment: methods, settings, scales, and seeds where it has its own."""
-        return self.values["experiments"][self.choose(self.experiments, name, "experiment")]
-
     def configuration(
         self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """All that decides a run but its seed, as plain values."""
-        section = self.experiment(experiment)
-        merged = merge({}, section["scales"][self.choose(section["scales"], scale, "scale")])
-        of_setting = dict(section["settings"][self.choose(section["settings"], setting, "setting")] or {})
-        of_method = section["methods"][self.choose(section["methods"], method, "method")]
-        of_both = of_setting.pop("methods", {})
-        for name in of_both:
-            self.choose(section["methods"], name, f"method in {experiment}.settings.{setting}.methods:")
-        for layer in (of_setting, of_method, of_both.get(method)):
-            always = dict(layer or {})
-            of_scale = {each: always.pop(each, None) for each in SCALES}[scale]
-            merge(merge(merged, always), of_scale or {})
-        return merge(merged, overrides)
+        """All that decides a run but its seed, as plain values: `learner`, `protocol`, and the sections."""
+        return lay(self.layers(scale, experiment, method, setting, overrides)).values
+
+    def layers(
+        self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
+    ) -> list[Layer]:
+        """What the configuration is merged from, the lowest first, with the place that each value is written in."""
+        file = self.file_of(experiment)
+        for known, name, what in (
+            (self.scales(experiment), scale, "scale"),
+            (self.settings(experiment), setting, "setting"),
+            (self.methods(experiment), method, "method"),
+        ):
+            choose(known, name, what, file)
+        place = ("experiments", experiment)
+        of_setting = self._tree.entry((*place, "settings", setting))
+        of_both = [part.get("methods", {}) for part in of_setting]
+        for name in of_both[0]:
+            choose(self.methods(experiment), name, f"method in {experiment}.settings.{setting}.methods:", file)
+        own = self.method(method)
+        layers = [
+            mark({"learner": own.learner}, f"methods.{method}" if own.learner != method else method),
+            mark({"protocol": self.protocol(experiment)}, f"experiments.{experiment}"),
+            self._tree.entry((*place, "scales", scale)),
+            at_scale(Layer(*({k: v for k, v in part.items() if k != "methods"} for part in of_setting)), scale),
+            mark({"model": own.model} if own.model else {}, f"methods.{method}"),
+            at_scale(self._tree.entry((*place, "methods", method)), scale),
+            at_scale(Layer(*(part.get(method, {}) for part in of_both)), scale),
+        ]
+        return [*layers, mark(self._named(overrides, experiment), "overrides")]
+
+    def _named(self, overrides: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
+        """The overrides, with the stages of a curriculum that they name."""
+        if not isinstance(overrides.get("curriculum"), str):
+            return overrides
+        curricula = self._papers[self.paper_of(experiment)]["curricula"]
+        name = choose(curricula, overrides["curriculum"], "curriculum", self.file_of(experiment))
+        return {**overrides, "curriculum": curricula[name]}
 
     def choose(self, known: Iterable[str], name: str, what: str) -> str:
         """`name` if it is known; else an error that says what is, and what may have been meant."""
-        known = list(known)
-        if name in known:
-            return name
-        raise UserError(f"{self.path}: no {what} {name!r}{closest(name, known)}")
+        return choose(known, name, what, FRONT)
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """The end of an error about a name that is not `known`: what may have been meant, and what there is."""
+def choose(known: Iterable[str], name: str, what: str, file: str) -> str:
+    """`name` if it is known; else an error that says what is, and what may have been meant.
+
+    Raises:
+        UserError: it is not.
+    """
     known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    return f"{hint} There are {', '.join(known)}."
+    if name in known:
+        return name
+    raise UserError(f"{file}: no {what} {name!r}{closest(name, known)}")
 
 
-def merge(base: dict, layer: Mapping) -> dict:
-    """Lay `layer` over `base` in place, mapping by mapping; a list or a value replaces what was there."""
-    for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            merge(base[key], value)
-        else:
-            base[key] = copy.deepcopy(value)
-    return base
+def _sections(values: Any, file: str, known: tuple[str, ...]) -> dict[str, Any]:
+    """The front: all of its sections are there, and no other."""
+    for section in known:
+        if not isinstance(values, dict) or section not in values:
+            raise UserError(f"{file} has no {section}")
+    for section in values:
+        choose(known, section, "section", file)
+    if not isinstance(values["headline"], dict):
+        raise UserError(
+            f"{file}: headline is {values['headline']!r}, and must be experiments, with methods and settings"
+        )
+    return values
+
+
+def _paper(values: Any, file: str) -> dict[str, Any]:
+    """What a paper's file holds, with those sections that it does not have."""
+    if not isinstance(values, dict) or "experiments" not in values:
+        raise UserError(f"{file} has no experiments")
+    for section in values:
+        choose(OF_A_PAPER, section, "section", file)
+    found = {section: values.get(section) or {} for section in OF_A_PAPER}
+    for section, entries in found.items():
+        if not isinstance(entries, dict):
+            raise UserError(f"{file}: {section} is {entries!r}, and must be names, each with what it stands for")
+    for name, experiment in found["experiments"].items():
+        if not isinstance(experiment, dict):
+            raise UserError(
+                f"{file}: experiments.{name} is {experiment!r}, and must have {', '.join(OF_AN_EXPERIMENT)}"
+            )
+        for key in experiment:
+            choose(OF_AN_EXPERIMENT, key, f"key in experiments.{name}:", file)
+        for part in ("methods", "settings", "scales"):
+            if not isinstance(experiment.get(part), dict) or not experiment[part]:
+                raise UserError(f"{file}: experiments.{name} has no {part}")
+    return found
+
+
+def _names(values: Any, where: str) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise UserError(f"{where} is {values!r}, and must be a list of names")
+    return values
+
+
+def _require_seeds(seeds: Any, where: str) -> None:
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise UserError(f"{where} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
@@ -134,7 +277,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(keys.split(".")):
             raise UserError(f"--set {assignment}: write it as section.key=value, as in training.episodes=1000")
         try:
-            nested: Any = yaml.safe_load(value)
+            nested: Any = parse_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"--set {assignment}: {value} is not YAML") from None
         for key in reversed(keys.split(".")):
@@ -158,6 +301,6 @@ def project_root() -> Path:
     """The folder with params.yaml, here or above: notebooks and pages run from folders of their own."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "params.yaml").exists():
+        if (folder / FRONT).exists():
             return folder
     raise UserError(f"no params.yaml in {here} or above: work inside the project")

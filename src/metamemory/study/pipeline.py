@@ -24,7 +24,7 @@ import yaml
 from metamemory.errors import UserError
 from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
-from metamemory.study.runs import ENDINGS, Run, configuration_digest, planned
+from metamemory.study.runs import ENDINGS, Run, planned, roots, sha256
 from metamemory.study.syntax import without_docstring
 from metamemory.training.files import write_atomically
 
@@ -84,12 +84,14 @@ def write_pipelines(root: Path = Path(".")) -> list[Path]:
 
 def pipelines(root: Path = Path(".")) -> dict[Path, str]:
     """What each dvc.yaml holds."""
-    parameters = Parameters(root / "params.yaml")
+    parameters = Parameters(root)
     texts = {root / "dvc.yaml": _text({"stages": {"digests": _digests(), "book": _book(root)}})}
     for experiment in parameters.experiments:
         place = folder(experiment, root)
         stages = {"stages": {experiment: _runs(experiment, parameters, place.relative_to(root), root)}}
-        texts[place / "dvc.yaml"] = _text({"vars": ["../../../params.yaml"]} | stages)
+        texts[place / "dvc.yaml"] = _text(
+            {"vars": ["../../../params.yaml", f"../../../{parameters.file_of(experiment)}"]} | stages
+        )
     return texts
 
 
@@ -111,7 +113,7 @@ def _digests() -> dict[str, Any]:
     return {
         "desc": "Digests of the configuration and the source of each run",
         "cmd": "python -m metamemory digests",
-        "deps": ["params.yaml", "src/metamemory"],
+        "deps": ["params.yaml", "params", "src/metamemory"],
         "outs": [{DIGESTS: OF_GIT}],
     }
 
@@ -181,7 +183,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
     Returns:
         The number of files that changed, and of all.
     """
-    parameters = Parameters(root / "params.yaml")
+    parameters = Parameters(root)
     of_source = functools.cache(source.digest)
     texts = {root / DIGESTS / "package.json": digests_text({"source": _package_digest()})}
     for run in (run for scale in SCALES for run in planned(parameters, scale, parameters.experiments, root)):
@@ -190,7 +192,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
             continue  # of another seed
         try:
             config = parameters.configuration(*_named(run), {})
-            digests = {"configuration": configuration_digest(config), "source": of_source(tuple(run.roots))}
+            digests = {"configuration": sha256(config), "source": of_source(tuple(roots(config)))}
         except Exception as error:  # whatever a learner's file may raise: its own runs say it, the others go on
             digests = {"error": f"{type(error).__name__}: {error}"}
         texts[path] = digests_text(digests)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ class Result:
 
     Attributes:
         metrics: the numbers that sum it up, by name.
-        by_shot: a row a shot: shot, accuracy, low, high, shares with the ends of a 95 % interval over test episodes.
-            Experiments that measure something else have columns of their own.
+        scores: a row a shot: shot, accuracy, low, high, shares with the ends of a 95 % interval over test episodes.
+            Protocols that measure something else have columns of their own.
         history: a row a validation: episodes, seconds, loss (nats a step), and what was measured.
         example: a test episode and the answers to it, or what else the experiment shows of its run.
 
@@ -36,38 +37,39 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return _read_json(self.run.result("json"))
-
-    @property
-    def by_shot(self) -> list[dict[str, float]]:
-        return self._rows("shots.csv")
+        return {_renamed(key): value for key, value in _read_json(self.run.found("metrics.json")).items()}
 
     @property
     def scores(self) -> list[dict[str, float]]:
-        return self.by_shot
+        return self._rows("scores.csv")
+
+    by_shot = scores  # until all that reads it has the new name
 
     @property
     def history(self) -> list[dict[str, float]]:
-        return [{_new_name(name): value for name, value in row.items()} for row in self._rows("csv")]
+        return self._rows("history.csv")
 
     @property
     def example(self) -> dict[str, Any]:
-        return _read_json(self.run.result("episode.json"))
+        return _read_json(self.run.found("example.json"))
 
     def _rows(self, ending: str) -> list[dict[str, float]]:
-        path = self.run.result(ending)
-        with _reading(path), path.open() as file:
+        path = self.run.found(ending)
+        with _reading(path), path.open(encoding="utf-8") as file:
             table = csv.DictReader(file)
-            rows = [{key: float(value) for key, value in row.items()} for row in table]
+            rows = [{_renamed(key): float(value) for key, value in row.items()} for row in table]
             if not table.fieldnames:
                 raise ValueError
         return rows
 
 
-def _new_name(name: str) -> str:
-    """accuracy_instance_6, as histories had it, is accuracy_5_shot."""
-    before, old, instance = name.partition("accuracy_instance_")
-    return f"{before}accuracy_{int(instance) - 1}_shot" if old else name
+def _renamed(key: str) -> str:
+    """One name for one quantity, also in results that are not renamed yet."""
+    if found := re.fullmatch(r"accuracy_(\d+)_classes_instance_2", key):
+        return f"accuracy_1_shot_{found[1]}_way"
+    if found := re.fullmatch(r"accuracy_instance_(\d+)", key):
+        return f"accuracy_{int(found[1]) - 1}_shot"
+    return key
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     with _reading(path):
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
