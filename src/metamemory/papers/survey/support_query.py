@@ -1,0 +1,80 @@
+"""Support and query sets: accuracy by ways and shots, the papers' numbers beside this study's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES, TITLES, Numbers, Setting
+from metamemory.study import methods
+from metamemory.study.claims import Claim
+from metamemory.study.parameters import SCALES
+from metamemory.study.quantities import Measured, at_shot, over_seeds
+from metamemory.study.results import Group, groups
+from metamemory.study.tables import markdown, percent, span, whose
+
+EXPERIMENT = "support_query"
+METHOD = "protonet"  # the one that has to be in every table
+ACCURACY = at_shot(0)  # a run has one row
+
+
+def title(method: str) -> str:
+    """The method as the study names it, or, where the study does not have it, as its paper does."""
+    name = methods.title(method)
+    return TITLES.get(method, name) if name == method else name
+
+
+def setting_of(data: str, n_way: int, k_shot: int) -> str:
+    """The setting of the experiment's runs: "omniglot_5_way_1_shot"."""
+    return f"{data}_{n_way}_way_{k_shot}_shot"
+
+
+def table(data: str, root: Path = Path(".")) -> str:
+    """Every method with what its paper and others report of it, and this study's runs at every scale."""
+    ours = {setting: groups(EXPERIMENT, setting_of(data, *setting), root) for setting in SETTINGS}
+    run = dict.fromkeys(group.run.method for of_setting in ours.values() for group in of_setting)
+    rows = []
+    for method in dict.fromkeys([*TABLES[data], *sorted(run)]):
+        rows += [[title(method), by, *_reported(numbers), "–"] for by, numbers in TABLES[data].get(method, {}).items()]
+        for scale in reversed(SCALES):
+            of_scale = {setting: _of(of_setting, method, scale) for setting, of_setting in ours.items()}
+            if any(of_scale.values()):
+                rows.append([title(method), *_cells(of_scale)])
+        if method == METHOD and method not in run:
+            rows.append([title(method), "this study", *["not run"] * len(SETTINGS), "–"])
+    return markdown(["method", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
+
+
+def _reported(numbers: Numbers) -> list[str]:
+    return [str(numbers.get(setting, "–")) for setting in SETTINGS]
+
+
+def _of(of_setting: list[Group], method: str, scale: str) -> Group | None:
+    return next((each for each in of_setting if (each.run.method, each.run.scale) == (method, scale)), None)
+
+
+def _cells(of_scale: Mapping[Setting, Group | None]) -> list[str]:
+    """Whose, an accuracy for each setting, seeds."""
+    found = [group for group in of_scale.values() if group]
+    numbers = [percent(over_seeds(group, ACCURACY)) if group else "not run" for group in of_scale.values()]
+    return [whose(found[0]), *numbers, span([len(group.results) for group in found], 0)]
+
+
+def claims() -> list[Claim]:
+    """That Prototypical Networks come within a point of what their paper reports."""
+    reported = {
+        ("omniglot", setting): number for setting, number in TABLES["omniglot"][METHOD]["Snell et al. 2017"].items()
+    } | {
+        ("cifar_fs", setting): number
+        for setting, number in TABLES["cifar_fs"][METHOD]["Bertinetto et al. 2019"].items()
+    }
+    return [
+        Claim(
+            f"{title(METHOD)}, {n_way}-way {k_shot}-shot, {DATA[data]}",
+            paper=f"{number} %",
+            pairs=[(Measured(EXPERIMENT, METHOD, setting_of(data, n_way, k_shot), ACCURACY), number.mean)],
+            margin=0.01,
+        )
+        for (data, (n_way, k_shot)), number in reported.items()
+    ]
+
+
+CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
