@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models import FORMER, TaskDescription, available, build, learner_class
 from metamemory.models.gradient.online_sgd import OnlineSGD
 from metamemory.models.learner import Learner
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD, TABLE_1
@@ -80,7 +80,7 @@ def of_network(network: nn.Sequential, input_shape: tuple[int, int, int], adapte
 
 def learners() -> dict[str, Learner]:
     """Every learner with something to train, at full size: that of its defaults."""
-    names = (name for name in available() if learner_class(name).answers == "label")
+    names = (name for name in sorted({*available(), *FORMER}) if learner_class(name).answers == "label")
     built = {name: build(name, TaskDescription(INPUT_SHAPE, N_WAY, 1), {}) for name in names}
     return {name: learner for name, learner in built.items() if list(learner.parameters())}
 

@@ -1,63 +1,63 @@
- data set -> method -> who reports -> numbers"""What the papers that the survey compares report of support and query sets: accuracies with their source.
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbersShares of 1. Where a paper gives a ±, it is half of a 95 % interval over test episodes, not a deviation over trainings.
- data set -> method -> who reports -> numbers"""
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbersfrom metamemory.study.tables import Reported
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbersSetting = tuple[int, int]  # n_way, k_shot
- data set -> method -> who reports -> numbersSETTINGS: tuple[Setting, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
- data set -> method -> who reports -> numbersDATA = {"omniglot": "Omniglot", "cifar_fs": "CIFAR-FS"}
- data set -> method -> who reports -> numbersNumbers = dict[Setting, Reported]
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbersdef _at(*percent: float | tuple[float, float] | None) -> Numbers:
- data set -> method -> who reports -> numbers    """In the order of SETTINGS; a pair has a ±, None is not reported."""
- data set -> method -> who reports -> numbers    pairs = ((each, None) if isinstance(each, float) else each for each in percent)
- data set -> method -> who reports -> numbers    return {
- data set -> method -> who reports -> numbers        setting: Reported(round(pair[0] / 100, 5), None if pair[1] is None else round(pair[1] / 100, 5))
- data set -> method -> who reports -> numbers        for setting, pair in zip(SETTINGS, pairs, strict=False)
- data set -> method -> who reports -> numbers        if pair is not None
- data set -> method -> who reports -> numbers    }
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbers# data set -> method -> who reports: a paper, or public code by its place on GitHub -> numbers
- data set -> method -> who reports -> numbersTABLES: dict[str, dict[str, dict[str, Numbers]]] = {
- data set -> method -> who reports -> numbers    "omniglot": {
- data set -> method -> who reports -> numbers        "siamese": {"Vinyals et al. 2016": _at(96.7, 98.4, 88.0, 96.5)},
- data set -> method -> who reports -> numbers        "matching": {
- data set -> method -> who reports -> numbers            "Vinyals et al. 2016": _at(98.1, 98.9, 93.8, 98.5),
- data set -> method -> who reports -> numbers            "oscarknagg/few-shot": _at(98.3, 99.8, 92.8, 97.8),  # Euclidean distance; cosine: 92.0 to 77.8
- data set -> method -> who reports -> numbers        },
- data set -> method -> who reports -> numbers        "protonet": {
- data set -> method -> who reports -> numbers            "Snell et al. 2017": _at(98.8, 99.7, 96.0, 98.9),
- data set -> method -> who reports -> numbers            "oscarknagg/few-shot": _at(98.2, 99.4, 95.8, 98.6),
- data set -> method -> who reports -> numbers            "PaddleFSL": _at((98.27, 0.13), (99.37, 0.05)),
- data set -> method -> who reports -> numbers        },
- data set -> method -> who reports -> numbers        "maml": {
- data set -> method -> who reports -> numbers            "Finn et al. 2017": _at((98.7, 0.4), (99.9, 0.1), (95.8, 0.3), (98.9, 0.2)),
- data set -> method -> who reports -> numbers            "oscarknagg/few-shot": _at(98.1, 99.8, 91.6, 95.9),
- data set -> method -> who reports -> numbers        },
- data set -> method -> who reports -> numbers        "reptile": {"Nichol et al. 2018": _at((95.39, 0.09), (98.90, 0.10), (88.14, 0.15), (96.65, 0.33))},
- data set -> method -> who reports -> numbers        "mann": {"Vinyals et al. 2016": _at(82.8, 94.9)},  # without convolutions
- data set -> method -> who reports -> numbers        "snail": {
- data set -> method -> who reports -> numbers            "Mishra et al. 2018": _at((99.07, 0.16), (99.78, 0.09), (97.64, 0.30), (99.36, 0.18)),
- data set -> method -> who reports -> numbers            "eambutu/snail-pytorch": _at(98.31, 99.26, 93.75, 97.88),
- data set -> method -> who reports -> numbers        },
- data set -> method -> who reports -> numbers    },
- data set -> method -> who reports -> numbers    "cifar_fs": {  # all of four convolutions with 64 filters
- data set -> method -> who reports -> numbers        "protonet": {"Bertinetto et al. 2019": _at(55.5, 72.0), "PaddleFSL": _at(55.49, 72.10)},
- data set -> method -> who reports -> numbers        "maml": {
- data set -> method -> who reports -> numbers            "Bertinetto et al. 2019": _at((58.9, 1.9), (71.5, 1.0)),
- data set -> method -> who reports -> numbers            "ArnoutDevos/maml-cifar-fs": _at(56.8, 70.8),
- data set -> method -> who reports -> numbers        },
- data set -> method -> who reports -> numbers    },
- data set -> method -> who reports -> numbers}
- data set -> method -> who reports -> numbers
- data set -> method -> who reports -> numbersTITLES = {  # of methods that the study does not have yet
- data set -> method -> who reports -> numbers    "siamese": "Siamese network",
- data set -> method -> who reports -> numbers    "matching": "Matching Networks",
- data set -> method -> who reports -> numbers    "protonet": "Prototypical Networks",
- data set -> method -> who reports -> numbers    "maml": "MAML",
- data set -> method -> who reports -> numbers    "reptile": "Reptile",
- data set -> method -> who reports -> numbers}
+"""What the papers that the survey compares report of support and query sets: accuracies with their source.
+
+Shares of 1. Where a paper gives a ±, it is half of a 95 % interval over test episodes, not a deviation over trainings.
+"""
+
+from metamemory.study.tables import Reported
+
+Setting = tuple[int, int]  # n_way, k_shot
+SETTINGS: tuple[Setting, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
+DATA = {"omniglot": "Omniglot", "cifar_fs": "CIFAR-FS"}
+Numbers = dict[Setting, Reported]
+
+
+def _at(*percent: float | tuple[float, float] | None) -> Numbers:
+    """In the order of SETTINGS; a pair has a ±, None is not reported."""
+    pairs = ((each, None) if isinstance(each, float) else each for each in percent)
+    return {
+        setting: Reported(round(pair[0] / 100, 5), None if pair[1] is None else round(pair[1] / 100, 5))
+        for setting, pair in zip(SETTINGS, pairs, strict=False)
+        if pair is not None
+    }
+
+
+# data set -> method -> who reports: a paper, or public code by its place on GitHub -> numbers
+TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
+    "omniglot": {
+        "siamese": {"Vinyals et al. 2016": _at(96.7, 98.4, 88.0, 96.5)},
+        "matching": {
+            "Vinyals et al. 2016": _at(98.1, 98.9, 93.8, 98.5),
+            "oscarknagg/few-shot": _at(98.3, 99.8, 92.8, 97.8),  # Euclidean distance; cosine: 92.0 to 77.8
+        },
+        "protonet": {
+            "Snell et al. 2017": _at(98.8, 99.7, 96.0, 98.9),
+            "oscarknagg/few-shot": _at(98.2, 99.4, 95.8, 98.6),
+            "PaddleFSL": _at((98.27, 0.13), (99.37, 0.05)),
+        },
+        "maml": {
+            "Finn et al. 2017": _at((98.7, 0.4), (99.9, 0.1), (95.8, 0.3), (98.9, 0.2)),
+            "oscarknagg/few-shot": _at(98.1, 99.8, 91.6, 95.9),
+        },
+        "reptile": {"Nichol et al. 2018": _at((95.39, 0.09), (98.90, 0.10), (88.14, 0.15), (96.65, 0.33))},
+        "mann": {"Vinyals et al. 2016": _at(82.8, 94.9)},  # without convolutions
+        "snail": {
+            "Mishra et al. 2018": _at((99.07, 0.16), (99.78, 0.09), (97.64, 0.30), (99.36, 0.18)),
+            "eambutu/snail-pytorch": _at(98.31, 99.26, 93.75, 97.88),
+        },
+    },
+    "cifar_fs": {  # all of four convolutions with 64 filters
+        "protonet": {"Bertinetto et al. 2019": _at(55.5, 72.0), "PaddleFSL": _at(55.49, 72.10)},
+        "maml": {
+            "Bertinetto et al. 2019": _at((58.9, 1.9), (71.5, 1.0)),
+            "ArnoutDevos/maml-cifar-fs": _at(56.8, 70.8),
+        },
+    },
+}
+
+TITLES = {  # of methods that the study does not have yet
+    "siamese": "Siamese network",
+    "matching": "Matching Networks",
+    "protonet": "Prototypical Networks",
+    "maml": "MAML",
+    "reptile": "Reptile",
+}
