@@ -1,14 +1,16 @@
 ## metamemory: a reproducible study of meta-learning with memory
 ##
 ##   make study                 data, the headline runs and the book, on a laptop's CPU (about half an hour the first time)
-##   make study ALL=1           the same with every run; JOBS=2 does two side by side (two cores: overnight)
+##   make study ALL=1           the same with every run (two cores: overnight)
+##   make study JOBS=1          one run after the other; else as many side by side as there are cores, one thread each
 ##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run (it writes scale and seeds to params.yaml)
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
 ##   make study SCALE=paper     the same at the papers' size (one data-centre GPU)
 ##
 ##   make data                  fetch and prepare the data sets; METAMEMORY_MIRROR=<folder or URL> is tried first
 ##   make book                  build the book from results/, if anything that it shows has changed
-##   make test                  lint, then all tests
+##   make test                  lint, then the tests, as many side by side as there are cores (two cores: ten minutes)
+##   make test-all              the same with the slow ones
 ##   make bench                 speed against plain references, side by side (results/speed/)
 ##   make lint                  style of the code and the notebooks
 ##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
@@ -18,9 +20,14 @@
 
 SCALE ?= laptop
 ALL ?=
-JOBS ?= 1
+JOBS ?= $(MOST_JOBS)
 SEEDS ?= 1
 PYTHON ?=
+
+# Side by side: a run a core, if each has its 2 GB of memory; on the GPU that paper scale is for, one.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+ROOM := $(shell { echo $$(( $$(getconf _PHYS_PAGES) / 1024 * $$(getconf PAGESIZE) / 2097152 )); } 2> /dev/null)
+MOST_JOBS := $(if $(filter paper,$(SCALE)),1,$(shell [ "$(ROOM)" -ge 1 ] 2> /dev/null && [ "$(ROOM)" -lt $(CORES) ] && echo $(ROOM) || echo $(CORES)))
 
 # DVC gives names twice in dvc.lock, which its parser warns of at length at every call.
 export PYTHONWARNINGS ?= ignore:::ruamel.yaml.composer
@@ -47,7 +54,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study data test lint book bench clean
+.PHONY: help study data test test-all lint book bench clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -80,10 +87,10 @@ data: $(READY)
 	@[ -f data.dvc ] || dvc add --quiet data
 
 # DVC does one stage after the other. What has run before it comes to a stage, the stage finds done; what has failed
-# it tries again, and stops there. Each run has its share of the processor's cores.
-CORES = $$(getconf _NPROCESSORS_ONLN)
+# it tries again, and stops there. Each run has its share of the processor's cores; on one thread it waits for no other,
+# so that a busy neighbour costs it no more than the neighbour's share (benchmarks/neighbours.py).
 SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
-	  | OMP_NUM_THREADS=$$(( ($(CORES) + $(JOBS) - 1) / $(JOBS) )) xargs -P $(JOBS) -L 1 python -m metamemory run 2>&1 \
+	  | OMP_NUM_THREADS=$(shell [ $(JOBS) -ge $(CORES) ] && echo 1 || echo $$(( $(CORES) / $(JOBS) ))) xargs -P $(JOBS) -L 1 python -m metamemory run 2>&1 \
 	  | grep --line-buffered -v '^episode ' || true
 
 study: data
@@ -107,8 +114,15 @@ lint: $(READY)
 	@ruff format --check $(CODE)
 	@$(if $(NOTEBOOKS),nbstripout --verify $(NOTEBOOKS),true)
 
+# A worker a core, each with one thread; tests that share something costly stay on one worker.
+PYTEST = OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadgroup
+
 test: lint
-	@pytest
+	@$(PYTEST)
+
+# The last -m wins over the one among pytest's options in pyproject.toml.
+test-all: lint
+	@$(PYTEST) -m ''
 
 bench: $(READY)
 	@python benchmarks/speed.py

@@ -14,7 +14,7 @@ def test_no_line_of_a_page_is_taken_for_a_comment():
         assert not re.findall(r"^\s*%.*", prose, flags=re.MULTILINE), path.name
 
 
-@pytest.mark.slow
+@pytest.mark.xdist_group("project")
 def test_the_book_builds_and_shows_the_runs(project):
     output = project.run("jupyter-book", "build", "-W", "-n", "--keep-going", "-q", "book")
     html = project.root / "book/_build/html"

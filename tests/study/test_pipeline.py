@@ -15,7 +15,7 @@ from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import finished
 from metamemory.study.runs import planned
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.xdist_group("project")  # one copy of the project for all
 
 LSTM = "src/metamemory/models/recurrent/lstm.py"
 

@@ -32,6 +32,7 @@ from metamemory.models import learner_class
 from metamemory.protocols import Context, Outcome
 from metamemory.study import source
 from metamemory.study.checks import require_known, require_possible, stores_samples
+from metamemory.study.neighbours import sharing_processors
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.study.recording import file_digest, hardware, record
 
@@ -173,7 +174,8 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
-    outcome = conduct(run, config, Context(device, run.root / "data", checkpoint, minutes))
+    with sharing_processors():
+        outcome = conduct(run, config, Context(device, run.root / "data", checkpoint, minutes))
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes; the same command goes on")
         return False
