@@ -1,54 +1,139 @@
-"""Model-agnostic meta-learning, MAML (Finn, Abbeel and Levine 2017, section 2.2, Algorithms 1 and 2).
+"""The inner loop of meta-learning by gradient descent (MAML: Finn, Abbeel and Levine 2017, Algorithms 1 and 2).
 
-The weights theta are learned so that a few steps of gradient descent on an episode's support set give weights that are
-good for the episode:
+Weights theta are learned so that a few steps of gradient descent on an episode's samples give weights that are good for
+the episode:
 
-    theta_0 = theta        theta_{i+1} = theta_i - alpha grad_{theta_i} L_support(theta_i)        i < n
-    theta <- theta - beta grad_theta sum over episodes of L_query(theta_n)                        by the training loop
+    theta_0 = theta        theta_{i+1} = theta_i - alpha grad_{theta_i} L(theta_i)        i < n
+    theta <- theta - beta grad_theta sum over episodes of L_query(theta_n)                by the training loop
 
 The last gradient goes through the ones before it: MAML is of second order, by the Hessians in
 
-    d theta_{i+1} / d theta_i = 1 - alpha Hessian of L_support at theta_i
+    d theta_{i+1} / d theta_i = 1 - alpha Hessian of L at theta_i
 
-The first-order variant (their section 5.2) takes the identity for it.
+The first-order variant (their section 5.2) takes the identity for it. Public code of several methods took it without
+saying so; here `order` says which, and tests count the double backward passes.
 
-Shape legend: N support samples, B episodes of a batch. Every episode has weights of its own: a weight of shape [...] is
-[B, ...] here, and all episodes are computed at once.
+    descend      theta_n of any loss, for any weights                 OML, ANML, fine-tuning in a stream
+    adapt        theta_n of a module and a support set                MAML
+    answer       what the module answers with the weights of each episode
+
+Every episode has weights of its own, and all episodes of a batch are computed at once. An episode's loss depends on its
+own weights only, so that the gradient of the sum of the losses is that of each.
+
+Normalisation: with `batch_statistics` a layer of batch normalisation takes the statistics of an episode's samples that
+are put through together, as the code of Finn et al. does. Then an answer depends on the queries beside it (the learner
+is transductive). Without, such layers are refused, unless they are in evaluation mode and use running statistics.
+
+Shape legend: N samples, B episodes of a batch, K ways. A weight of shape [...] is [B, ...] here.
 """
+
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as fn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+
+from metamemory.errors import UserError
 
 Weights = dict[str, Tensor]
 
 
-def adapt(model: nn.Module, x: Tensor, y: Tensor, steps: int, rate: float, order: int) -> Weights:
-    """theta_n of each episode, differentiable with respect to the parameters of `model`.
+def descend(
+    loss: Callable[[tuple[Tensor, ...]], Tensor], theta: Sequence[Tensor], rate: float, order: int, steps: int = 1
+) -> tuple[Tensor, ...]:
+    """theta_n.
 
     Args:
-        model: from samples [N, ...] to logits [N, way], each sample on its own; all of its parameters are adapted.
-        x, y: support set [N, B, ...] and its labels [N, B] int64; the loss is their mean cross-entropy.
-        steps: n.
+        loss: of weights, each [B, ...], summed over the episodes.
+        theta: theta_0, each [B, ...].
         rate: alpha.
-        order: of the derivatives of the loss that reach the parameters, 1 or 2.
+        order: of the derivatives of the loss that reach theta_0 and what else the loss depends on: 1 or 2. Where no
+            gradient is asked for from outside, none is kept, and memory does not grow with the steps.
+        steps: n.
     """
-    with torch.enable_grad():  # the inner gradient is needed in evaluation as well
-        theta = {name: weight.expand(x.shape[1], *weight.shape) for name, weight in model.named_parameters()}
-        for _ in range(steps):
-            logits = answer(model, theta, x)
-            loss = fn.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / len(x)  # of all episodes
-            # an episode's loss depends on its own weights only, so the gradient of the sum is that of each
-            gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=order == 2)
-            theta = {name: theta[name] - rate * g for name, g in zip(theta, gradients, strict=True)}
+    trains, theta = torch.is_grad_enabled(), tuple(theta)
+    for _ in range(steps):
+        theta = tuple(each if trains and each.requires_grad else each.detach().requires_grad_() for each in theta)
+        with torch.enable_grad():  # the inner gradient is needed in evaluation as well
+            gradients = torch.autograd.grad(loss(theta), theta, create_graph=trains and order == 2)
+        theta = tuple(each - rate * gradient for each, gradient in zip(theta, gradients, strict=True))
     return theta
 
 
-def answer(model: nn.Module, theta: Weights, x: Tensor) -> Tensor:
-    """Logits [N, B, way] for x [N, B, ...], each episode by its own weights."""
+def mean_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Of the samples of an episode, summed over the episodes: logits [N, B, K], y [N, B]. A null label (-1) counts as 0
+    in the mean."""
+    return fn.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-1, reduction="sum") / len(y)
+
+
+def adapt(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    steps: int,
+    rate: float,
+    order: int,
+    adapted: Collection[str] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = mean_cross_entropy,
+    batch_statistics: bool = False,
+) -> Weights:
+    """theta_n of each episode, differentiable with respect to all parameters of `model`.
+
+    Args:
+        model: from samples [N, ...] to logits [N, K].
+        x, y: support set [N, B, ...] and its labels [N, B, ...].
+        steps: n.
+        rate: alpha.
+        order: of the derivatives of the loss that reach the parameters, 1 or 2.
+        adapted: names of the parameters that are adapted; None for all. The others are the same in every episode.
+        loss: of answers and labels, summed over episodes.
+        batch_statistics: see above.
+
+    Raises:
+        UserError: there is no parameter of a name; batch normalisation that does not fit `batch_statistics`.
+    """
+    parameters = dict(model.named_parameters())
+    names = list(parameters) if adapted is None else list(adapted)
+    if unknown := set(names) - set(parameters):
+        raise UserError(f"inner loop: no parameter {', '.join(sorted(unknown))}; there are {', '.join(parameters)}")
+    theta = [parameters[name].expand(x.shape[1], *parameters[name].shape) for name in names]
+
+    def loss_of(theta: tuple[Tensor, ...]) -> Tensor:
+        return loss(answer(model, dict(zip(names, theta, strict=True)), x, batch_statistics), y)
+
+    return dict(zip(names, descend(loss_of, theta, rate, order, steps), strict=True))
+
+
+def answer(model: nn.Module, theta: Weights, x: Tensor, batch_statistics: bool = False) -> Tensor:
+    """Logits [N, B, K] for x [N, B, ...], each episode by its own weights; those that are not in theta are the
+    model's."""
+    _require_statistics(model, batch_statistics)
 
     def of_one(own: Weights, samples: Tensor) -> Tensor:
         return functional_call(model, own, (samples,))
 
     return vmap(of_one, in_dims=(0, 1), out_dims=1)(theta, x)
+
+
+def require_order(learner: str, order: int) -> None:
+    """Refuse an order that does not exist."""
+    if order not in (1, 2):
+        raise UserError(f"{learner}: order is {order!r} and must be 1 or 2")
+
+
+def _require_statistics(model: nn.Module, batch_statistics: bool) -> None:
+    for name, layer in model.named_modules():
+        if not isinstance(layer, BatchNorm):
+            continue
+        if batch_statistics and layer.track_running_stats:
+            raise UserError(
+                f"inner loop: {name} keeps running statistics, which episodes with weights of their own cannot share; "
+                "build it with track_running_stats=False"
+            )
+        if not batch_statistics and (layer.training or not layer.track_running_stats):
+            raise UserError(
+                f"inner loop: {name} takes the statistics of all samples put through together; set batch_statistics, "
+                "or normalise each sample (GroupNorm)"
+            )

@@ -25,7 +25,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
-from metamemory.nn import inner_loop as maml
+from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
 
@@ -83,5 +83,5 @@ class ANML(OnlineSGD):
     def answer(self, theta: Weights, *prepared: Tensor) -> Tensor:
         (x, gate), (*cnn, w, b) = prepared, theta
         names = (name for name, _ in self.features.named_parameters())
-        features = maml.answer(self.features, dict(zip(names, cnn, strict=True)), x)
+        features = inner_loop.answer(self.features, dict(zip(names, cnn, strict=True)), x)
         return linear(w, b, gate * features)

@@ -18,7 +18,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
-from metamemory.nn import inner_loop as maml
+from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
 
@@ -72,12 +72,11 @@ class FineTuning(OnlineSGD):
     def answer(self, theta: Weights, *prepared: Tensor) -> Tensor:
         (x,), (*cnn, w, b) = prepared, theta
         names = (name for name, _ in self.features.named_parameters())
-        return linear(w, b, maml.answer(self.features, dict(zip(names, cnn, strict=True)), x))
+        return linear(w, b, inner_loop.answer(self.features, dict(zip(names, cnn, strict=True)), x))
 
     def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
         """Meta-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
         [Q, B, K] after the inner steps on the whole support set, each query on its own."""
         theta = self.initial_state(support_x.shape[1]).theta
-        for _ in range(self.inner_steps):
-            theta = self.adapt(theta, support_y, support_x, rate=self.inner_rate)
+        theta = self.adapt(theta, support_y, support_x, rate=self.inner_rate, steps=self.inner_steps)
         return self.answer(theta, query_x)

@@ -32,10 +32,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
-from metamemory.errors import UserError
 from metamemory.models.learner import Learner
+from metamemory.nn import inner_loop
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.labels import Classes, Labels, labels_for
 
@@ -74,8 +73,7 @@ class OnlineSGD(Learner, abstract=True):
 
     def __init__(self, n_way: int | Labels, delay: int, rate: float, order: int):
         super().__init__()
-        if order not in (1, 2):
-            raise UserError(f"order is {order!r} and must be 1 or 2")
+        inner_loop.require_order(self.name, order)
         self.labels = labels_for(self.name, n_way, Classes)
         self.n_way, self.delay, self.rate, self.order = self.labels.n_way, delay, rate, order
 
@@ -124,18 +122,14 @@ class OnlineSGD(Learner, abstract=True):
             thetas.append(theta)
         return thetas, FastState(tuple(waiting for _, waiting in streams), theta)
 
-    def adapt(self, theta: Weights, y: Tensor, *prepared: Tensor, rate: float | None = None) -> Weights:
-        """theta after a step on the mean loss of N samples, prepared [N, B, ...], with labels y [N, B]; a null label
+    def adapt(self, theta: Weights, y: Tensor, *prepared: Tensor, rate: float | None = None, steps: int = 1) -> Weights:
+        """theta after steps on the mean loss of N samples, prepared [N, B, ...], with labels y [N, B]; a null label
         (-1) moves nothing. The rate is the learner's, if no other is given."""
-        rate = self.rate if rate is None else rate
-        trains = torch.is_grad_enabled()
-        theta = tuple(each if trains and each.requires_grad else each.detach().requires_grad_() for each in theta)
-        with torch.enable_grad():  # the inner gradient is needed in evaluation as well
-            logits = self.answer(theta, *prepared)
-            # an episode's loss depends on its own weights only, so the gradient of the sum is that of each
-            loss = fn.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-1, reduction="sum") / len(y)
-            gradients = torch.autograd.grad(loss, theta, create_graph=trains and self.order == 2)
-        return tuple(each - rate * gradient for each, gradient in zip(theta, gradients, strict=True))
+
+        def loss(theta: Weights) -> Tensor:
+            return inner_loop.mean_cross_entropy(self.answer(theta, *prepared), y)
+
+        return inner_loop.descend(loss, theta, self.rate if rate is None else rate, self.order, steps)
 
     def predict(self, query_x: Tensor, state: FastState, y_seen: Tensor | None = None) -> Tensor:
         """As in `Learner`; all queries are answered by the same weights, of which no copies are made."""

@@ -24,11 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.errors import UserError
 from metamemory.models.learner import Learner
-from metamemory.nn import inner_loop as maml
-from metamemory.nn import unet
-from metamemory.nn.inner_loop import Weights
+from metamemory.nn import inner_loop, unet
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 
@@ -75,8 +72,7 @@ class FineTunedUNet(Learner):
         super().__init__()
         colours, *size = input_shape
         self.labels = unet.masks_for("unet", size, n_way)
-        if order not in (1, 2):
-            raise UserError(f"unet: order is {order!r} and must be 1 or 2")
+        inner_loop.require_order("unet", order)
         self.input_shape, self.inner_steps, self.order = input_shape, inner_steps, order
         self.inner_rate, self.online_rate = inner_rate, inner_rate if online_rate is None else online_rate
         self.net = Convolutions(colours, filters)
@@ -88,36 +84,31 @@ class FineTunedUNet(Learner):
     def step(self, x_t: Tensor, y_seen_t: Tensor, state: UNetState) -> tuple[Tensor, UNetState]:
         """As in `Learner`, with masks for labels: y_seen_t [B, H, W] -> logits [B, H, W]. No gradient comes back from
         it to the parameters: they are learned in pre-training."""
-        names = [name for name, _ in self.net.named_parameters()]
-        mask = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0]  # [1, B, H, W]
-        with torch.enable_grad():
-            theta = {name: weight.detach().requires_grad_() for name, weight in zip(names, state.theta, strict=True)}
-            theta = self._descend(theta, state.waiting[None], mask, self.online_rate, order=1)
-        theta = {name: weight.detach() for name, weight in theta.items()}
+        mask, waiting = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0], state.waiting[None]  # [1, B, H, W], [1, B, ...]
         with torch.no_grad():
-            logits = maml.answer(self.net, theta, x_t[None])[0]
-        return logits, UNetState(tuple(theta.values()), x_t)
+            theta = inner_loop.descend(
+                lambda theta: pixel_loss(self._answer(theta, waiting), mask), state.theta, self.online_rate, order=1
+            )
+            return self._answer(theta, x_t[None])[0], UNetState(theta, x_t)
 
     def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
         """Pre-training. support_x [N, B, C, H, W], support_y [N, B, H, W], query_x [Q, B, C, H, W] -> logits
         [Q, B, H, W] of the adapted weights."""
-        with torch.enable_grad():
-            theta = {
-                name: weight.expand(support_x.shape[1], *weight.shape) for name, weight in self.net.named_parameters()
-            }
-            for _ in range(self.inner_steps):
-                theta = self._descend(theta, support_x, support_y, self.inner_rate, self.order)
-        return maml.answer(self.net, theta, query_x)
+        theta = inner_loop.adapt(
+            self.net, support_x, support_y, self.inner_steps, self.inner_rate, self.order, loss=pixel_loss
+        )
+        return inner_loop.answer(self.net, theta, query_x)
 
-    def _descend(self, theta: Weights, x: Tensor, y: Tensor, rate: float, order: int) -> Weights:
-        """One step of gradient descent of each episode on its own pictures; none where y is null (-1)."""
-        told, of_object = (y >= 0).float(), y.clamp(min=0)
-        logits = maml.answer(self.net, theta, x)
-        loss = fn.binary_cross_entropy_with_logits(logits, of_object, told, reduction="sum")
-        # mean over pixels and pictures, sum over episodes: an episode's loss depends on its own weights only
-        loss = loss / (len(x) * y.shape[-2] * y.shape[-1])
-        gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=order == 2)
-        return {name: theta[name] - rate * g for name, g in zip(theta, gradients, strict=True)}
+    def _answer(self, theta: tuple[Tensor, ...], x: Tensor) -> Tensor:
+        names = (name for name, _ in self.net.named_parameters())
+        return inner_loop.answer(self.net, dict(zip(names, theta, strict=True)), x)
+
+
+def pixel_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean over pixels and pictures of an episode, summed over episodes: [N, B, H, W]; 0 where y is null (-1)."""
+    told, of_object = (y >= 0).float(), y.clamp(min=0)
+    loss = fn.binary_cross_entropy_with_logits(logits, of_object, told, reduction="sum")
+    return loss / (len(y) * y.shape[-2] * y.shape[-1])
 
 
 class Convolutions(nn.Module):

@@ -30,9 +30,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.errors import UserError
 from metamemory.models.learner import Learner
-from metamemory.nn import inner_loop as maml
+from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 
@@ -89,8 +88,7 @@ class CNNLSTM(Learner):
         frozen: bool = False,
     ):
         super().__init__()
-        if order not in (1, 2):
-            raise UserError(f"order is {order!r} and must be 1 or 2")
+        inner_loop.require_order("cnn_lstm", order)
         self.labels = labels_for("cnn_lstm", n_way, Classes)
         self.n_way = n_way = self.labels.n_way
         self.inner_steps, self.inner_rate, self.order, self.frozen = inner_steps, inner_rate, order, frozen
@@ -105,8 +103,8 @@ class CNNLSTM(Learner):
         """Pre-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
         [Q, B, K] of the adapted CNN and head, each query on its own."""
         model = nn.Sequential(self.encoder.blocks, nn.Flatten(), self.head)
-        theta = maml.adapt(model, support_x, support_y, self.inner_steps, self.inner_rate, self.order)
-        return maml.answer(model, theta, query_x)
+        theta = inner_loop.adapt(model, support_x, support_y, self.inner_steps, self.inner_rate, self.order)
+        return inner_loop.answer(model, theta, query_x)
 
     def initial_state(self, batch: int) -> LSTMState:
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
