@@ -28,6 +28,7 @@ SMALL = {
     },
     "transformer": {"layers": 2, "width": 16, "heads": 2, "filters": 8},
     "opn": {"filters": 8},
+    "protonet": {"filters": 8},
     "cpm": {"filters": 8, "features": 8, "hidden": 16},
     "apl": {"filters": 8, "features": 16, "neighbours": 3, "label_features": 8, "layers": 2, "size": 16},
     "cnn_lstm": {"filters": 6, "hidden": 24, "pools": 1},
@@ -53,9 +54,10 @@ def batch(images, delay=1, seed=0, batch=4):
 def trained(learner, episode, updates=3, rate=1e-2):
     """A few updates, so that running statistics and weights are not what they began as."""
     optimiser = torch.optim.Adam(learner.parameters(), lr=rate)
+    y = torch.where(episode.shot >= 1, episode.y, -1) if learner.name == "protonet" else episode.y  # see its file
     learner.train()
     for _ in range(updates):
-        loss = fn.cross_entropy(learner(episode.x, episode.y_seen).flatten(0, 1), episode.y.flatten())
+        loss = fn.cross_entropy(learner(episode.x, episode.y_seen).flatten(0, 1), y.flatten(), ignore_index=-1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
