@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.models import FORMER, TaskDescription, available, build, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class
 from metamemory.models.gradient.online_sgd import OnlineSGD
 from metamemory.models.learner import Learner
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD, TABLE_1
 from metamemory.study.claims import Claim
 from metamemory.study.methods import title
+from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.tables import markdown
 from metamemory.training.flops import flops_of, flops_per_step
 
@@ -51,7 +52,7 @@ def count(learner: Learner, input_shape: tuple[int, int, int]) -> Cost:
 
 
 def descends(learner: Learner) -> bool:
-    """Whether it adapts by gradient descent."""
+    """Whether it adapts by gradient descent at every step of a stream."""
     return isinstance(learner, OnlineSGD)
 
 
@@ -78,10 +79,21 @@ def of_network(network: nn.Sequential, input_shape: tuple[int, int, int], adapte
     return flops_of(network, call, gradients=True)
 
 
+def at_full_size(method: str, task: TaskDescription | None = None) -> Learner:
+    """The learner of a method with its own settings and else the defaults, which are of full size; by default for the
+    task of the comparison."""
+    found = Parameters(project_root()).method(method)
+    return build(found.learner, task or TaskDescription(INPUT_SHAPE, N_WAY), found.model)
+
+
 def learners() -> dict[str, Learner]:
-    """Every learner with something to train, at full size: that of its defaults."""
-    names = (name for name in sorted({*available(), *FORMER}) if learner_class(name).answers == "label")
-    built = {name: build(name, TaskDescription(INPUT_SHAPE, N_WAY, 1), {}) for name in names}
+    """Every method that answers with labels and has something to train, at full size."""
+    parameters = Parameters(project_root())
+    methods = {method for experiment in parameters.experiments for method in parameters.methods(experiment)}
+    names = sorted(methods.union(available()))
+    built = {
+        name: at_full_size(name) for name in names if learner_class(parameters.method(name).learner).answers == "label"
+    }
     return {name: learner for name, learner in built.items() if list(learner.parameters())}
 
 
@@ -122,7 +134,7 @@ def room_table(delays: Sequence[int] = (1, 2, 5, 10)) -> str:
     """Bytes of the state of each learner of Table 1 after a step, by the delay of the labels."""
     rows = []
     for name in TABLE_1["omniglot"]:
-        sizes = (_state_size(build(name, TaskDescription(INPUT_SHAPE, N_WAY, delay), {})) for delay in delays)
+        sizes = (_state_size(at_full_size(name, TaskDescription(INPUT_SHAPE, N_WAY, delay))) for delay in delays)
         rows.append([title(name), *(f"{each / 1e3:,.1f}" for each in sizes)])
     return markdown(["method", *(f"delay {delay}, kB" for delay in delays)], rows)
 
@@ -141,7 +153,7 @@ def size(part: Any) -> int:
 def claims() -> list[Claim]:
     """The paper's figures of cost, and whether they follow from a design; each is decided by counting. Those of adapted
     steps, which are three times a rounded figure, are held to one digit less."""
-    ours = {name: count(build(name, TaskDescription(INPUT_SHAPE, N_WAY, 1), {}), INPUT_SHAPE) for name in FORWARD}
+    ours = {name: count(at_full_size(name), INPUT_SHAPE) for name in FORWARD}
     six = of_network(public_oml(), INPUT_SHAPE)
     six_adapted = of_network(public_oml(), INPUT_SHAPE, adapted=3)
     return [

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from metamemory.models import TaskDescription, build
+from metamemory.models import TaskDescription
+from metamemory.papers.babu2021.cost import at_full_size
 from metamemory.papers.babu2021.reported import TABLE_5
 from metamemory.study.claims import Claim, points
 from metamemory.study.methods import title
@@ -29,7 +30,7 @@ def sizes_table() -> str:
     rows = []
     for method, reported in TABLE_5.items():
         with torch.device("meta"):
-            learner = build(method, TaskDescription((3, 32, 32), 10), {})
+            learner = at_full_size(method, TaskDescription((3, 32, 32), 10))
         count = sum(each.numel() for each in learner.parameters())
         flops = flops_per_step(learner, (3, 32, 32))
         rows.append(
