@@ -24,7 +24,7 @@ def test_the_reported_numbers_are_shares_and_more_shots_are_better():
 @pytest.mark.parametrize("data", DATA)
 def test_what_was_not_run_says_so(data, tmp_path):
     lines = [line for line in support_query.table(data, tmp_path).splitlines() if "this study" in line]
-    assert len(lines) == 1 and "Prototypical Networks" in lines[0] and lines[0].count("not run") == len(SETTINGS)
+    assert len(lines) == 1 and "Prototypical networks" in lines[0] and lines[0].count("not run") == len(SETTINGS)
     assert claims_of(support_query)(tmp_path).count("not run") == 2 * len(support_query.claims())
 
 
@@ -55,6 +55,6 @@ def test_runs_stand_in_their_column_a_row_a_scale(monkeypatch):
 def test_a_point_below_is_near_enough():
     assert {claim.margin for claim in support_query.claims()} == {0.01}
     first = support_query.claims()[0]
-    assert first.text == "Prototypical Networks, 5-way 1-shot, Omniglot" and first.paper == "98.8 %"
+    assert first.text == "Prototypical networks, 5-way 1-shot, Omniglot" and first.paper == "98.8 %"
     ((ours, reported),) = first.pairs
     assert ours[:3] == ("support_query", "protonet", "omniglot_5_way_1_shot") and reported == 0.988

@@ -8,5 +8,5 @@ from metamemory.papers.survey.reported import DATA
 
 SECTIONS = (
     *(Section(f"Support and query sets, {title}", partial(support_query.table, data)) for data, title in DATA.items()),
-    Section("How near Prototypical Networks come to their papers", claims_of(support_query)),
+    Section("How near Prototypical networks come to their papers", claims_of(support_query)),
 )

@@ -56,8 +56,8 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
 
 TITLES = {  # of methods that the study does not have yet
     "siamese": "Siamese network",
-    "matching": "Matching Networks",
-    "protonet": "Prototypical Networks",
+    "matching": "Matching networks",
+    "protonet": "Prototypical networks",
     "maml": "MAML",
     "reptile": "Reptile",
 }

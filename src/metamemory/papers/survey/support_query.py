@@ -59,7 +59,7 @@ def _cells(of_scale: Mapping[Setting, Group | None]) -> list[str]:
 
 
 def claims() -> list[Claim]:
-    """That Prototypical Networks come within a point of what their paper reports."""
+    """That Prototypical networks come within a point of what their paper reports."""
     reported = {
         ("omniglot", setting): number for setting, number in TABLES["omniglot"][METHOD]["Snell et al. 2017"].items()
     } | {
