@@ -127,6 +127,7 @@ test-all: lint
 bench: $(READY)
 	@python benchmarks/speed.py
 	@python benchmarks/cost.py
+	@python benchmarks/pipeline.py
 
 clean:
 	@rm -rf book/_build digests dvc_plots .pytest_cache .ruff_cache .hypothesis

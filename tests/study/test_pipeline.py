@@ -153,16 +153,17 @@ def test_a_learner_is_added_with_one_file_and_one_line(project):
 
 
 def test_an_experiment_of_dvc_changes_a_parameter(project):
-    output = project.run(
-        "dvc", "exp", "run", "-S", "experiments.online_few_shot.methods.lstm.smoke.model.hidden=12", "-n", "narrow"
-    )
+    change = "params/babu2021.yaml:experiments.online_few_shot.methods.lstm.smoke.model.hidden=12"
+    output = project.run("dvc", "exp", "run", "-S", change, "-n", "narrow")
     assert "narrow" in output
     manifest = json.loads(
         (project.root / "results/smoke/online_few_shot/lstm/omniglot/seed0.manifest.json").read_text()
     )
-    assert manifest["configuration"]["model"] == {"hidden": 12}
+    assert manifest["configuration"]["model"]["hidden"] == 12
+    assert len(re.findall(r"Running stage '.*online_few_shot@.*'", output)) == 1
     project.run("git", "checkout", "-q", "--", ".")
     project.run("dvc", "checkout", "-q")
+    assert changed_stages(project) == set()
 
 
 def test_unknown_parameters_of_a_notebook_are_refused(project):
