@@ -166,4 +166,4 @@ def test_unknown_names_are_refused_with_what_there_is(name):
 def test_classes_can_be_imported_from_the_package():
     assert models.CLLSTM is learner_class("cl_lstm")
     with pytest.raises(AttributeError):
-        models.Nothing  # noqa: B018
+        models.Missing  # noqa: B018

@@ -11,10 +11,10 @@ from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
 def pair(normalise=True, stride=1, dtype=torch.float32):
     """The same weights with and without time."""
     torch.manual_seed(0)
-    timeless = ZeroStateConvLSTM(3, 5, stride=stride, normalise=normalise, precision=dtype).to(dtype)
+    zero_state = ZeroStateConvLSTM(3, 5, stride=stride, normalise=normalise, precision=dtype).to(dtype)
     timed = ConvLSTM(3, 5, normalise=normalise, precision=dtype).to(dtype)
-    timed.load_state_dict(timeless.state_dict())
-    return timeless, timed
+    timed.load_state_dict(zero_state.state_dict())
+    return zero_state, timed
 
 
 def first_step(timed, x):
@@ -25,42 +25,42 @@ def first_step(timed, x):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_numbers_are_unchanged_through_training(normalise, dtype):
     """Outputs and weights, over updates with momentum and weight decay, and then in evaluation."""
-    timeless, timed = pair(normalise, dtype=dtype)
-    optimisers = [torch.optim.SGD(each.parameters(), 0.1, 0.9, weight_decay=0.01) for each in (timeless, timed)]
+    zero_state, timed = pair(normalise, dtype=dtype)
+    optimisers = [torch.optim.SGD(each.parameters(), 0.1, 0.9, weight_decay=0.01) for each in (zero_state, timed)]
     generator = torch.Generator().manual_seed(1)
     tolerance = {torch.float32: 1e-4, torch.float64: 1e-9}[dtype]
     for _ in range(10):
         x = torch.randn(6, 3, 8, 8, generator=generator, dtype=dtype)
         target = torch.randn(6, 5, 8, 8, generator=generator, dtype=dtype)
-        for h, optimiser in zip((timeless(x), first_step(timed, x)), optimisers, strict=True):
+        for h, optimiser in zip((zero_state(x), first_step(timed, x)), optimisers, strict=True):
             optimiser.zero_grad()
             fn.mse_loss(h, target).backward()
             optimiser.step()
-        torch.testing.assert_close(timeless(x), first_step(timed, x), rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(zero_state(x), first_step(timed, x), rtol=tolerance, atol=tolerance)
     before = dict(pair(normalise, dtype=dtype)[0].named_parameters())
-    assert not torch.allclose(timeless.w_x[:5], before["w_x"][:5])
+    assert not torch.allclose(zero_state.w_x[:5], before["w_x"][:5])
     with torch.no_grad():
         x = torch.randn(6, 3, 8, 8, generator=generator, dtype=dtype)
-        torch.testing.assert_close(timeless.eval()(x), first_step(timed.eval(), x), rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(zero_state.eval()(x), first_step(timed.eval(), x), rtol=tolerance, atol=tolerance)
 
 
 @torch.no_grad()
 def test_a_stride_takes_every_second_pixel():
-    timeless, timed = pair(normalise=False, stride=2)
+    zero_state, timed = pair(normalise=False, stride=2)
     for size in (8, 7):
         x = torch.randn(2, 3, size, size)
-        torch.testing.assert_close(timeless(x), first_step(timed, x)[..., ::2, ::2], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(zero_state(x), first_step(timed, x)[..., ::2, ::2], rtol=1e-5, atol=1e-6)
 
 
 def test_what_belongs_to_a_state_gets_no_gradient():
-    timeless, _ = pair()
-    timeless(torch.randn(4, 3, 8, 8)).square().sum().backward()
-    assert timeless.w_h.grad is None
+    zero_state, _ = pair()
+    zero_state(torch.randn(4, 3, 8, 8)).square().sum().backward()
+    assert zero_state.w_h.grad is None
     forget = slice(5, 10)
-    for each in (timeless.w_x, timeless.bias, timeless.gain):
+    for each in (zero_state.w_x, zero_state.bias, zero_state.gain):
         assert not each.grad[forget].any() and each.grad[:5].any() and each.grad[10:].any()
-    with_part = sum(each.grad.count_nonzero().item() for each in (timeless.w_x, timeless.bias, timeless.gain))
-    assert timeless.used == with_part == 15 * (27 + 2)
+    with_part = sum(each.grad.count_nonzero().item() for each in (zero_state.w_x, zero_state.bias, zero_state.gain))
+    assert zero_state.used == with_part == 15 * (27 + 2)
 
 
 @torch.no_grad()

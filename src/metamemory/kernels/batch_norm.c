@@ -7,22 +7,22 @@
 #include <stdlib.h>
 
 #include "product.h"
-
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_max_threads(void) { return 1; }
-static int omp_get_thread_num(void) { return 0; }
-#endif
+#include "threads.h"
 
 enum { BLOCK = 128 };
 
-/* sums[0] = sum of x (x = u - pivot where d is null, else d), sums[1] = sum of x (u - pivot); for every channel. */
-void sums(long rows, long channels, const product *restrict u, const product *restrict d,
-          const float *restrict pivot, double *restrict sums) {
+/* sums[0] = sum of x (x = u - pivot where d is null, else d), sums[1] = sum of x (u - pivot); for every channel.
+   Returns 0, or 1 where there is no memory for it. */
+int sums(long rows, long channels, const product *restrict u, const product *restrict d,
+         const float *restrict pivot, double *restrict sums) {
     long threads = omp_get_max_threads();
     double *partial = calloc(threads * 2 * channels, sizeof *partial);
     float *block = malloc(threads * 2 * channels * sizeof *block);
+    if (!partial || !block) {
+        free(partial);
+        free(block);
+        return 1;
+    }
 #pragma omp parallel for schedule(static)
     for (long start = 0; start < rows; start += BLOCK) {
         double *total = partial + omp_get_thread_num() * 2 * channels;
@@ -46,11 +46,12 @@ void sums(long rows, long channels, const product *restrict u, const product *re
     }
     free(partial);
     free(block);
+    return 0;
 }
 
 /* out = p x + q y + r, with p, q, r of the channel. */
-void combine(long rows, long channels, const product *x, const product *y, const float *restrict p,
-             const float *restrict q, const float *restrict r, product *restrict out) {
+int combine(long rows, long channels, const product *x, const product *y, const float *restrict p,
+            const float *restrict q, const float *restrict r, product *restrict out) {
 #pragma omp parallel for schedule(static)
     for (long row = 0; row < rows; row++) {
         long at = row * channels;
@@ -59,4 +60,5 @@ void combine(long rows, long channels, const product *x, const product *y, const
             out[at + k] = store(p[k] * load(x[at + k]) + q[k] * load(y[at + k]) + r[k]);
         }
     }
+    return 0;
 }

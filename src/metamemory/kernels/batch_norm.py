@@ -2,9 +2,9 @@
 
     n = gain (u - mean) / sqrt(var + eps) + bias
 
-(Ioffe and Szegedy 2015), with mean and var of a channel over everything else. torch's way back for channels that lie
-last takes as long as all of a layer's convolutions. Here it is two sweeps, as forward is: one for the sums, one that
-uses them (`batch_norm.c`):
+(Ioffe and Szegedy 2015), with mean and var of a channel over everything else. torch's backward pass for channels that
+lie last takes as long as all of a layer's convolutions. Here it is two sweeps, as forward is: one for the sums, one
+that uses them (`batch_norm.c`):
 
     d_bias = sum d       d_gain = sum d x       d_u = gain / sqrt(var + eps) (d - d_bias / M - x d_gain / M)
 

@@ -13,7 +13,7 @@ convolution; the weight gradient is one convolution over all steps at the end.
 Convolutions can multiply in bfloat16: then what enters or leaves them (u, h, the pre-activations of the gates
 and the gradients of these) is kept in bfloat16 as well, while gates, cells and their gradients are float32.
 
-Memory kept for the way back, per layer and step: the pre-activations of four gates and h in the type of the
+Memory kept for the backward pass, per layer and step: the pre-activations of four gates and h in the type of the
 products, the cell in float32: 24 bytes a cell in float32, 14 in bfloat16, of which a layer has
 batch * filters * height * width.
 
@@ -105,5 +105,5 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 def _maps(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """The way back, as a view: [..., B H W, channels] -> [..., B, channels, H, W] with channels last in memory."""
+    """The inverse of `_rows`, as a view: [..., B H W, channels] -> [..., B, channels, H, W], channels last."""
     return rows.unflatten(-2, size).movedim(-1, -3)

@@ -7,8 +7,8 @@
 #include "product.h"
 
 /* a = u + hidden; c' = f c + i g; h' = o tanh(c'). Writes a, c_next and h_next. */
-void forward(long rows, long filters, const product *restrict u, const product *restrict hidden,
-             const float *restrict c, product *restrict a, float *restrict c_next, product *restrict h_next) {
+int forward(long rows, long filters, const product *restrict u, const product *restrict hidden,
+            const float *restrict c, product *restrict a, float *restrict c_next, product *restrict h_next) {
 #pragma omp parallel for if (rows * filters > 4096)
     for (long row = 0; row < rows; row++) {
         long at = row * filters, at4 = 4 * at;
@@ -25,13 +25,14 @@ void forward(long rows, long filters, const product *restrict u, const product *
             h_next[at + n] = store(sigmoid(load(p[2])) * tanh_(cell));
         }
     }
+    return 0;
 }
 
-/* The way back: given the gradients of h' (from above, and from the next step) and of c', writes that of a and
+/* The backward pass: given the gradients of h' (from above, and from the next step) and of c', writes that of a and
    turns d_c into the gradient of c. */
-void backward(long rows, long filters, const product *restrict a, const float *restrict c,
-              const float *restrict c_next, const product *restrict d_above, const product *restrict d_next,
-              float *restrict d_c, product *restrict d_a) {
+int backward(long rows, long filters, const product *restrict a, const float *restrict c,
+             const float *restrict c_next, const product *restrict d_above, const product *restrict d_next,
+             float *restrict d_c, product *restrict d_a) {
 #pragma omp parallel for if (rows * filters > 4096)
     for (long row = 0; row < rows; row++) {
         long at = row * filters, at4 = 4 * at;
@@ -49,4 +50,5 @@ void backward(long rows, long filters, const product *restrict a, const float *r
             d_c[at + n] = d * f;
         }
     }
+    return 0;
 }

@@ -1,4 +1,4 @@
-"""The gate update of an LSTM, and its way back, for cells that lie in rows.
+"""The gate update of an LSTM and its backward pass, for cells that lie in rows.
 
     a = u + hidden        i, f, o = sigmoid(a)   g = tanh(a)        c' = f c + i g        h' = o tanh(c')
 

@@ -1,4 +1,4 @@
-"""The gate update of `gates.py` and its way back as Triton kernels, for CUDA devices.
+"""The gate update of `gates.py` and its backward pass as Triton kernels, for CUDA devices.
 
 One program handles BLOCK cells; the four pre-activations of a cell lie F apart in its row. Types are taken from
 the pointers; arithmetic is float32. `TRITON_INTERPRET=1` runs the same kernels on the CPU, which is how they are

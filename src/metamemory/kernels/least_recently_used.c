@@ -1,16 +1,22 @@
-/* One step of a memory with least recently used access, and its way back: the formulas of least_recently_used.py,
-   which calls these functions. Every episode of the batch is on its own.
+/* One step of a memory with least recently used access, and its backward pass: the formulas of least_recently_used.py,
+   which calls these functions. Every episode of the batch is on its own. Both return 0, or 1 where there is no memory for
+   what a thread needs besides.
 
    Shapes, an episode: keys [heads, width], gates [heads], memory [width, slots], weights [heads, slots],
    usage and norms [slots], least [heads] (the least used slots, the very least first). Slots lie side by side, so that
    LANES of them are worked on at once and sums over the width need no adding up across lanes. */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "functions.h"
+#include "threads.h"
 
 /* Loops over heads and over the width of a slot are short: the compiler is told their lengths, HEADS and WIDTH. */
 enum { heads = HEADS, width = WIDTH, LANES = 16 };
+
+/* On the stack are only arrays with a place for each head; least_recently_used.py asks for no more heads than this. */
+_Static_assert(HEADS <= 64, "too many heads");
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -103,13 +109,16 @@ PART void write_and_compare(const struct episode *e, long i, long n) {
 }
 
 /* Writes all that stands after `used`. */
-void forward(long batch, long slots, double decay, double strength, const float *keys, const float *gates,
-             const float *old, const float *reading_before, const float *used, float *memory, float *reading, float *usage,
-             float *writing, float *norms, int64_t *all_least, float *reads) {
+int forward(long batch, long slots, double decay, double strength, const float *keys, const float *gates,
+            const float *old, const float *reading_before, const float *used, float *memory, float *reading, float *usage,
+            float *writing, float *norms, int64_t *all_least, float *reads) {
+    long own = 2 * slots; /* numbers of each thread */
+    float *room = malloc(omp_get_max_threads() * own * sizeof *room);
+    if (!room) return 1;
 #pragma omp parallel for
     for (long b = 0; b < batch; b++) {
         int64_t *least = all_least + b * heads;
-        float key_norms[heads], kept[slots], fresh[slots];
+        float key_norms[heads], *kept = room + omp_get_thread_num() * own, *fresh = kept + slots;
         struct episode e = {
             .slots = slots, .decay = decay, .strength = strength, .key_norms = key_norms, .kept = kept, .fresh = fresh,
             .keys = keys + b * heads * width, .gates = gates + b * heads, .old = old + b * slots * width,
@@ -147,6 +156,8 @@ void forward(long batch, long slots, double decay, double strength, const float 
             for (long r = 0; r < heads; r++) e.reads[r * width + k] = sum(totals[r]);
         }
     }
+    free(room);
+    return 0;
 }
 
 /* Gradients of the cosines, before the softmax, into `d_dots`; the cosines themselves; the softmax's mean gradient. */
@@ -195,16 +206,19 @@ PART void towards_memory(const struct episode *e, long i, long n) {
     }
 }
 
-/* The way back. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
+/* The backward pass. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
    step, and leave as those before it. */
-void backward(long batch, long slots, double strength, const float *keys, const float *gates, const float *reading_before,
-              float *memory, float *reading, float *writing, float *norms, const int64_t *all_least,
-              const float *d_reads, float *d_memory, float *d_reading, float *d_keys, float *d_gates) {
+int backward(long batch, long slots, double strength, const float *keys, const float *gates, const float *reading_before,
+             float *memory, float *reading, float *writing, float *norms, const int64_t *all_least,
+             const float *d_reads, float *d_memory, float *d_reading, float *d_keys, float *d_gates) {
+    long own = (1 + 2 * heads) * slots; /* numbers of each thread */
+    float *room = malloc(omp_get_max_threads() * own * sizeof *room);
+    if (!room) return 1;
 #pragma omp parallel for
     for (long b = 0; b < batch; b++) {
         const int64_t *least = all_least + b * heads;
-        float key_norms[heads], means[heads], along_keys[heads], fresh[slots], d_dots[heads * slots],
-            cosines[heads * slots];
+        float key_norms[heads], means[heads], along_keys[heads];
+        float *fresh = room + omp_get_thread_num() * own, *d_dots = fresh + slots, *cosines = d_dots + heads * slots;
         struct episode e = {
             .slots = slots, .strength = strength, .key_norms = key_norms, .fresh = fresh, .means = means, .along_keys = along_keys,
             .d_dots = d_dots, .cosines = cosines, .keys = keys + b * heads * width, .gates = gates + b * heads,
@@ -241,4 +255,6 @@ void backward(long batch, long slots, double strength, const float *keys, const 
             e.d_memory[k * slots + least[0]] = 0; /* what was cleared has no say */
         }
     }
+    free(room);
+    return 0;
 }

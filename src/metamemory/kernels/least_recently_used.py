@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 from metamemory.kernels import native
 
 TINY = 1e-6  # beside the product of two norms
+MOST_HEADS = 64  # of the C functions, which have an array on the stack with a place for each
 
 
 class Memory(NamedTuple):
@@ -46,7 +47,7 @@ class Memory(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What a step found on its way, which the way back needs.
+    """What a step found, which the backward pass needs.
 
     Attributes:
         writing: [B, R, N] w^w.
@@ -172,6 +173,6 @@ def _norm(x: Tensor, dim: int) -> Tensor:
 
 def _compiled(keys: Tensor) -> ctypes.CDLL | None:
     on_cpu = keys.device.type == "cpu" and keys.dtype == torch.float32
-    if not on_cpu:
+    if not on_cpu or keys.shape[1] > MOST_HEADS:
         return None
     return native.library("least_recently_used", torch.float32, HEADS=keys.shape[1], WIDTH=keys.shape[2])

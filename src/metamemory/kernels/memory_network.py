@@ -7,7 +7,7 @@ Every step has to wait for the one before it, but for the input part u, which ar
 loop are two matrix products, one gate update and one access to the memory, each there and back; the gradients of the
 weights are one product over all steps at the end.
 
-Memory kept for the way back, a step and episode: 4 (N (W + 2 R + 2) + 6 H + 2 R W) bytes and a few; 31 kB with 128
+Memory kept for the backward pass, a step and episode: 4 (N (W + 2 R + 2) + 6 H + 2 R W) bytes and a few; 31 kB with 128
 slots of 40, 4 heads and 200 units.
 
 Shape legend: T steps, B batch, H units of the controller, R heads, N slots, W width of a slot.

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from metamemory.errors import UserError
+
 FOLDER = Path(__file__).parent
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
 
@@ -35,8 +37,13 @@ def compiler() -> str | None:
 
 
 def call(function: ctypes._CFuncPtr, *arguments: int | float | Tensor | None) -> None:
-    """Call a C function; numbers are passed as long or double, contiguous tensors on the CPU by their address."""
-    function(*(_plain(each) for each in arguments))
+    """Call a C function; numbers are passed as long or double, contiguous tensors on the CPU by their address.
+
+    Raises:
+        UserError: it returns another number than 0: there is no memory for what it needs besides.
+    """
+    if function(*(_plain(each) for each in arguments)):
+        raise UserError(f"kernels: no memory left for {function.__name__}; make the batch or the model smaller")
 
 
 def load(source: Path, *options: str) -> ctypes.CDLL | None:

@@ -6,7 +6,7 @@
 #include "product.h"
 
 /* h = o tanh(i g) */
-void forward(long rows, long filters, const product *restrict a, product *restrict h) {
+int forward(long rows, long filters, const product *restrict a, product *restrict h) {
 #pragma omp parallel for if (rows * filters > 4096)
     for (long row = 0; row < rows; row++) {
         const product *restrict p = a + 3 * row * filters;
@@ -16,10 +16,11 @@ void forward(long rows, long filters, const product *restrict a, product *restri
             h[row * filters + n] = store(sigmoid(load(p[filters + n])) * tanh_(cell));
         }
     }
+    return 0;
 }
 
-/* The way back: given the gradient of h, writes that of a. */
-void backward(long rows, long filters, const product *restrict a, const product *restrict d_h, product *restrict d_a) {
+/* The backward pass: given the gradient of h, writes that of a. */
+int backward(long rows, long filters, const product *restrict a, const product *restrict d_h, product *restrict d_a) {
 #pragma omp parallel for if (rows * filters > 4096)
     for (long row = 0; row < rows; row++) {
         const product *restrict p = a + 3 * row * filters;
@@ -34,4 +35,5 @@ void backward(long rows, long filters, const product *restrict a, const product 
             d_p[2 * filters + n] = store(d_c * i * (1 - g * g));
         }
     }
+    return 0;
 }

@@ -158,7 +158,7 @@ def nodes(tensor):
 @BOTH
 @pytest.mark.parametrize("subtasks", [2, 3])
 def test_only_the_second_order_goes_back_through_every_backward_pass(images, cls, subtasks):
-    """The way back through log-softmax is once in the graph for every step whose loss was descended, or never."""
+    """The backward pass through log-softmax is once in the graph for every step whose loss was descended, or never."""
     task, episode = stream(images, subtasks=subtasks)
     count = {}
     for order in (1, 2):

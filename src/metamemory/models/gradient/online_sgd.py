@@ -14,10 +14,10 @@ order, as in MAML (see `nn.inner_loop`), by the Hessians in
 for which the first order takes the identity. Public code of both OML and ANML took it unawares; here `order` says
 which, and a test counts the double backward passes.
 
-The last layer starts at zero. Labels are dealt anew in each episode, so that none should begin with an advantage; and
-of a start that all of them share, softmax sees nothing, then or after any number of steps. So no weight belongs to a
-label, and a learner can be asked for any number of them. (Javed and White's code draws the weights of a new class
-anew.)
+The last layer starts at zero. Labels are reshuffled in every episode, so that none should begin with an advantage; and
+a start that all of them share does not change their softmax, then or after any number of steps. So no weight belongs to
+a label, and a learner can be asked for any number of them. (Javed and White's code samples new weights for a new
+class.)
 
 A label comes `delay` steps after its sample, so what has been computed of the last `delay` samples waits for it (see
 `nn.delay_buffer`). In a step, first the weights are adapted to the sample whose label is shown, then the new sample is

@@ -1,0 +1,67 @@
+"""What the C sources do not do: take room on the stack that a user decides about, or go on without memory."""
+
+import subprocess
+
+import pytest
+import torch
+
+from metamemory.errors import UserError
+from metamemory.kernels import least_recently_used, native
+from metamemory.kernels.least_recently_used import Memory, access, access_reference
+
+SOURCES = sorted(native.FOLDER.glob("*.c"))
+CONSTANTS = ("-DHEADS=3", "-DWIDTH=5")
+compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C compiler")
+
+
+@compiled
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source):
+    command = [native.compiler(), "-std=gnu11", "-Werror=vla", "-Wall", "-Werror", "-Wno-unknown-pragmas"]
+    command += ["-Wno-unused-function", "-Wno-psabi", "-fsyntax-only", *CONSTANTS, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def random_access(batch, heads, width, slots):
+    generator = torch.Generator().manual_seed(0)
+    keys, gates = (torch.rand(*shape, generator=generator) for shape in ((batch, heads, width), (batch, heads)))
+    shapes = (batch, width, slots), (batch, heads, slots), (batch, slots)
+    return keys, gates, Memory(*(torch.rand(*shape, generator=generator) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    ("heads", "slots"),
+    [(1, 3_000_000), (least_recently_used.MOST_HEADS, 70), (least_recently_used.MOST_HEADS + 1, 70)],
+    ids=["more slots than a stack holds", "the most heads in C", "one head more"],
+)
+def test_a_memory_of_any_size_is_that_of_the_formulas(heads, slots):
+    keys, gates, memory = random_access(1, heads, 2, slots)
+    reads, after = access(keys, gates, memory, 0.9, 2.0)
+    expected, reference, _ = access_reference(keys, gates, memory, 0.9, 2.0)
+    torch.testing.assert_close(reads, expected, rtol=1e-3, atol=1e-4)
+    for one, other in zip(after, reference, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize(("source", "function"), [("batch_norm", "sums"), ("least_recently_used", "forward"),
+                                                  ("least_recently_used", "backward")])  # fmt: skip
+def test_memory_that_is_not_there_is_one_line_and_not_a_crash(tmp_path, source, function):
+    """The same source, to which no memory is given."""
+    broke = tmp_path / "broke.c"
+    broke.write_text(
+        "#include <stdlib.h>\n#define malloc(size) NULL\n#define calloc(count, size) NULL\n"
+        f'#include "{native.FOLDER / source}.c"\n'
+    )
+    call = getattr(native.load(broke, *CONSTANTS), function)
+    tensor = torch.zeros(64)
+    numbers = {"sums": (2, 3), "forward": (1, 4, 0.9, 1.0), "backward": (1, 4, 1.0)}[function]
+    tensors = {"sums": 4, "forward": 12, "backward": 13}[function]
+    with pytest.raises(UserError, match=f"kernels: no memory left for {function}; make the batch or the model smaller"):
+        native.call(call, *numbers, *[tensor] * tensors)
+
+
+def test_what_lies_in_pieces_is_refused():
+    with pytest.raises(ValueError, match="takes contiguous tensors"):
+        native.call(print, torch.zeros(4, 4).T)
