@@ -128,6 +128,7 @@ bench: $(READY)
 	@python benchmarks/speed.py
 	@python benchmarks/cost.py
 	@python benchmarks/pipeline.py
+	@python benchmarks/neighbours.py
 
 clean:
 	@rm -rf book/_build digests dvc_plots .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,58 @@
+"""What `make bench` measured of the study as a whole: a run beside other processes, and how long the tests take."""
+
+import json
+from pathlib import Path
+
+from metamemory.study.tables import markdown
+
+
+def neighbours_table(root: Path = Path(".")) -> str:
+    """How much of its lone speed a run keeps beside a busy process; a hint where it has not been measured."""
+    path = root / "results" / "speed" / "neighbours.json"
+    if not path.exists():
+        return "Not measured here: `python benchmarks/neighbours.py`."
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [
+            row["what"],
+            f"{row['alone']:.0f}",
+            f"{row['beside']:.0f}",
+            *(f"{row[f'{where} / lone']:.2f}{_aim(row, where)}" for where in ("alone", "beside")),
+        ]
+        for row in report["rows"]
+    ]
+    others = max(row[f"others {where}"] for row in report["rows"] for where in ("alone", "beside"))
+    header = [
+        "",
+        "alone, episodes/s",
+        "beside a busy process",
+        "alone, share of the first",
+        "beside, share of the first",
+    ]
+    return (
+        f"{markdown(header, rows)}\n\n"
+        f"{report['shape']}, on {report['processors']} processors. Medians of {report['rounds']} rounds with each "
+        "variant once alone and once beside a process that never rests; other programs took at most "
+        f"{others:.2f} processors (median of a row). {report['hardware'].partition(',')[0]}, torch {report['torch']}."
+    )
+
+
+def _aim(row: dict, where: str) -> str:
+    return f" (aim: ≥ {row['target'][where]:.2f})" if where in row["target"] else ""
+
+
+def durations_table(root: Path = Path(".")) -> str:
+    """How long the tests take; a hint where it has not been measured."""
+    path = root / "results" / "speed" / "tests.json"
+    if not path.exists():
+        return "Not measured here: `python benchmarks/tests.py`."
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [f"`make {row['target']}`", f"{row['passed']:,}", f"{row['skipped']:,}", f"{row['minutes']:.1f}"]
+        for row in report["rows"]
+    ]
+    return (
+        f"{markdown(['', 'passed', 'skipped', 'minutes'], rows)}\n\n"
+        f"On {report['workers']} cores, a worker each; other programs took {report['others']:.2f} of them. "
+        f"{report['hardware'].partition(',')[0]}, torch {report['torch']}."
+    )
