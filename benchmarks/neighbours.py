@@ -22,6 +22,7 @@ from pathlib import Path
 from load import busy_seconds, cpu_seconds
 
 QUIET = 0.1  # processors that other programs may take
+LONGEST = 120.0  # seconds that a neighbour can be busy
 LEAD_IN = 2.0  # seconds of each window that do not count, in which a run gets used to its neighbour
 
 # name: threads, runs side by side, environment, whether watched
@@ -78,10 +79,10 @@ def train() -> None:
             print(updates(seconds), flush=True)
 
 
-def be_busy() -> None:
-    """The neighbour: never rests as long as the process that began it lives."""
-    parent = os.getppid()
-    while os.getppid() == parent:
+def be_busy(parent: int) -> None:
+    """The neighbour: never rests as long as the process that began it lives, and `LONGEST` seconds at most."""
+    end = time.monotonic() + LONGEST
+    while os.getppid() == parent and time.monotonic() < end:
         sum(range(1000))
 
 
@@ -127,7 +128,7 @@ class Runs:
         for _ in range(3):
             neighbour = None
             if where == "beside":  # in a session of its own, as another program is
-                command = [sys.executable, __file__, "--busy"]
+                command = [sys.executable, __file__, "--busy", str(os.getpid())]
                 neighbour = subprocess.Popen(command, start_new_session=True)
             try:
                 tries.append(self.window(seconds, neighbour)[::-1])
@@ -172,12 +173,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of a window that counts")
     parser.add_argument("--to", type=Path, default=Path("results/speed/neighbours.json"), help="file to write")
     parser.add_argument("--train", action="store_true", help="be a run (used by the script itself)")
-    parser.add_argument("--busy", action="store_true", help="be the neighbour (likewise)")
+    parser.add_argument("--busy", type=int, metavar="PARENT", help="be the neighbour (likewise)")
     options = parser.parse_args()
     if options.train:
         return train()
     if options.busy:
-        return be_busy()
+        return be_busy(options.busy)
     if not Path("/proc/stat").exists():
         sys.exit("error: benchmarks/neighbours.py reads /proc, which only Linux has")
     with suppress(OSError, AttributeError):  # two processors are what is asked about

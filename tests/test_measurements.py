@@ -56,15 +56,14 @@ def test_runs_are_measured_alone_and_beside_a_neighbour(script, tmp_path, monkey
 def test_the_neighbour_ends_with_the_process_that_began_it():
     """However that ends: a busy process that is left behind would disturb all that comes after."""
     code = (
-        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, sys.argv[1], '--busy'], "
-        "start_new_session=True); print(p.pid, flush=True); time.sleep(60)"
+        "import os, subprocess, sys, time; command = [sys.executable, sys.argv[1], '--busy', str(os.getpid())]; "
+        "print(subprocess.Popen(command, start_new_session=True).pid, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(project_root() / "benchmarks/neighbours.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         neighbour = int(parent.stdout.readline())
         assert running(neighbour)
-        time.sleep(0.5)
-        parent.kill()
+        parent.kill()  # even before the neighbour has begun
     deadline = time.monotonic() + 10
     while running(neighbour) and time.monotonic() < deadline:
         time.sleep(0.05)
