@@ -14,7 +14,7 @@ from metamemory.tasks.binding import Binding
 @pytest.fixture(params=["lstm", "feedforward"])
 def learner(request):
     torch.manual_seed(0)
-    return MANN((1, 8, 8), 3, controller=request.param, hidden=9, slots=7, width=5, heads=2).eval()
+    return MANN((1, 8, 8), 3, hidden=9, slots=7, width=5, heads=2, controller=request.param).eval()
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_plain_values(learner, images):
 
 
 def test_only_a_memory_of_this_kind_can_be_looked_into(learner):
-    assert memory_trace.has_memory(learner) and not memory_trace.has_memory(LSTM((1, 8, 8), 3))
+    assert learner.traces_memory and not LSTM((1, 8, 8), 3).traces_memory
 
 
 def test_kinds_of_steps_by_loops(learner, images):

@@ -1,15 +1,12 @@
 """The experiment at a size of seconds: its rows, and tasks longer than those trained on where labels allow them."""
 
 import copy
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from metamemory import data
 from metamemory.errors import UserError
-from metamemory.protocols import Context, continual
+from metamemory.protocols import continual
 
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
@@ -33,15 +30,9 @@ SIZES = {
 
 
 @pytest.fixture
-def conduct(images, monkeypatch, tmp_path):
-    splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
-    drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
-    monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
-
-    def conduct(method, **changes):
-        config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}
-        context = Context(torch.device("cpu"), tmp_path, tmp_path / f"{method}.pt")
-        return continual.conduct(config, method, 0, context)
+def conduct(run):
+    def conduct(learner, **changes):
+        return run("continual", learner, {**copy.deepcopy(CONFIG), "model": SIZES[learner], **changes})
 
     return conduct
 
@@ -49,10 +40,10 @@ def conduct(images, monkeypatch, tmp_path):
 @pytest.mark.parametrize("method", sorted(set(SIZES) - {"fine_tuning"}))
 def test_a_run_says_what_is_known_of_each_subtask(conduct, method):
     outcome = conduct(method)
-    rows = {(row["seen"], row["first"], row["last"]): row for row in outcome.by_shot}
+    rows = {(row["seen"], row["first"], row["last"]): row for row in outcome.scores}
     assert {(n, 1, n) for n in (1, 2, 3)} | {(n, 1, 1) for n in (1, 2, 3)} | {(3, i, i) for i in (1, 2, 3)} <= set(rows)
     assert (3, 1, 2) in rows
-    assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in outcome.by_shot)
+    assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 for row in outcome.scores)
     # queries of each subtask are as many: the mean of all is the mean of the means
     each = [rows[3, i, i]["accuracy"] for i in (1, 2, 3)]
     assert rows[3, 1, 3]["accuracy"] == pytest.approx(np.mean(each))
@@ -67,7 +58,7 @@ def test_a_run_says_what_is_known_of_each_subtask(conduct, method):
 @pytest.mark.parametrize(("method", "longest"), [("cl_lstm", 3), ("opn", 4), ("oml", 4), ("anml", 4)])
 def test_only_a_learner_without_weights_for_labels_is_asked_for_more_of_them(conduct, method, longest):
     outcome = conduct(method)
-    assert outcome.facts["longest_test"] == longest == max(row["seen"] for row in outcome.by_shot)
+    assert outcome.facts["longest_test"] == longest == max(row["seen"] for row in outcome.scores)
     assert ("accuracy_4_subtasks" in outcome.metrics) == (longest == 4)
 
 

@@ -1,14 +1,10 @@
 """Stages of pre-training in the curriculum, and the learners that cannot be given them."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
-import torch
 
-from metamemory import data
 from metamemory.errors import UserError
-from metamemory.protocols import Context, delayed_labels, online_few_shot
 
 CONFIG = {
     "data": {"name": "drawings", "split": "thirds", "size": 8},
@@ -24,15 +20,9 @@ SIZES = {"cnn_lstm": {"filters": 3, "hidden": 8, "pools": 1}, "lstm": {"hidden":
 
 
 @pytest.fixture
-def conduct(images, monkeypatch, tmp_path):
-    splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
-    drawings = SimpleNamespace(images=images, splits=splits, name="drawings", title="Drawings", digest="0")
-    monkeypatch.setattr(data, "load", lambda *_, **__: drawings)
-
-    def conduct(method, experiment=online_few_shot, **changes):
-        config = {**copy.deepcopy(CONFIG), "model": SIZES[method], **changes}
-        context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
-        return experiment.conduct(config, method, 0, context)
+def conduct(run):
+    def conduct(learner, protocol="online_few_shot", **changes):
+        return run(protocol, learner, {**copy.deepcopy(CONFIG), "model": SIZES[learner], **changes})
 
     return conduct
 
@@ -55,10 +45,10 @@ def test_more_labels_than_the_learner_knows_are_refused(conduct):
 
 
 def test_with_delayed_labels_every_delay_is_tested(conduct):
-    outcome = conduct("lstm", delayed_labels, curriculum=[], task={**CONFIG["task"], "delay": 2})
+    outcome = conduct("lstm", "delayed_labels", curriculum=[], task={**CONFIG["task"], "delay": 2})
     rows = outcome.example["by_delay"]
     assert [row["delay"] for row in rows if row["shot"] == 0] == list(range(1, 11))
     own = [row["accuracy"] for row in rows if row["delay"] == 2]
-    assert own == pytest.approx([row["accuracy"] for row in outcome.by_shot][: len(own)])
+    assert own == pytest.approx([row["accuracy"] for row in outcome.scores][: len(own)])
     # of 9 steps none has seen two labels of its class where each comes 8 steps late
     assert max(row["shot"] for row in rows if row["delay"] == 8) == 1

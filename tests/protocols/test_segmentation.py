@@ -3,17 +3,16 @@
 import base64
 import copy
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from metamemory import data
 from metamemory.errors import UserError
-from metamemory.protocols import Context, segmentation
+from metamemory.protocols import segmentation
 from metamemory.tasks.segmentation import Segmentation, measure_masks
+from metamemory.training.rollout import rollout
 
 CONFIG = {
     "data": {"name": "things", "split": "thirds", "size": 8},
@@ -34,14 +33,9 @@ def pictures():
 
 
 @pytest.fixture
-def conduct(pictures, monkeypatch, tmp_path):
-    splits = {"thirds": {part: torch.arange(4) + 4 * i for i, part in enumerate(("train", "validation", "test"))}}
-
-    def conduct(method, images=pictures, **changes):
-        things = SimpleNamespace(images=images, splits=splits, name="things", title="Things", digest="0")
-        monkeypatch.setattr(data, "load", lambda *_, **__: things)
-        context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
-        return segmentation.conduct({**copy.deepcopy(CONFIG), **changes}, method, 0, context)
+def conduct(run, pictures):
+    def conduct(learner, images=pictures, **changes):
+        return run("segmentation", learner, {**copy.deepcopy(CONFIG), **changes}, images)
 
     return conduct
 
@@ -55,7 +49,7 @@ class Guesses(nn.Module):
 
 def test_measures_of_the_same_episodes_by_loops(pictures):
     task = Segmentation(pictures, 4)
-    measured = segmentation.measure(Guesses(), task, 5, 2, 3)
+    measured = segmentation.measure(rollout(Guesses(), task, 5, 2, 3))
     generator, found, losses = torch.Generator().manual_seed(3), {}, []
     for batch in (2, 2, 1):
         episode = task.sample(batch, generator)
@@ -79,12 +73,12 @@ def test_a_run_with_memory(conduct):
     outcome = conduct("cl_unet")
     assert [row["stage"] for row in outcome.history] == [2, 2, 2] and outcome.facts["stages_reached"] == "2 of 2"
     assert {"validation_loss", "segmented_1_shot", "masked_1_shot"} <= set(outcome.history[0])
-    assert [row["shot"] for row in outcome.by_shot] == [0, 1, 2, 3]
-    for row in outcome.by_shot:
+    assert [row["shot"] for row in outcome.scores] == [0, 1, 2, 3]
+    for row in outcome.scores:
         assert row["accuracy"] == pytest.approx((row["segmented"] + row["masked"]) / 2)
         for measure in ("", "segmented_", "masked_"):
             assert 0 <= row[f"{measure}low"] <= row[f"{measure}high"] <= 1
-    assert outcome.metrics["masked_3_shot"] == round(outcome.by_shot[3]["masked"], 5)
+    assert outcome.metrics["masked_3_shot"] == round(outcome.scores[3]["masked"], 5)
     shown = outcome.example
     assert len(shown["wanted"]) == len(shown["shot"]) == 8 and shown["x_shape"] == [8, 3, 8, 8]
     assert len(base64.b64decode(shown["probability"])) == 8 * len(base64.b64decode(shown["thing"])) == 8 * 8 * 8
@@ -102,13 +96,13 @@ def test_a_run_that_is_fine_tuned_takes_the_rate_with_the_lowest_loss(conduct):
 
 
 def test_what_does_not_fit_is_refused_before_it_trains(conduct, pictures, tmp_path):
-    with pytest.raises(UserError, match="cl_lstm answers with a label, not with a mask"):
+    with pytest.raises(UserError, match="cl_lstm: its answers are of kind label; this protocol measures mask"):
         conduct("cl_lstm", model={"filters": 2, "pool_after": [1]})
     with pytest.raises(UserError, match="unet has an inner loop: write it with `pretrain`"):
         conduct("unet")
     with pytest.raises(UserError, match="cl_unet has no inner loop: write it without `pretrain`"):
         conduct("cl_unet", pretrain={"k_shot": 2, "n_query": 2})
-    with pytest.raises(UserError, match="data.name is things, which has no masks"):
+    with pytest.raises(UserError, match="data.name is drawings, which has no masks"):
         conduct("cl_unet", images=pictures[:, :, :3])
     assert not list(tmp_path.iterdir())
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from metamemory import data
 from metamemory.errors import UserError
 from metamemory.papers.babu2021 import supervised, supervised_figures
 from metamemory.protocols import Context
 from metamemory.protocols import supervised as protocol
+from metamemory.protocols.conduct import conduct as conduct_run
 from metamemory.study import curves, runs
 from metamemory.study.runs import Run
-from metamemory.tasks.supervised import Normalisation, Supervised, parts
+from metamemory.tasks.supervised import Normalisation, Supervised, split_images
+from metamemory.training.rollout import answered
 
 CONFIG = {
     "data": {"name": "cifar_fs", "size": 8},
@@ -26,33 +27,38 @@ CONFIG = {
         "clip_norm": 1e9, "validations": 3, "validation_episodes": 9,
     },
     "evaluation": {"batch_size": 7},
-    "model": {"filters": 8},
 }  # fmt: skip
 
 
+PLAIN = {"filters": 8}
+CL = {"filters": 8, "memory": True, "share": 0.5}
+
+
 @pytest.fixture
-def conduct(monkeypatch, tmp_path):
-    """On four classes of 60 images, each of a colour of its own."""
-    generator = torch.Generator().manual_seed(0)
+def photographs():
+    """Four classes of 60 images, each of a colour of its own: uint8 [4, 60, 3, 8, 8]."""
     colours = torch.tensor([[200, 20, 20], [20, 200, 20], [20, 20, 200], [99, 99, 99]])[:, None, :, None, None]
-    pixels = (colours + torch.randint(0, 40, (4, 60, 3, 8, 8), generator=generator)).to(torch.uint8)
+    noise = torch.randint(0, 40, (4, 60, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    return (colours + noise).to(torch.uint8)
+
+
+@pytest.fixture
+def conduct(photographs, tmp_path):
     images = SimpleNamespace(
-        images=pixels, classes=("red", "green", "blue", "grey"), name="cifar_fs", title="CIFAR-FS", digest="0"
+        images=photographs, classes=("red", "green", "blue", "grey"), name="cifar_fs", title="CIFAR-FS", digest="0"
     )
-    monkeypatch.setattr(data, "load", lambda *_, **__: images)
 
-    def conduct(method="cl_resnet20_050", **changes):
-        config = {**copy.deepcopy(CONFIG), **changes}
-        context = Context(torch.device("cpu"), tmp_path, tmp_path / "checkpoint.pt")
-        return protocol.conduct(config, method, 0, context)
+    def conduct(learner="resnet", model=CL, **changes):
+        config = {**copy.deepcopy(CONFIG), "model": model, "learner": learner, "protocol": "supervised", **changes}
+        context = Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=images)
+        return conduct_run(config, 0, context)
 
-    conduct.images = pixels
     return conduct
 
 
-@pytest.mark.parametrize("method", ["resnet20", "cl_resnet20_050"])
-def test_what_can_be_told_apart_is_learned(conduct, method):
-    outcome = conduct(method)
+@pytest.mark.parametrize("model", [PLAIN, CL])
+def test_what_can_be_told_apart_is_learned(conduct, model):
+    outcome = conduct(model=model)
     assert outcome.metrics["accuracy"] > 0.9
     facts = outcome.facts
     assert facts["data"]["title"] == "CIFAR-100"  # and not CIFAR-FS, whose classes are split
@@ -60,12 +66,12 @@ def test_what_can_be_told_apart_is_learned(conduct, method):
     assert facts["training_episodes"] == 600 and facts["used_parameters"] <= facts["parameters"]
     assert [set(row) >= {"episodes", "loss", "accuracy", "validation_loss"} for row in outcome.history] == [True] * 3
     assert outcome.example["y"] == ["red", "green", "blue"]
-    assert len(outcome.by_shot) == 1 and outcome.by_shot[0]["accuracy"] == pytest.approx(outcome.metrics["accuracy"])
+    assert len(outcome.scores) == 1 and outcome.scores[0]["accuracy"] == pytest.approx(outcome.metrics["accuracy"])
 
 
-def test_the_accuracy_is_that_of_a_plain_loop(conduct):
+def test_the_accuracy_is_that_of_a_plain_loop(conduct, photographs):
     outcome = conduct()
-    split = parts(conduct.images, 3)
+    split = split_images(photographs, 3)
     mean, deviation = Normalisation.of(split.train)
     right = []
     for y, of_class in enumerate(split.test):
@@ -75,18 +81,20 @@ def test_the_accuracy_is_that_of_a_plain_loop(conduct):
     assert outcome.metrics["accuracy"] == pytest.approx(np.mean(right), abs=1e-5)
 
 
-def test_answers_do_not_hang_on_the_batch_and_leave_the_mode(conduct):
-    learner, split = conduct().learner, parts(conduct.images, 3)
+def test_answers_do_not_depend_on_the_batch_and_leave_the_mode(conduct, photographs):
+    learner, split = conduct().learner, split_images(photographs, 3)
     task = Supervised(split.test, Normalisation.of(split.train))
     learner.train()
-    one, other = (protocol.answers(learner, task, batch) for batch in (7, 30))
+    (one, y), (other, _) = (
+        protocol.together(answered(learner, task.in_order(batch), task.answer)) for batch in (7, 30)
+    )
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert learner.training
-    assert protocol.labels(task).tolist() == [0] * 10 + [1] * 10 + [2] * 10
+    assert y.tolist() == [0] * 10 + [1] * 10 + [2] * 10
 
 
 def test_a_learner_of_episodes_is_refused(conduct, tmp_path):
-    with pytest.raises(UserError, match="lstm answers with a label in an episode; supervised_learning is for images"):
+    with pytest.raises(UserError, match="lstm: its answers are of kind label; this protocol measures image"):
         conduct("lstm", model={"hidden": 4})
     with pytest.raises(UserError, match="n_way is 5 and must be from 1 to 4"):
         conduct(task={"n_way": 5, "augment": True})

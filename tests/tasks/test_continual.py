@@ -10,7 +10,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.models.metric.opn import OPN
-from metamemory.tasks.continual import Continual, after
+from metamemory.tasks.continual import Continual
 
 BLANK = -2  # where a blank is shown
 
@@ -128,7 +128,7 @@ def test_what_is_retained_is_what_a_shorter_task_would_have_left(images):
     assert known.shape == (4, 6, 4)
     for at, seen in enumerate(moments):
         x = torch.cat([episode.x[: seen * 3], torch.zeros(1, 4, 1, 8, 8)])
-        state = after(learner, x, episode.y_seen[: seen * 3 + 1], learner.initial_state(4))
+        state = learner.absorb(x, episode.y_seen[: seen * 3 + 1], learner.initial_state(4))
         for subtask in range(6):
             if subtask >= seen:
                 assert known[at, subtask].isnan().all()

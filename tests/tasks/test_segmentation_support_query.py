@@ -28,9 +28,9 @@ class Adapts(nn.Module):
 def test_pictures_are_of_one_object_all_different_with_their_masks(pictures):
     task = SegmentationSupportQuery(pictures, 3, 4)
     episode = task.sample(5, torch.Generator().manual_seed(0))
-    assert episode.x.shape == (3, 5, 3, 8, 8) and episode.query_x.shape == (4, 5, 3, 8, 8)
-    assert (episode.y == -1).all() and episode.query_y.shape == (4, 5, 8, 8)
-    every, masks = torch.cat([episode.x, episode.query_x]), torch.cat([episode.y_seen, episode.query_y])
+    assert episode.support_x.shape == (3, 5, 3, 8, 8) and episode.query_x.shape == (4, 5, 3, 8, 8)
+    assert episode.query_y.shape == (4, 5, 8, 8)
+    every, masks = torch.cat([episode.support_x, episode.query_x]), torch.cat([episode.support_y, episode.query_y])
     assert torch.equal(every[:, :, 0], masks)
     for b in range(5):
         found = [

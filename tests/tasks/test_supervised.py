@@ -8,7 +8,7 @@ from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 from metamemory.tasks.sampling import flip_and_shift
-from metamemory.tasks.supervised import Normalisation, Supervised, parts
+from metamemory.tasks.supervised import Normalisation, Supervised, split_images
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def task(images, **settings):
 @pytest.mark.parametrize(("count", "train", "held_out", "test"), [(6000, 4500, 500, 1000), (600, 450, 50, 100)])
 def test_the_boundaries_are_those_of_cifar(count, train, held_out, test):
     numbers = torch.arange(count)[None, :, None, None, None].expand(3, -1, 1, 1, 1)
-    split = parts(numbers, n_way=2)
+    split = split_images(numbers, n_way=2)
     assert [each.shape[:2] for each in split] == [(2, train), (2, held_out), (2, test)]
     one = [each[0].flatten().tolist() for each in split]
     assert sorted(one[0] + one[1]) == list(range(train + held_out))
@@ -34,9 +34,9 @@ def test_the_boundaries_are_those_of_cifar(count, train, held_out, test):
 
 def test_what_cannot_be_split_is_refused(images):
     with pytest.raises(UserError, match="n_way is 5 and must be from 1 to 4"):
-        parts(images, 5)
+        split_images(images, 5)
     with pytest.raises(UserError, match="images of a class is 59"):
-        parts(images[:, :59], 4)
+        split_images(images[:, :59], 4)
 
 
 def test_the_normalisation_is_that_of_the_training_images(images):

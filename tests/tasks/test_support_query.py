@@ -28,19 +28,17 @@ class Constant(torch.nn.Module):
 def test_shapes_and_types(images):
     task = SupportQuery(images, n_way=4, k_shot=2, n_query=3)
     episode = task.sample(5, generator())
-    assert episode.x.shape == (8, 5, 1, 8, 8) and episode.query_x.shape == (12, 5, 1, 8, 8)
-    assert episode.x.dtype == episode.query_x.dtype == torch.float32
-    for each in (episode.y_seen, episode.y, episode.shot):
-        assert each.shape == (8, 5) and each.dtype == torch.int64
+    assert episode.support_x.shape == (8, 5, 1, 8, 8) and episode.query_x.shape == (12, 5, 1, 8, 8)
+    assert episode.support_x.dtype == episode.query_x.dtype == torch.float32
+    assert episode.support_y.shape == (8, 5) and episode.support_y.dtype == torch.int64
     assert episode.query_y.shape == (12, 5) and episode.query_y.dtype == torch.int64
-    assert (episode.y == -1).all()
     assert task.length == 20 and task.chance == 0.25
 
 
 def test_a_label_means_the_same_class_in_both_sets_and_no_drawing_comes_twice(images):
     """Every drawing is unique, so each can be looked up."""
     episode = SupportQuery(images, n_way=4, k_shot=2, n_query=3).sample(6, generator())
-    x, y = torch.cat([episode.x, episode.query_x]), torch.cat([episode.y_seen, episode.query_y])
+    x, y = torch.cat([episode.support_x, episode.query_x]), torch.cat([episode.support_y, episode.query_y])
     for b in range(6):
         class_of_label, met = {}, set()
         for sample, label in zip(x[:, b], y[:, b].tolist(), strict=True):
@@ -49,15 +47,15 @@ def test_a_label_means_the_same_class_in_both_sets_and_no_drawing_comes_twice(im
             assert class_of_label.setdefault(label, character) == character
             met.add((character, drawing))
         assert len(met) == 20 and len(set(class_of_label.values())) == 4
-        assert episode.y_seen[:, b].bincount().tolist() == [2] * 4
+        assert episode.support_y[:, b].bincount().tolist() == [2] * 4
         assert episode.query_y[:, b].bincount().tolist() == [3] * 4
 
 
 def test_labels_are_dealt_anew(images):
     """Over episodes a class has every label about equally often: no label can be learned by heart."""
     episode = SupportQuery(images[:5], n_way=5, k_shot=1, n_query=1).sample(2000, generator())
-    of_first_class = (images[0, :, None, None].float() / 255 - episode.x).abs().amax(dim=(-1, -2, -3)) < 1e-6
-    counts = torch.bincount(episode.y_seen[of_first_class.any(0)], minlength=5) / 2000
+    of_first_class = (images[0, :, None, None].float() / 255 - episode.support_x).abs().amax(dim=(-1, -2, -3)) < 1e-6
+    counts = torch.bincount(episode.support_y[of_first_class.any(0)], minlength=5) / 2000
     assert (counts - 0.2).abs().max() < 0.04
 
 
@@ -65,10 +63,10 @@ def test_the_generator_decides_everything(images):
     """The first episodes of a seed are pinned: a change of the sampler shows here before it shows in results."""
     task = SupportQuery(images, n_way=3, k_shot=1, n_query=2)
     one, two, other = (task.sample(2, generator(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one.x, two.x) and torch.equal(one.query_x, two.query_x)
-    assert not torch.equal(one.x, other.x)
+    assert torch.equal(one.support_x, two.support_x) and torch.equal(one.query_x, two.query_x)
+    assert not torch.equal(one.support_x, other.support_x)
     digest = hashlib.sha256()
-    for each in (one.x, one.query_x):
+    for each in (one.support_x, one.query_x):
         digest.update((each * 255).round().byte().numpy().tobytes())
     assert digest.hexdigest()[:16] == "43db8ac864c80da7"
 
@@ -85,7 +83,7 @@ def test_rotations_make_four_classes_of_one(images):
     task = SupportQuery(images[:1], n_way=4, k_shot=1, n_query=1, rotations=True)
     episode = task.sample(1, generator())
     turned = [{tuple(torch.rot90(image, k).flatten().tolist()) for image in images[0, :, 0]} for k in range(4)]
-    for x in (episode.x, episode.query_x):
+    for x in (episode.support_x, episode.query_x):
         shown = [tuple((each * 255).round().long().flatten().tolist()) for each in x[:, 0, 0]]
         assert sorted(k for each in shown for k in range(4) if each in turned[k]) == [0, 1, 2, 3]
 

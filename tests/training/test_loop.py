@@ -11,8 +11,8 @@ from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training import loop
-from metamemory.training.evaluation import evaluate
 from metamemory.training.loop import Stage, train
+from metamemory.training.rollout import accuracies, rollout
 from metamemory.training.update import OPTIMISERS, Training, settings_of
 
 SETTINGS = Training(episodes=96, batch_size=4, warmup=16, validations=6, validation_episodes=10)
@@ -24,7 +24,8 @@ def curriculum(images, episodes=None):
 
 def validation(images):
     def validate(learner):
-        by_shot = evaluate(learner, OnlineFewShot(images, 3, 4), 10, 50, seed=1).by_shot
+        task = OnlineFewShot(images, 3, 4)
+        by_shot = accuracies(rollout(learner, task, 10, 50, seed=1), task.right, 4).nanmean(dim=0).tolist()
         return sum(by_shot[1:]) / 3, {f"accuracy_{shot}_shot": value for shot, value in enumerate(by_shot)}
 
     return validate

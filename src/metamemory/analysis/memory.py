@@ -1,6 +1,8 @@
-"""What a MANN's memory does in an episode: where it writes, where it reads, what it holds to be used.
+"""What a memory of least recently used access (Santoro et al. 2016) does in an episode: where it writes, where it reads,
+what it counts as used.
 
-Found from the states between steps alone, so that training knows nothing of it:
+For learners that declare `traces_memory`: their `network` is an `nn.memory_network`, and their state has its `memory`.
+All of it is found from the states between steps, so that training knows nothing of it:
 
     w^r_t    is in the state, w^u_t too          sum_r w^w_r = w^u_t - decay w^u_{t-1} - sum_r w^r_r     (eq. 5 turned
     around)
@@ -19,8 +21,8 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.tasks import Episode
-from metamemory.tasks.binding import Binding
+from metamemory.tasks.episode import Episode, Task
+from metamemory.training.rollout import sampled
 
 EPISODES = 50  # over which retrieval is averaged
 
@@ -35,14 +37,9 @@ class Trace(NamedTuple):
     least: Tensor
 
 
-def has_memory(learner: Learner) -> bool:
-    """Whether there is a memory of least recently used access to look into."""
-    return learner.traces_memory
-
-
 @torch.no_grad()
 def trace(learner: Learner, episode: Episode) -> Trace:
-    """Step through the episodes and note what the memory did."""
+    """What the memory did at each step of the episodes."""
     decay, heads = learner.network.decay, learner.network.heads
     state, steps = learner.initial_state(episode.x.shape[1]), []
     for x_t, y_seen_t in zip(episode.x, episode.y_seen, strict=True):
@@ -86,13 +83,13 @@ def of_episode(learner: Learner, episode: Episode) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def retrieval(learner: Learner, task: Binding, seed: int) -> dict[str, Any]:
+def retrieval(learner: Learner, task: Task, seed: int) -> dict[str, Any]:
     """`read_of_step` on average over test episodes, at steps whose class was seen before: from slots of the steps at
-    which a drawing of the same class was seen, of the steps after those, at which its label came, and of all others."""
-    episode = task.sample(EPISODES, torch.Generator(task.device).manual_seed(seed))
-    share = read_of_step(trace(learner, episode))
-    y = episode.y if episode.y.dim() == 2 else episode.y.mul(5 ** torch.arange(5, device=episode.y.device)).sum(dim=-1)
-    same = y[:, None] == y[None]  # [t, s, B]
+    which an image of the same class was seen, of the steps after those, at which its label came, and of all others."""
+    (episode,) = sampled(task, EPISODES, EPISODES, seed)
+    share, y = read_of_step(trace(learner, episode)), episode.y
+    same = y[:, None] == y[None]  # [t, s, B] or, of strings, [t, s, B, character]
+    same = same if same.dim() == 3 else same.all(dim=-1)
     after = torch.cat([torch.zeros_like(same[:, :1]), same[:, :-1]], dim=1)  # the label of s - 1 came with s
     steps = torch.arange(len(y), device=y.device)
     counts = share.isfinite() & (steps[:, None] > steps)[..., None] & (episode.shot >= 1)[:, None]

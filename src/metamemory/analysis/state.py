@@ -1,5 +1,8 @@
 """What a trained learner does with its memory: how sure it is, what each part of its state is worth, what moves it.
 
+`parts` and what follows it are for learners that declare `layered_state`: their state has `cl`, a ConvLSTM's hidden state
+and cell for each of `n_layers` layers, and `lstm`, those of an LSTM above.
+
 Shape legend: T steps, B batch, K ways.
 """
 
@@ -10,9 +13,9 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.tasks import Episode
+from metamemory.tasks.episode import Episode
 
-State = Any  # of a CL+LSTM: `models.recurrent.cl_lstm.CLLSTMState`, not imported, since other learners' runs depend on this file
+State = Any  # of a learner with a layered state
 BINS = 10  # of equal width, for the calibration error
 
 
@@ -30,7 +33,7 @@ def calibration_error(confidence: Tensor, right: Tensor) -> float:
 
 
 def parts(learner: Learner) -> list[str]:
-    """Parts of a CL+LSTM's state, from the first layer up."""
+    """Parts of the state, from the first layer up."""
     return [*(f"CL-{layer}" for layer in range(1, learner.n_layers + 1)), "LSTM"]
 
 
@@ -55,7 +58,7 @@ def answers(
 
 
 def reset(learner: Learner, part: str) -> Callable[[int, State], State]:
-    """For `answers`: the part forgets everything before every step."""
+    """For `answers`: the part is reset before every step."""
     return lambda t, state: replaced(state, learner.initial_state(state.lstm[0].shape[1]), part)
 
 

@@ -1,52 +1,42 @@
-"""The experiments, one a file: each turns a configuration and a seed into a trained learner and its scores.
+"""How learners are trained, evaluated and recorded, one protocol a file: `protocols/<name>.py` holds one subclass of
+`Protocol`, and `conduct` does any of them.
 
-A file `experiments/name.py` has a function `conduct(config, method, seed, context) -> Outcome | None`; None
-says that the minutes ran out and that the same call goes on.
+    conduct(config, seed, context)              config["protocol"] and config["learner"] name the two
 """
 
-import math
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+import importlib
+import inspect
+import pkgutil
 
-import torch
+from metamemory.errors import UserError
+from metamemory.protocols.protocol import Context, Findings, Outcome, Protocol
 
-from metamemory.models.learner import Learner
+__all__ = ["Context", "Findings", "Outcome", "Protocol", "available", "protocol_class"]
 
 
-@dataclass(frozen=True)
-class Context:
-    """Where and for how long an experiment runs.
+def available() -> list[str]:
+    """Names of all protocols."""
+    return sorted(name for name in _modules() if _classes(name))
 
-    Attributes:
-        device: for tensors and learner.
-        data: folder of the prepared data sets.
-        checkpoint: file to resume from and to write to.
-        minutes: to stop after, at a checkpoint.
+
+def protocol_class(name: str) -> type[Protocol]:
+    """The protocol defined in `protocols/<name>.py`, which is imported when it is asked for.
+
+    Raises:
+        UserError: there is none of that name.
     """
+    classes = _classes(name) if name in _modules() else []
+    if not classes:
+        raise UserError(f"no protocol {name!r} (file src/metamemory/protocols/<name>.py); there are {available()}")
+    return classes[0]
 
-    device: torch.device
-    data: Path
-    checkpoint: Path
-    minutes: float = math.inf
+
+def _modules() -> list[str]:
+    return [each.name for each in pkgutil.iter_modules(__path__)]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an experiment found.
-
-    Attributes:
-        learner: as evaluated.
-        metrics: name -> number; accuracies are shares of 1.
-        by_shot: rows of shot, accuracy and the ends of its 95 % interval over episodes.
-        history: rows of the learning curve, at most 200; empty where nothing is trained.
-        example: one test episode and the answers to it, as plain values.
-        facts: for the manifest.
-    """
-
-    learner: Learner
-    metrics: dict[str, float]
-    by_shot: list[dict[str, float]]
-    history: list[dict[str, float]] = field(default_factory=list)
-    example: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+def _classes(name: str) -> list[type[Protocol]]:
+    """The protocols that a module defines."""
+    members = vars(importlib.import_module(f"{__name__}.{name}")).values()
+    classes = [each for each in members if inspect.isclass(each) and issubclass(each, Protocol)]
+    return [each for each in classes if each.__module__ == f"{__name__}.{name}" and each is not Protocol]

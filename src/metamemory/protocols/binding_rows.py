@@ -1,42 +1,43 @@
 """A memory that is not wiped between episodes: section 4.2.1 and Figure 3 of Santoro et al. 2016."""
 
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
 
-from metamemory.protocols import Context, Outcome, santoro
-from metamemory.protocols.santoro import Answers
-from metamemory.protocols.splits import load_splits
+from metamemory.models.learner import Learner, TaskDescription
+from metamemory.protocols.binding import SHOTS, BindingProtocol, describe
+from metamemory.protocols.protocol import Findings
+from metamemory.protocols.records import metrics_by_shot, score_rows
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.persistent_binding import PersistentBinding
-from metamemory.training.loop import Stage
+from metamemory.training.rollout import accuracy_by_shot
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train and evaluate one learner on rows of episodes.
+class BindingRowsProtocol(BindingProtocol):
+    """Rows of episodes; the section `rows` has `row` and `wiped` of `PersistentBinding`.
 
-    `config` has the sections of `mann_classification` and `rows` (`row` and `wiped` of `PersistentBinding`). What
-    counts are the episodes of a row after its first, in which there is something to interfere; accuracy by the
-    episode's place in the row is in the example.
+    What counts are the episodes of a row after its first, in which there is something to interfere; accuracy by the
+    episode's place in the row is `by_place` of the example.
     """
-    images, parts = load_splits(config, context)
 
-    def rows(part: str, **changes: Any) -> PersistentBinding:
-        return PersistentBinding(Binding(parts[part], **{**config["task"], **changes}), **config["rows"])
+    tasks = (Binding, PersistentBinding)
 
-    curriculum = [*santoro.before_the_task(config, partial(rows, "train")), Stage(rows("train"))]
-    test = rows("test")
-    learner = santoro.learner_of(method, test.episodes, config, seed, context)
-    position = santoro.trained(learner, curriculum, rows("validation"), config, seed, context)
-    if position is None:
-        return None
-    evaluation = config["evaluation"]
-    found = santoro.answers(learner, test, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED)
-    by_place = [Answers(*each).by_instance for each in zip(*map(test.split_episodes, found), strict=True)]
-    later = torch.stack(by_place[1:] or by_place).nanmean(dim=0)
-    return santoro.outcome(
-        learner, position, later, images, config, len(curriculum), test.episodes,
-        example={"by_place": [each.nanmean(dim=0).nan_to_num().tolist() for each in by_place]},
-    )  # fmt: skip
+    def task(self, split: str, **changes: Any) -> PersistentBinding:
+        return PersistentBinding(super().task(split, **changes), **self.config["rows"])
+
+    @property
+    def description(self) -> TaskDescription:
+        return describe(self.validation.episodes)
+
+    def evaluate(self, learner: Learner) -> Findings:
+        test = self.task("test")
+        found = []
+        for episode, logits in self.tested(learner, test):
+            parts = zip(*map(test.split_episodes, (test.right(logits, episode.y), episode.shot)), strict=True)
+            found.append(
+                torch.stack([accuracy_by_shot(right, shot, torch.ones_like(right), SHOTS) for right, shot in parts])
+            )
+        by_place = torch.cat(found, dim=1)  # [place, row, shot]
+        scores = score_rows((by_place[1:] if len(by_place) > 1 else by_place).nanmean(dim=0))
+        shown = {"by_place": [each.nanmean(dim=0).nan_to_num().tolist() for each in by_place]}
+        return Findings(metrics_by_shot(scores), scores, shown)

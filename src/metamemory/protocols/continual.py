@@ -1,7 +1,7 @@
 """Online continual learning: section 4.3, Figures 3 and 4 of Babu et al. 2021, and what is left of the first subtask.
 
 A learner is trained on tasks of more and more subtasks, the best of its validations is kept, and what it knows of every
-subtask is measured as later ones come, in a fixed set of tasks of test characters. A row of the accuracies is of the
+subtask is measured as later ones come, in a fixed set of tasks of test classes. A row of the accuracies is of the
 queries of subtasks `first` to `last`, asked after `seen` subtasks:
 
     Figure 3        seen = n, subtasks 1 to n               how much is known of all
@@ -9,7 +9,8 @@ queries of subtasks `first` to `last`, asked after `seen` subtasks:
     forgetting      seen = n, subtask 1 alone               how much of the first, as later ones come
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,105 +18,104 @@ import torch
 from torch import Tensor
 
 from metamemory.errors import UserError
-from metamemory.models import TaskDescription, build
-from metamemory.models.learner import Learner
-from metamemory.protocols import Context, Outcome, facts
-from metamemory.protocols.curricula import require_pretrainable, stage
-from metamemory.protocols.splits import load_splits
-from metamemory.tasks.continual import Continual, after
-from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import train
+from metamemory.models import build
+from metamemory.models.learner import Learner, TaskDescription
+from metamemory.protocols.protocol import Findings, Protocol, Row
+from metamemory.protocols.records import DECIMALS, rounded
+from metamemory.tasks.continual import Continual
+from metamemory.tasks.episode import Episode
+from metamemory.tasks.support_query import SupportQuery
+from metamemory.training.loop import Stage
+from metamemory.training.rollout import Rollout, example, rollout
 from metamemory.training.statistics import bootstrap
-from metamemory.training.update import settings_of
 
-VALIDATION_SEED = 1_000_000  # of the validation episodes; the run's seed is added
-VALIDATION_BATCH = 50  # episodes at a time
-TEST_SEED = 20_000_000  # of the test episodes, the same for every run
+AS_THEY_ARE = {"rotations": False, "augment": False}
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train and evaluate one learner.
+class ContinualProtocol(Protocol):
+    """One class after the other, then queries of all.
 
-    `config` has the sections `data` (name, split, size), `task` (of `Continual`), `curriculum` (all stages of training:
-    changes to the task, or `pretrain` with the settings of a `SupportQuery`; and `episodes`, but for the last),
-    `training` (of `Training`), `evaluation` (episodes, batch_size, n_query; and `longer`: subtasks, every, episodes,
-    batch_size of tasks longer than those trained on) and `model` (the learner's own settings).
+    `curriculum` has all stages of training: changes to the task, or `pretrain` with the settings of a `SupportQuery`;
+    and `episodes`, but for the last. `evaluation` has episodes, batch_size, n_query, and `longer`: subtasks, every,
+    episodes, batch_size of tasks longer than those trained on.
     """
-    images, parts = load_splits(config, context)
-    task, input_shape = config["task"], tuple(images.images.shape[2:])
-    evaluation = config["evaluation"]
-    as_they_are = {**task, "rotations": False, "augment": False, "n_query": evaluation["n_query"]}
-    validation, test = (Continual(parts[part], **as_they_are) for part in ("validation", "test"))
-    if not config["curriculum"]:
-        raise UserError("params.yaml: curriculum has no stage; name at least one, as `- {subtasks: 5}`")
-    curriculum = [stage(Continual, parts["train"], task, **changes) for changes in config["curriculum"]]
 
-    torch.manual_seed(seed)
-    described = TaskDescription(input_shape, task["n_way"], task["delay"])
-    learner = build(method, described, config.get("model", {})).to(context.device)
-    require_pretrainable(learner, method, curriculum)
-    settings = settings_of(config["training"])
-    validate = _validation(validation, settings.validation_episodes, seed)
-    trained = train(learner, curriculum, validate, settings, seed, context.checkpoint, context.minutes)
-    if trained is None:
-        return None
+    tasks = (Continual,)
+    pretraining = SupportQuery
 
-    known = known_of(learner, test, range(1, test.subtasks + 1), evaluation["episodes"], evaluation["batch_size"])
-    by_seen = _rows(known, range(1, test.subtasks + 1))
-    beyond = _longer(learner, method, parts["test"], config, input_shape)
-    metrics = _metrics(by_seen, test.subtasks) | {
-        f"accuracy_{row['seen']}_subtasks": round(row["accuracy"], 5) for row in beyond if row["last"] == row["seen"]
-    }
-    step = flops_per_step(learner, input_shape)
-    return Outcome(
-        learner=learner,
-        metrics=metrics,
-        by_shot=by_seen + beyond,
-        history=trained.history,
-        example=example(learner, test, known),
-        facts={
-            **facts.of_data(images, config["data"]["size"]),
-            **facts.of_learner(learner, step),
-            **facts.of_training(trained, step, len(curriculum)),
-            **facts.of_test(evaluation["episodes"], TEST_SEED),
-            "longest_test": beyond[-1]["seen"] if beyond else test.subtasks,
-        },
-    )
+    def task(self, split: str, **changes: Any) -> Continual:
+        return Continual(self.splits[split], **{**self.config["task"], **changes})
 
+    def curriculum(self) -> list[Stage]:
+        if not self.config["curriculum"]:
+            raise UserError("curriculum has no stage; name at least one, as `- {subtasks: 5}`")
+        return [self.stage(**changes) for changes in self.config["curriculum"]]
 
-def _validation(task: Continual, episodes: int, seed: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy over all subtasks after the last, in the same episodes each time; it is the validation_score as well."""
+    @cached_property
+    def validation(self) -> Continual:
+        return self.task("validation", **AS_THEY_ARE, n_query=self.config["evaluation"]["n_query"])
 
-    def validate(learner: Learner) -> tuple[float, dict[str, float]]:
-        batch_size = min(VALIDATION_BATCH, episodes)
-        accuracy = float(known_of(learner, task, [task.subtasks], episodes, batch_size, VALIDATION_SEED + seed).mean())
+    @property
+    def description(self) -> TaskDescription:
+        task = self.config["task"]
+        return TaskDescription(tuple(self.images.images.shape[2:]), task["n_way"], task.get("delay", 1))
+
+    def rollout(self, learner: Learner, task: Continual, episodes: int, batch_size: int, seed: int) -> Rollout:
+        """What is known of each subtask after the last: [1, subtask, batch] (see `Continual.retained`)."""
+        return rollout(learner, task, episodes, batch_size, seed, partial(task.retained, moments=[task.subtasks]))
+
+    def validation_score(self, found: Rollout) -> tuple[float, Row]:
+        """Accuracy over all subtasks after the last."""
+        accuracy = float(_stacked(found).mean())
         return accuracy, {"accuracy": accuracy}
 
-    return validate
+    def evaluate(self, learner: Learner) -> Findings:
+        evaluation = self.config["evaluation"]
+        test = self.task("test", **AS_THEY_ARE, n_query=evaluation["n_query"])
+        moments = range(1, test.subtasks + 1)
+        known = self._known(learner, test, moments, evaluation)
+        rows, beyond = _rows(known, moments), self._longer(learner)
+        further = [row for row in beyond if row["last"] == row["seen"]]
+        metrics = _metrics(rows, test.subtasks) | {
+            f"accuracy_{row['seen']}_subtasks": round(row["accuracy"], DECIMALS) for row in further
+        }
+        shown = _example(test, *example(learner, test, self.test_seed, partial(_one_of_each, test)), known)
+        facts = {"longest_test": beyond[-1]["seen"] if beyond else test.subtasks}
+        return Findings(metrics, rows + beyond, shown, facts)
+
+    def _known(
+        self, learner: Learner, test: Continual, moments: Sequence[int], budget: Mapping[str, Any]
+    ) -> np.ndarray:
+        """[episode, moment, subtask] accuracy, nan for subtasks yet to come."""
+        answer = partial(test.retained, moments=moments)
+        return _stacked(rollout(learner, test, budget["episodes"], budget["batch_size"], self.test_seed, answer))
+
+    def _longer(self, learner: Learner) -> list[Row]:
+        """Rows of tasks longer than those trained on; none where the learner's weights are for fewer labels.
+
+        Where no weight belongs to a label, the same weights make a learner that knows more of them.
+        """
+        longer, task = self.config["evaluation"]["longer"], self.config["task"]
+        n_way = max(longer["subtasks"], task["n_way"])
+        description = TaskDescription(self.description.input_shape, n_way, self.description.delay)
+        wide = build(self.config["learner"], description, self.config.get("model", {})).to(self.context.device)
+        weights, needed = learner.state_dict(), wide.state_dict()
+        if any(weights[name].shape != needed[name].shape for name in needed):
+            return []
+        wide.load_state_dict(weights)
+        test = self.task("test", **AS_THEY_ARE, n_way=n_way, subtasks=longer["subtasks"], n_query=1)
+        moments = range(longer["every"], longer["subtasks"] + 1, longer["every"])
+        rows = _rows(self._known(wide, test, moments, longer), moments)
+        rows = [row for row in rows if row["first"] == 1 and row["last"] in (1, row["seen"])]
+        return [row for row in rows if row["seen"] > task["subtasks"]]
 
 
-def known_of(
-    learner: Learner,
-    task: Continual,
-    moments: Sequence[int],
-    episodes: int,
-    batch_size: int,
-    seed: int = TEST_SEED,
-) -> np.ndarray:
-    """[episode, moment, subtask] accuracy, nan for subtasks yet to come, in evaluation mode; the learner's mode is put
-    back. The same task, seed and batch size always give the same episodes."""
-    was_training = learner.training
-    learner.eval()
-    generator = torch.Generator(task.device).manual_seed(seed)
-    found = []
-    for begin in range(0, episodes, batch_size):
-        episode = task.sample(min(batch_size, episodes - begin), generator)
-        found.append(task.retained(learner, episode, moments).permute(2, 0, 1))
-    learner.train(was_training)
-    return torch.cat(found).numpy()
+def _stacked(found: Rollout) -> np.ndarray:
+    """What is known in batches of episodes, each [moment, subtask, batch], as [episode, moment, subtask]."""
+    return torch.cat([known.permute(2, 0, 1) for _, known in found]).numpy()
 
 
-def _rows(known: np.ndarray, moments: Sequence[int]) -> list[dict[str, float]]:
+def _rows(known: np.ndarray, moments: Sequence[int]) -> list[Row]:
     """The rows of all that figures show, with intervals over episodes, from [episode, moment, subtask]."""
     rows = []
     for at, seen in enumerate(moments):
@@ -128,31 +128,9 @@ def _rows(known: np.ndarray, moments: Sequence[int]) -> list[dict[str, float]]:
     return rows
 
 
-def _longer(
-    learner: Learner, method: str, images: Tensor, config: Mapping[str, Any], input_shape: tuple[int, ...]
-) -> list[dict[str, float]]:
-    """Rows of tasks longer than those trained on; none where the learner's weights are for fewer labels.
-
-    Where no weight belongs to a label, the same weights make a learner that knows more of them.
-    """
-    longer, task = config["evaluation"]["longer"], config["task"]
-    n_way = max(longer["subtasks"], task["n_way"])
-    wide = build(method, TaskDescription(input_shape, n_way, task["delay"]), config.get("model", {})).to(images.device)
-    weights, needed = learner.state_dict(), wide.state_dict()
-    if any(weights[name].shape != needed[name].shape for name in needed):
-        return []
-    wide.load_state_dict(weights)
-    changes = {"n_way": n_way, "subtasks": longer["subtasks"], "n_query": 1, "rotations": False, "augment": False}
-    moments = range(longer["every"], longer["subtasks"] + 1, longer["every"])
-    test = Continual(images, **{**task, **changes})
-    known = known_of(wide, test, moments, longer["episodes"], longer["batch_size"])
-    rows = [row for row in _rows(known, moments) if row["first"] == 1 and row["last"] in (1, row["seen"])]
-    return [row for row in rows if row["seen"] > task["subtasks"]]
-
-
-def _metrics(rows: Sequence[Mapping[str, float]], subtasks: int) -> dict[str, float]:
+def _metrics(rows: Sequence[Row], subtasks: int) -> Row:
     """Accuracies of all subtasks at every fifth length; and of the ends of the longest task."""
-    at = {(row["seen"], row["first"], row["last"]): round(row["accuracy"], 5) for row in rows}
+    at = {(row["seen"], row["first"], row["last"]): round(row["accuracy"], DECIMALS) for row in rows}
     lengths = [n for n in range(1, subtasks + 1) if n % 5 == 0 or n == subtasks]
     return {f"accuracy_{n}_subtasks": at[n, 1, n] for n in lengths} | {
         "accuracy_but_the_last": at[subtasks, 1, max(subtasks - 1, 1)],
@@ -162,17 +140,18 @@ def _metrics(rows: Sequence[Mapping[str, float]], subtasks: int) -> dict[str, fl
     }
 
 
-@torch.no_grad()
-def example(learner: Learner, test: Continual, known: np.ndarray) -> dict[str, Any]:
-    """The first test episode, as plain values: `y`, the label of each subtask in order, and `probability`, that given
-    to every label [subtask][label] when one query of the subtask is asked after the last. And over all test episodes,
-    `known`: accuracy [seen][subtask] for the subtasks seen."""
-    learner.eval()
-    episode = test.sample(1, torch.Generator(test.device).manual_seed(TEST_SEED))
-    state = after(learner, episode.x, episode.y_seen, learner.initial_state(1))
-    probability = learner.predict(episode.query_x[: test.subtasks], state)[:, 0].softmax(dim=-1)
+def _one_of_each(test: Continual, learner: Learner, episode: Episode) -> Tensor:
+    """Logits of one query of each subtask, after the last: [subtask, batch, n_way]."""
+    state = learner.absorb(episode.x, episode.y_seen, learner.initial_state(episode.x.shape[1]))
+    return learner.predict(episode.query_x[: test.subtasks], state)
+
+
+def _example(test: Continual, episode: Episode, logits: Tensor, known: np.ndarray) -> dict[str, Any]:
+    """`y`, the label of each subtask of the first test episode in order, and `probability`, that given to every label
+    [subtask][label] when one query of the subtask is asked after the last. And over all test episodes, `known`: accuracy
+    [seen][subtask] for the subtasks seen."""
     return {
         "y": episode.query_y[: test.subtasks, 0].tolist(),
-        "probability": [[round(value, 4) for value in row] for row in probability.tolist()],
-        "known": [[round(v, 4) for v in row[: at + 1]] for at, row in enumerate(known.mean(axis=0).tolist())],
+        "probability": rounded(logits[:, 0].softmax(dim=-1).tolist()),
+        "known": [rounded(row[: at + 1]) for at, row in enumerate(known.mean(axis=0).tolist())],
     }

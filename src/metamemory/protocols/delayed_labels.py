@@ -4,39 +4,27 @@ The protocol is that of online few-shot learning; what varies is the task's `del
 at a delay of 1. Beyond the paper, a learner is tested at every delay from 1 to 10 steps, whichever it was trained at.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
 from metamemory.models.learner import Learner
-from metamemory.protocols import Context, Outcome, online_few_shot
-from metamemory.protocols.splits import load_splits
-from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.training.evaluation import evaluate
-from metamemory.training.statistics import bootstrap
+from metamemory.protocols.online_few_shot import AS_THEY_ARE, OnlineFewShotProtocol
+from metamemory.protocols.protocol import Findings, Row
+from metamemory.protocols.records import score_rows
+from metamemory.training.rollout import accuracies
 
 DELAYS = range(1, 11)  # steps
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train and evaluate one learner, as `online_few_shot.conduct`; `by_delay` of the example is what it knows at other
-    delays: rows of delay, shot, accuracy and the ends of its interval."""
-    outcome = online_few_shot.conduct(config, method, seed, context)
-    if outcome is not None and not outcome.learner.needs_delay:  # one that is told its delay is made for it
-        outcome.example["by_delay"] = _by_delay(outcome.learner, config, context)
-    return outcome
+class DelayedLabelsProtocol(OnlineFewShotProtocol):
+    """`by_delay` of the example is what a learner knows at other delays: rows of delay, shot, accuracy and the ends of
+    its interval. A learner that is told its delay is built for it, and not tested at others."""
 
+    def evaluate(self, learner: Learner) -> Findings:
+        found = super().evaluate(learner)
+        if not learner.needs_delay:
+            found.example["by_delay"] = [row for delay in DELAYS for row in self._rows(learner, delay)]
+        return found
 
-def _by_delay(learner: Learner, config: Mapping[str, Any], context: Context) -> list[dict[str, float]]:
-    """In as many test episodes as the delay of its training is tested in; a shot that none of them has is left out."""
-    images = load_splits(config, context)[1]["test"]
-    evaluation, rows = config["evaluation"], []
-    for delay in DELAYS:
-        task = OnlineFewShot(images, **{**config["task"], "rotations": False, "augment": False, "delay": delay})
-        budget = evaluation["episodes"], evaluation["batch_size"], online_few_shot.TEST_SEED
-        for shot, column in enumerate(evaluate(learner, task, *budget).accuracy.T.numpy()):
-            if not np.isnan(column).all():
-                mean, low, high, _ = bootstrap(column, over="episodes")
-                rows.append({"delay": delay, "shot": shot, "accuracy": mean, "low": low, "high": high})
-    return rows
+    def _rows(self, learner: Learner, delay: int) -> list[Row]:
+        """In as many test episodes as at the delay of the training; a shot that none of them has is left out."""
+        test = self.task("test", **AS_THEY_ARE, delay=delay)
+        scores = score_rows(accuracies(self.tested(learner, test), test.right, test.samples_per_class))
+        return [{"delay": delay, **row} for row in scores]

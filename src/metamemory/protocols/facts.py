@@ -1,11 +1,10 @@
-"""What the manifests of several experiments say in the same words."""
+"""What the manifests of several protocols say in the same words."""
 
 from typing import Any
 
-from metamemory.data import ImageSet
+from metamemory.data.images import ImageSet
 from metamemory.models.learner import Learner
-
-Position = Any  # `training.loop.Position`, not imported, since a run that trains nothing does not depend on the loop
+from metamemory.training.loop import Position
 
 
 def of_data(images: ImageSet, size: int) -> dict[str, Any]:

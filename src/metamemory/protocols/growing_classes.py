@@ -1,54 +1,48 @@
 """More and more classes: section 4.2.2 and Figure 4 of Santoro et al. 2016."""
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from functools import cached_property
 
 from torch import Tensor
 
-from metamemory.protocols import Context, Outcome, santoro
-from metamemory.protocols.splits import load_splits
+from metamemory.models.learner import Learner
+from metamemory.protocols.binding import SHOTS, BindingProtocol
+from metamemory.protocols.protocol import Findings
+from metamemory.protocols.records import DECIMALS, metrics_by_shot, score_rows
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
+from metamemory.training.rollout import accuracies
 
-PER_CLASS = 10  # steps of an episode, for each class
+STEPS_PER_CLASS = 10  # of an episode
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train one learner on ever more classes, and test it on many more.
+class GrowingClassesProtocol(BindingProtocol):
+    """Training on ever more classes, tests on many more.
 
-    `config` has the sections of `mann_classification`, `task` without n_way and length, and `classes`: how many there
-    are at `first` and at `last`, and after how many episodes there is one more (`every`). What `curriculum` has comes
-    before them. `evaluation` has `classes` too, a list. An episode has ten steps a class. Validation is with as many
-    classes as training ends with.
+    `task` is without n_way and length. `classes` says how many classes there are at `first` and at `last`, and after how
+    many episodes there is one more (`every`); the stages of `curriculum` come before them. `evaluation` has `classes`
+    too, a list. An episode has ten steps a class. Validation is with as many classes as training ends with.
     """
-    images, parts = load_splits(config, context)
 
-    def task(part: str, **changes: Any) -> Binding:
-        return Binding(parts[part], **{**config["task"], **changes})
+    def curriculum(self) -> list[Stage]:
+        before = [self.stage(**changes) for changes in self.config["curriculum"]]
+        first, last, every = (self.config["classes"][name] for name in ("first", "last", "every"))
+        return [*before, *(Stage(self._of("train", n_way), every) for n_way in range(first, last + 1))]
 
-    def of(part: str, n_way: int) -> Binding:
-        return task(part, n_way=n_way, length=PER_CLASS * n_way)
+    @cached_property
+    def validation(self) -> Binding:
+        return self._of("validation", self.config["classes"]["last"])
 
-    first, last, every = (config["classes"][name] for name in ("first", "last", "every"))
-    before = santoro.before_the_task(config, partial(task, "train"))
-    curriculum = [*before, *(Stage(of("train", n_way), every) for n_way in range(first, last + 1))]
-    validation = of("validation", last)
-    learner = santoro.learner_of(method, validation, config, seed, context)
-    position = santoro.trained(learner, curriculum, validation, config, seed, context)
-    if position is None:
-        return None
-    evaluation = config["evaluation"]
+    def evaluate(self, learner: Learner) -> Findings:
+        classes = self.config["evaluation"]["classes"]
+        by_classes = {n_way: self._accuracy(learner, n_way).nanmean(dim=0).nan_to_num().tolist() for n_way in classes}
+        scores = score_rows(self._accuracy(learner, self.config["classes"]["last"]))
+        more = {f"accuracy_1_shot_{n_way}_way": round(each[1], DECIMALS) for n_way, each in by_classes.items()}
+        return Findings(metrics_by_shot(scores) | more, scores, {"by_classes": by_classes})
 
-    def tested(n_way: int) -> Tensor:
-        test = of("test", n_way)
-        return santoro.answers(
-            learner, test, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED
-        ).by_instance
+    def _of(self, split: str, n_way: int) -> Binding:
+        return self.task(split, n_way=n_way, length=STEPS_PER_CLASS * n_way)
 
-    by_classes = {n_way: tested(n_way).nanmean(dim=0).nan_to_num().tolist() for n_way in evaluation["classes"]}
-    return santoro.outcome(
-        learner, position, tested(last), images, config, len(curriculum), validation,
-        metrics={f"accuracy_{n_way}_classes_instance_2": round(each[1], 5) for n_way, each in by_classes.items()},
-        example={"by_classes": by_classes},
-    )  # fmt: skip
+    def _accuracy(self, learner: Learner, n_way: int) -> Tensor:
+        """[episode, shot] in tests with so many classes."""
+        test = self._of("test", n_way)
+        return accuracies(self.tested(learner, test), test.right, SHOTS)

@@ -1,113 +1,71 @@
 """What a trained learner does with its memory, beyond what Babu et al. 2021 show: on test episodes, without training.
 
-Calibration of every learner by shot; and of a CL+LSTM, what its accuracy is with the state of one layer reset before
-every step or frozen after two appearances of each class, and how far labels move the state of each layer.
+Calibration of every learner by shot; and where the state is layered, what accuracy is with the state of one layer reset
+before every step or frozen after two appearances of each class, and how far labels move the state of each layer.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from metamemory.analysis import state as inspection
-from metamemory.errors import UserError
-from metamemory.models import TaskDescription, build
 from metamemory.models.learner import Learner
-from metamemory.protocols import Context, Outcome, facts
-from metamemory.protocols.splits import load_splits
-from metamemory.tasks import Episode
+from metamemory.protocols.online_few_shot import AS_THEY_ARE, OnlineFewShotProtocol
+from metamemory.protocols.protocol import Findings
+from metamemory.protocols.records import DECIMALS, rounded, score_rows
+from metamemory.tasks.episode import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.training.evaluation import score_by_shot
-from metamemory.training.statistics import bootstrap
+from metamemory.training.rollout import Rollout, accuracies
 
-TEST_SEED = 20_000_000  # the test episodes of `online_few_shot`
+MOVED = 4  # batches in which it is measured how far labels move the state
 
 
-@torch.no_grad()
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome:
-    """Inspect one trained learner.
+class InspectionProtocol(OnlineFewShotProtocol):
+    """The test of online few-shot learning, with the weights of the file in the context (`trained`)."""
 
-    `config` has the sections `data`, `task`, `evaluation` and `model` of the run that trained it, and `trained`: its
-    model, below the top of the project.
-    """
-    images, parts = load_splits(config, context)
-    task = OnlineFewShot(parts["test"], **{**config["task"], "rotations": False, "augment": False})
-    described = TaskDescription(tuple(images.images.shape[2:]), task.n_way, task.delay)
-    learner = build(method, described, config.get("model", {})).to(context.device)
-    path = context.data.parent / config["trained"].format(method=method, seed=seed)
-    try:
-        learner.load_state_dict(load_file(path, device=str(context.device)))
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there: run online_few_shot of {method} first") from None
-    learner.eval()
+    trains = False
 
-    generator = torch.Generator(context.device).manual_seed(TEST_SEED)
-    evaluation, episodes = config["evaluation"], []
-    for _ in range(evaluation["episodes"] // evaluation["batch_size"]):
-        episodes.append(task.sample(evaluation["batch_size"], generator))
+    def evaluate(self, learner: Learner) -> Findings:
+        test = self.task("test", **AS_THEY_ARE)
+        found = list(self.tested(learner, test))
+        scores = score_rows(accuracies(found, test.right, test.samples_per_class))
+        shown = _calibration(found, test)
+        if learner.layered_state:
+            shown |= _layers(learner, [episode for episode, _ in found], test)
+        errors = shown["calibration_error"]
+        metrics = {f"calibration_error_{k}_shot": round(each, DECIMALS) for k, each in enumerate(errors)}
+        return Findings(metrics, scores, rounded(shown))
 
-    logits = [learner(each.x, each.y_seen) for each in episodes]
-    intervals = [bootstrap(column, over="episodes") for column in _accuracy(logits, episodes, task).T]
-    told = [inspection.told_apart(each, episode) for each, episode in zip(logits, episodes, strict=True)]
+
+def _calibration(found: Rollout, task: OnlineFewShot) -> dict[str, list[float]]:
+    """How sure the learner was, and by how much that was wrong, by shot."""
+    told = [inspection.told_apart(logits, episode) for episode, logits in found]
     together = {name: torch.cat([each[name] for each in told], dim=1) for name in told[0]}
-    shot = torch.cat([each.shot for each in episodes], dim=1)
-    errors = inspection.by_shot(together, shot, task.samples_per_class, inspection.calibration_error)
-    sure = inspection.by_shot(
-        together, shot, task.samples_per_class, lambda confidence, right: confidence.mean().item()
-    )
-
-    found: dict[str, Any] = {"calibration_error": errors, "confidence": sure}
-    if method == "cl_lstm":
-        found |= _layers(learner, episodes, task)
-    return Outcome(
-        learner=learner,
-        metrics={f"calibration_error_{k}_shot": round(error, 5) for k, error in enumerate(errors)},
-        by_shot=[
-            {"shot": k, "accuracy": each.mean, "low": each.low, "high": each.high} for k, each in enumerate(intervals)
-        ],
-        example=_rounded(found),
-        facts={
-            **facts.of_data(images, config["data"]["size"]),
-            **facts.of_test(evaluation["episodes"], TEST_SEED),
-        },
-    )
-
-
-def _accuracy(logits: list[Tensor], episodes: list[Episode], task: OnlineFewShot) -> np.ndarray:
-    """[episode, shot] of the answers to batches of episodes."""
-    rows = [
-        score_by_shot(each.argmax(-1) == episode.y, episode.shot, episode.y >= 0, task.samples_per_class)
-        for each, episode in zip(logits, episodes, strict=True)
-    ]
-    return torch.cat(rows).numpy()
+    shot = torch.cat([episode.shot for episode, _ in found], dim=1)
+    by_shot = partial(inspection.by_shot, together, shot, task.samples_per_class)
+    return {
+        "calibration_error": by_shot(inspection.calibration_error),
+        "confidence": by_shot(lambda confidence, right: confidence.mean().item()),
+    }
 
 
 def _layers(learner: Learner, episodes: list[Episode], task: OnlineFewShot) -> dict[str, Any]:
     """Accuracy by shot with each part of the state reset or frozen; how far labels move each part."""
     after = 2 * task.n_way
-    altered = {"reset": {}, "frozen": {}}
+    altered: dict[str, dict[str, list[float]]] = {"reset": {}, "frozen": {}}
     for part in inspection.parts(learner):
         for kind, alter in (
             ("reset", partial(inspection.reset, learner, part)),
             ("frozen", partial(inspection.frozen, part, after)),
         ):
-            logits = [inspection.answers(learner, each, alter()) for each in episodes]
-            altered[kind][part] = np.nanmean(_accuracy(logits, episodes, task), axis=0).tolist()
-    moved = [inspection.moved_by_labels(learner, each) for each in episodes[:4]]
+            found = [(each, inspection.answers(learner, each, alter())) for each in episodes]
+            accuracy = accuracies(found, task.right, task.samples_per_class)
+            altered[kind][part] = np.nanmean(accuracy.numpy(), axis=0).tolist()
+    moved = [inspection.moved_by_labels(learner, each) for each in episodes[:MOVED]]
     return {
         **altered,
         "frozen_after": after,
         "moved": {part: np.mean([each[part] for each in moved], axis=0).tolist() for part in moved[0]},
     }
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [round(each, 4) for each in value]
-    return value

@@ -3,107 +3,71 @@
 What is measured is the log-likelihood of the next value, by how many were seen before.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from metamemory.models import TaskDescription, build
-from metamemory.models.learner import Learner
+from metamemory.models.learner import Learner, TaskDescription
 from metamemory.nn.labels import Values
-from metamemory.protocols import Context, Outcome, facts, santoro
+from metamemory.protocols.protocol import Findings, Protocol, Row
+from metamemory.protocols.records import DECIMALS
 from metamemory.tasks.gaussian_process import GaussianProcessFunctions, log_likelihood, shown
-from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Position, Stage, train
+from metamemory.training.rollout import Rollout
 from metamemory.training.statistics import bootstrap
-from metamemory.training.update import settings_of
 
 SAMPLES = 20  # before the prediction of Figure 5
 PLACES = 101  # at which it is made
-VALIDATION_BATCH = 100  # episodes at a time
+NAMED = (1, 5, 10, 20)  # values seen before, of the metrics
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train and evaluate one learner.
+class RegressionProtocol(Protocol):
+    """There is no data set: training, validation and test functions are new draws from one process."""
 
-    `config` has the sections `task` (of `GaussianProcessFunctions`), `training`, `evaluation` (episodes, batch_size)
-    and `model`. There is no data set: training, validation and test functions are new draws from one process.
-    """
-    task = GaussianProcessFunctions(**config["task"], device=context.device)
-    torch.manual_seed(seed)
-    model = dict(config.get("model", {}))
-    if method == "gaussian_process":  # the reference knows what the functions were drawn with, as in the paper
-        model |= {"length_scale": task.length_scale, "noise": task.noise}
-    learner = build(method, TaskDescription((task.dimensions,), Values(1)), model).to(context.device)
-    position = Position()
-    if any(parameter.requires_grad for parameter in learner.parameters()):
-        settings = settings_of(config["training"])
-        validate = _validation(task, settings.validation_episodes, seed)
-        position = train(learner, [Stage(task)], validate, settings, seed, context.checkpoint, context.minutes)
-        if position is None:
-            return None
-    evaluation = config["evaluation"]
-    found = log_likelihoods(learner, task, evaluation["episodes"], evaluation["batch_size"], santoro.TEST_SEED)
-    by_shot = [bootstrap(column, over="episodes") for column in found.numpy()]
-    step = flops_per_step(learner, (task.dimensions,), Values(1))
-    return Outcome(
-        learner=learner,
-        metrics={
-            "log_likelihood": round(found.mean().item(), 5),
-            **{f"log_likelihood_after_{n}": round(by_shot[n].mean, 5) for n in (1, 5, 10, 20) if n < task.length},
-        },
-        by_shot=[
+    tasks = (GaussianProcessFunctions,)
+    answers = ("label", "value")  # a learner of labels that takes `Values` for labels
+    validation_batch = 100
+
+    def task(self, split: str, **changes: Any) -> GaussianProcessFunctions:
+        return GaussianProcessFunctions(**{**self.config["task"], **changes}, device=self.context.device)
+
+    @property
+    def description(self) -> TaskDescription:
+        return TaskDescription((self.validation.dimensions,), Values(1))
+
+    def validation_score(self, found: Rollout) -> tuple[float, Row]:
+        """Mean log-likelihood; and that of the last fifth of the steps."""
+        nats = log_likelihoods(found)
+        mean, last = nats.mean().item(), nats[-len(nats) // 5 :].mean().item()
+        return mean, {"log_likelihood": mean, "at_the_end": last}
+
+    def evaluate(self, learner: Learner) -> Findings:
+        test = self.task("test")
+        nats = log_likelihoods(self.tested(learner, test))
+        intervals = [bootstrap(step, over="episodes") for step in nats.numpy()]
+        named = {f"log_likelihood_after_{n}": round(intervals[n].mean, DECIMALS) for n in NAMED if n < test.length}
+        scores = [
             {"shot": shot, "log_likelihood": each.mean, "low": each.low, "high": each.high}
-            for shot, each in enumerate(by_shot)
-        ],
-        history=position.history,
-        example=prediction(learner, task) if task.dimensions == 1 else {},
-        facts={
-            "data": {"name": "gaussian_process", "title": "functions of a Gaussian process", "digest": None},
-            **facts.of_learner(learner, step),
-            **facts.of_training(position, step, 1),
-            **facts.of_test(evaluation["episodes"], santoro.TEST_SEED),
-        },
-    )
+            for shot, each in enumerate(intervals)
+        ]
+        shown = prediction(learner, test, self.test_seed) if test.dimensions == 1 else {}
+        return Findings({"log_likelihood": round(nats.mean().item(), DECIMALS), **named}, scores, shown)
+
+    def facts_of_data(self) -> dict[str, Any]:
+        return {"data": {"name": "gaussian_process", "title": "functions of a Gaussian process", "digest": None}}
+
+
+def log_likelihoods(found: Rollout) -> Tensor:
+    """Nats, of every step of the episodes: [time, episode] float64 on the CPU."""
+    return torch.cat([log_likelihood(answers, episode.y) for episode, answers in found], dim=1).double().cpu()
 
 
 @torch.no_grad()
-def log_likelihoods(
-    learner: Learner, task: GaussianProcessFunctions, episodes: int, batch_size: int, seed: int
-) -> Tensor:
-    """Nats, of every step of `episodes` episodes drawn with `seed`: [time, episode] float64."""
-    was_training = learner.training
-    learner.eval()
-    generator = torch.Generator(task.device).manual_seed(seed)
-    found = []
-    while episodes > 0:
-        episode = task.sample(min(batch_size, episodes), generator)
-        found.append(log_likelihood(task.answer(learner, episode), episode.y))
-        episodes -= batch_size
-    learner.train(was_training)
-    return torch.cat(found, dim=1).double().cpu()
-
-
-def _validation(
-    task: GaussianProcessFunctions, episodes: int, seed: int
-) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Log-likelihood in the same episodes each time."""
-
-    def validate(learner: Learner) -> tuple[float, dict[str, float]]:
-        found = log_likelihoods(learner, task, episodes, VALIDATION_BATCH, santoro.VALIDATION_SEED + seed)
-        last = found[-len(found) // 5 :]
-        return found.mean().item(), {"log_likelihood": found.mean().item(), "at_the_end": last.mean().item()}
-
-    return validate
-
-
-@torch.no_grad()
-def prediction(learner: Learner, task: GaussianProcessFunctions) -> dict[str, Any]:
-    """What a learner expects everywhere after it has seen twenty values of a function of one variable; the function and
-    the values are the same for every learner. Plain values: `x` and `y` of the samples, then by place."""
-    learner.eval()
-    generator = torch.Generator(task.device).manual_seed(santoro.TEST_SEED)
+def prediction(learner: Learner, task: GaussianProcessFunctions, seed: int) -> dict[str, Any]:
+    """What a learner, in evaluation mode, expects everywhere after it has seen twenty values of a function of one
+    variable; the function and the values are the same for every learner. Plain values: `x` and `y` of the samples, then
+    by place."""
+    generator = Generator(task.device).manual_seed(seed)
     x = task.reach * (2 * torch.rand(SAMPLES, 1, 1, generator=generator, device=task.device) - 1)
     places = torch.linspace(-task.reach, task.reach, PLACES, device=task.device)[:, None, None]
     f = task.functions(torch.cat([x, places]), generator)

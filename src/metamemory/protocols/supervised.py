@@ -4,103 +4,113 @@ A network is trained on labelled images of the classes that it is tested on, the
 accuracy is measured on all test images.
 """
 
-import base64
-from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from metamemory import data
-from metamemory.errors import UserError
-from metamemory.models import TaskDescription, build
-from metamemory.models.learner import Learner
-from metamemory.protocols import Context, Outcome, facts
-from metamemory.tasks.supervised import Normalisation, Supervised, parts
-from metamemory.training.flops import flops_per_step
-from metamemory.training.loop import Stage, train
+from metamemory.models.learner import Learner, TaskDescription
+from metamemory.protocols import facts
+from metamemory.protocols.protocol import Findings, Protocol, Row
+from metamemory.protocols.records import DECIMALS, encoded, rounded
+from metamemory.tasks.supervised import ImageSplits, Normalisation, Supervised, split_images
+from metamemory.training.loop import Stage
+from metamemory.training.rollout import Rollout, answered
 from metamemory.training.statistics import bootstrap
-from metamemory.training.update import settings_of
 
 TITLES = {"CIFAR-FS": "CIFAR-100"}  # one data set: CIFAR-FS splits its classes, here the images of each are split
 EXAMPLES = 12  # test images that are shown with the answers to them
 
 
-def conduct(config: Mapping[str, Any], method: str, seed: int, context: Context) -> Outcome | None:
-    """Train and evaluate one network.
+class SupervisedProtocol(Protocol):
+    """Images of known classes. What are episodes elsewhere are images here; `data` has no split."""
 
-    `config` has the sections `data` (name, size), `task` (n_way, augment), `training` (of `Training`, whose episodes
-    are images here; validation is on at most `validation_episodes` of those held out), `evaluation` (batch_size) and
-    `model` (the learner's own settings).
-    """
-    found = data.load(config["data"]["name"], config["data"]["size"], root=context.data)
-    split = parts(found.images, config["task"]["n_way"])
-    normalisation = Normalisation.of(split.train.to(context.device))
-    settings = settings_of(config["training"])
-    held_out = _at_most(split.validation, settings.validation_episodes)
-    task = Supervised(split.train.to(context.device), normalisation, config["task"]["augment"])
-    validation, test = (Supervised(each.to(context.device), normalisation) for each in (held_out, split.test))
+    tasks = (Supervised,)
+    answers = ("image",)
 
-    input_shape = tuple(found.images.shape[2:])
-    torch.manual_seed(seed)
-    learner = build(method, TaskDescription(input_shape, task.n_way), config.get("model", {})).to(context.device)
-    if learner.answers != "image":
-        raise UserError(f"{method} answers with a {learner.answers} in an episode; supervised_learning is for images")
-    batch = config["evaluation"]["batch_size"]
-    trained = train(
-        learner, [Stage(task)], _validation(validation, batch), settings, seed, context.checkpoint, context.minutes
-    )
-    if trained is None:
-        return None
+    @cached_property
+    def splits(self) -> ImageSplits:
+        """Images of each split, on the CPU: uint8 [class, image, channel, height, width]."""
+        return split_images(self.images.images, self.config["task"]["n_way"])
 
-    accuracy = bootstrap((answers(learner, test, batch).argmax(dim=-1) == labels(test)).double().cpu(), over="images")
-    step = flops_per_step(learner, input_shape)
-    described = facts.of_data(found, config["data"]["size"])
-    for name, title in TITLES.items():
-        described["data"]["title"] = described["data"]["title"].replace(name, title)
-    return Outcome(
-        learner=learner,
-        metrics={"accuracy": round(accuracy.mean, 5)},
-        by_shot=[{"shot": 0, "accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high}],
-        history=trained.history,
-        example=_example(learner, test, split.test, found.classes),
-        facts={
-            **described,
-            **facts.of_learner(learner, step),
-            "used_parameters": learner.used_parameters,
-            **facts.of_training(trained, step, 1),
-            "training_images": len(task),
-            "test_episodes": len(test),
-            "interval": "95 % bootstrap over test images",
-        },
-    )
+    def task(self, split: str, **changes: Any) -> Supervised:
+        images = getattr(self.splits, split).to(self.context.device)
+        return Supervised(images, self._normalisation, **changes)
 
+    def curriculum(self) -> list[Stage]:
+        return [Stage(self.task("train", augment=self.config["task"]["augment"]))]
 
-@torch.no_grad()
-def answers(learner: Learner, task: Supervised, batch: int) -> Tensor:
-    """Logits [image, n_way] of all images of the task, in evaluation mode; the learner's mode is put back."""
-    was_training = learner.training
-    learner.eval()
-    logits = [learner(each.x, each.y_seen)[0] for each in task.in_order(batch)]
-    learner.train(was_training)
-    return torch.cat(logits)
+    @cached_property
+    def validation(self) -> Supervised:
+        images = _at_most(self.splits.validation, self.settings.validation_episodes)
+        return Supervised(images.to(self.context.device), self._normalisation)
 
+    @property
+    def description(self) -> TaskDescription:
+        return TaskDescription(tuple(self.images.images.shape[2:]), self.config["task"]["n_way"])
 
-def labels(task: Supervised) -> Tensor:
-    """Their labels [image] int64."""
-    return torch.arange(len(task), device=task.device) // task.per_class
+    def rollout(self, learner: Learner, task: Supervised, episodes: int, batch_size: int, seed: int) -> Rollout:
+        """Every image once, in order."""
+        return answered(learner, task.in_order(self.config["evaluation"]["batch_size"]), task.answer)
 
-
-def _validation(task: Supervised, batch: int) -> Callable[[Learner], tuple[float, dict[str, float]]]:
-    """Accuracy, which is the validation_score, and loss."""
-
-    def validate(learner: Learner) -> tuple[float, dict[str, float]]:
-        logits, y = answers(learner, task, batch), labels(task)
+    def validation_score(self, found: Rollout) -> tuple[float, Row]:
+        """Accuracy; and the loss."""
+        logits, y = together(found)
         accuracy = (logits.argmax(dim=-1) == y).double().mean().item()
         return accuracy, {"accuracy": accuracy, "validation_loss": fn.cross_entropy(logits, y).item()}
 
-    return validate
+    def evaluate(self, learner: Learner) -> Findings:
+        test = self.task("test")
+        logits, y = together(self.rollout(learner, test, len(test), 0, 0))
+        accuracy = bootstrap((logits.argmax(dim=-1) == y).double().cpu(), over="images")
+        row = {"shot": 0, "accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high}
+        of_run = {
+            "used_parameters": learner.used_parameters,
+            "training_images": len(self.splits.train) * self.splits.train.shape[1],
+        }
+        return Findings({"accuracy": round(accuracy.mean, DECIMALS)}, [row], self._example(learner), of_run)
+
+    def facts_of_data(self) -> dict[str, Any]:
+        described = facts.of_data(self.images, self.config["data"]["size"])
+        for name, title in TITLES.items():
+            described["data"]["title"] = described["data"]["title"].replace(name, title)
+        return described
+
+    def facts_of_test(self) -> dict[str, Any]:
+        test = self.splits.test
+        return {"test_episodes": len(test) * test.shape[1], "interval": "95 % bootstrap over test images"}
+
+    @cached_property
+    def _normalisation(self) -> Normalisation:
+        return Normalisation.of(self.splits.train.to(self.context.device))
+
+    def _example(self, learner: Learner) -> dict[str, Any]:
+        """The first test image of some classes, evenly spread, what it is, and what the learner takes it for.
+
+        `x` is base64 of uint8 [image, channel, height, width] with shape `x_shape`; `probability` is of `answer`.
+        """
+        images, classes = self.splits.test, self.images.classes
+        n_way = len(images)
+        shown = torch.arange(min(EXAMPLES, n_way)) * n_way // min(EXAMPLES, n_way)
+        few = Supervised(images[shown, :1].to(self.context.device), self._normalisation)
+        (_, logits), *_ = answered(learner, few.in_order(len(shown)), few.answer)
+        probability, answer = logits[0].softmax(dim=-1).max(dim=-1)
+        x = images[shown, 0]
+        return {
+            "x": encoded(x),
+            "x_shape": list(x.shape),
+            "y": [classes[each] for each in shown],
+            "answer": [classes[each] for each in answer],
+            "probability": rounded(probability.tolist()),
+        }
+
+
+def together(found: Rollout) -> tuple[Tensor, Tensor]:
+    """Logits [image, n_way] and labels [image] of batches of images."""
+    logits, y = zip(*((logits[0], episode.y[0]) for episode, logits in found), strict=True)
+    return torch.cat(logits), torch.cat(y)
 
 
 def _at_most(images: Tensor, count: int) -> Tensor:
@@ -108,21 +118,3 @@ def _at_most(images: Tensor, count: int) -> Tensor:
     n_way, per_class = images.shape[:2]
     kept = max(1, min(per_class, count // n_way))
     return images[:, torch.arange(kept) * per_class // kept]
-
-
-def _example(learner: Learner, test: Supervised, images: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The first test image of some classes, evenly spread, what it is, and what the learner takes it for.
-
-    `x` is base64 of uint8 [image, channel, height, width] with shape `x_shape`; `probability` is of `answer`.
-    """
-    shown = torch.arange(min(EXAMPLES, test.n_way)) * test.n_way // min(EXAMPLES, test.n_way)
-    few = Supervised(images[shown, :1].to(test.device), test.normalisation)
-    probability, answer = answers(learner, few, len(shown)).softmax(dim=-1).max(dim=-1)
-    x = images[shown, 0]
-    return {
-        "x": base64.b64encode(x.numpy().tobytes()).decode(),
-        "x_shape": list(x.shape),
-        "y": [classes[each] for each in shown],
-        "answer": [classes[each] for each in answer],
-        "probability": [round(each, 4) for each in probability.tolist()],
-    }

@@ -5,13 +5,12 @@ them: whether an experiment reads a key, and whether the learner built for a tas
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from metamemory.errors import UserError, closest
 from metamemory.models import learner_class
+from metamemory.protocols import protocol_class
 from metamemory.study.layers import merge
 from metamemory.tasks.support_query import SupportQuery
 from metamemory.training.update import Training
@@ -151,10 +150,8 @@ def _require_among(name: str, section: Any, known: Collection[str]) -> None:
 
 
 def _task_settings(protocol: str) -> list[str]:
-    """What the tasks that a protocol's module imports can be told."""
-    conduct = import_module(f"metamemory.protocols.{protocol}").conduct
-    imported = vars(sys.modules[conduct.__module__]).values()
-    tasks = [each for each in imported if inspect.isclass(each) and each.__module__.startswith("metamemory.tasks.")]
+    """What the tasks of a protocol can be told."""
+    tasks = protocol_class(protocol).tasks
     return [*dict.fromkeys(name for task in tasks for name in _defaults(task, OF_ITS_DATA))]
 
 

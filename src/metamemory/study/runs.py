@@ -19,7 +19,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
 from metamemory.models import learner_class
-from metamemory.protocols import Context, Outcome
+from metamemory.protocols import Context, protocol_class
+from metamemory.protocols.conduct import conduct
 from metamemory.study import source
 from metamemory.study.checks import require_known, require_possible, stores_samples
 from metamemory.study.neighbours import sharing_processors
@@ -99,9 +99,12 @@ def configuration(run: Run) -> dict[str, Any]:
 
 def roots(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(module, name) of the definitions that decide what a run does; what they reach is its source."""
-    learner = learner_class(config["learner"])
-    protocol = (f"metamemory.protocols.{config['protocol']}", "conduct")
-    return [protocol, ("metamemory.data", "load"), (learner.__module__, learner.__name__)]
+    called = (protocol_class(config["protocol"]), learner_class(config["learner"]))
+    return [
+        ("metamemory.protocols.conduct", "conduct"),
+        ("metamemory.data", "load"),
+        *((each.__module__, each.__name__) for each in called),
+    ]
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, str]:
@@ -174,8 +177,9 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
+    context = Context(device, checkpoint, minutes, images, trained(run, config))
     with sharing_processors():
-        outcome = conduct(run, config, Context(device, run.root / "data", checkpoint, minutes))
+        outcome = conduct(config, run.seed, context)
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes; the same command goes on")
         return False
@@ -191,13 +195,6 @@ def prepare_device() -> torch.device:
     torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
     torch.set_flush_denormal(True)  # gates that saturate leave numbers below 1e-38, each a hundred times as slow
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def conduct(run: Run, config: Mapping[str, Any], context: Context) -> Outcome | None:
-    """Train and evaluate as the run's protocol has it; None if the minutes ran out."""
-    module = import_module(f"metamemory.protocols.{config['protocol']}")
-    former = {**config, "label_gain": 1.0}  # until there is one `conduct`: the gain is the learner's setting now
-    return module.conduct(former, config["learner"], run.seed, context)
 
 
 def finished(run: Run) -> str | None:

@@ -22,7 +22,6 @@ that the names of short tasks are those of long ones.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -96,14 +95,17 @@ class Continual(FewShot):
             query_y=label.repeat(self.n_query, 1),
         )
 
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """Logits of the queries after the whole stream, [query, batch, n_way]."""
+        state = learner.absorb(episode.x, episode.y_seen, learner.initial_state(episode.x.shape[1]))
+        return learner.predict(episode.query_x, state)
+
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy and accuracy of the queries; the loss is their sum, as in `SupportQuery`."""
-        batch = episode.query_y.shape[1]
-        state = after(learner, episode.x, episode.y_seen, learner.initial_state(batch))
-        logits = learner.predict(episode.query_x, state)
+        logits = self.answer(learner, episode)
         loss = fn.cross_entropy(logits.flatten(0, 1), episode.query_y.flatten(), reduction="sum")
         accuracy = (logits.argmax(dim=-1) == episode.query_y).float().mean()
-        return Score(loss / batch, accuracy)
+        return Score(loss / episode.query_y.shape[1], accuracy)
 
     @torch.no_grad()
     def retained(self, learner: nn.Module, episode: Episode, moments: Sequence[int]) -> Tensor:
@@ -123,15 +125,10 @@ class Continual(FewShot):
         state, at = learner.initial_state(batch), 0
         for moment, seen in enumerate(moments):
             halt = seen * self.k_shot
-            state = after(learner, episode.x[at:halt], episode.y_seen[at:halt], state)
+            state = learner.absorb(episode.x[at:halt], episode.y_seen[at:halt], state)
             at, due = halt, episode.y_seen[halt : halt + self.delay]
-            told = after(learner, episode.x[-self.delay :], due, state)  # the last steps of a task are the blank ones
+            told = learner.absorb(episode.x[-self.delay :], due, state)  # the last steps of a task are the blank ones
             answers = learner.predict(query_x[:, :seen].flatten(0, 1), told).argmax(dim=-1)
             right = answers.unflatten(0, (-1, seen)) == query_y[:, :seen]
             known[moment, :seen] = right.double().mean(dim=0).cpu()
         return known
-
-
-def after(learner: nn.Module, x: Tensor, y_seen: Tensor, state: Any) -> Any:
-    """The state after these steps, of which no answer is wanted: a learner that can leave them out (`absorb`) does."""
-    return learner.absorb(x, y_seen, state)

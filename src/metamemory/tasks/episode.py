@@ -13,7 +13,7 @@ class Episode:
 
     Attributes:
         x: [time, batch, channel, height, width] inputs, float32: drawings from 0, paper, to 1, ink;
-            photographs about 0 (`few_shot.normalise`).
+            photographs about 0 (`sampling.normalise`).
         y_seen: [time, batch] int64, the label shown together with x_t, which is y of step t - delay;
             -1 is the null label.
         y: [time, batch] int64, the target of step t; -1 where the step is not scored.
@@ -30,6 +30,34 @@ class Episode:
     shot: Tensor
     query_x: Tensor | None = None
     query_y: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """All that is to be seen in the steps: x."""
+        return self.x
+
+
+@dataclass(frozen=True)
+class SupportQueryEpisode:
+    """A batch of episodes with a support and a query set, all tensors on one device.
+
+    Attributes:
+        support_x: [n_way * k_shot, batch, channel, height, width] inputs, float32, as `Episode.x`.
+        support_y: [n_way * k_shot, batch] int64, the label of each; or [n_way * k_shot, batch, height, width] float32
+            masks.
+        query_x: [n_query_total, batch, channel, height, width], to be answered each on its own.
+        query_y: [n_query_total, batch, ...], their targets, as `support_y`.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """All that is to be seen: [n_way * k_shot + n_query_total, batch, channel, height, width]."""
+        return torch.cat([self.support_x, self.query_x])
 
 
 class Score(NamedTuple):
@@ -62,5 +90,8 @@ class Task(Protocol):
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the task's device, decides everything."""
 
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """What the learner answers in the episodes, differentiably."""
+
     def score(self, learner: nn.Module, episode: Episode) -> Score:
-        """Put the episodes to the learner, differentiably."""
+        """How good the learner's answers to the episodes are, differentiably."""

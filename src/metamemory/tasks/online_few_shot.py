@@ -64,13 +64,21 @@ class OnlineFewShot(FewShot):
         x = self._look_up(classes.T.gather(0, y), drawings.flatten(1).T.gather(0, order), generator)
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """Logits of all steps, [time, batch, n_way]."""
+        return learner(episode.x, episode.y_seen)
+
+    def right(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Which answers are right, [time, batch] bool."""
+        return logits.argmax(dim=-1) == y
+
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
-        logits = learner(episode.x, episode.y_seen)
+        logits = self.answer(learner, episode)
         loss = fn.cross_entropy(logits.flatten(0, 1), episode.y.flatten(), ignore_index=-1, reduction="sum")
         with torch.no_grad():
-            right, told = logits.argmax(dim=-1) == episode.y, episode.shot >= 1
-            accuracy = (right & told).sum() / told.sum()
+            told = episode.shot >= 1
+            accuracy = (self.right(logits, episode.y) & told).sum() / told.sum()
         return Score(loss / episode.y.shape[1], accuracy)
 
 

@@ -2,7 +2,7 @@
 4.2)."""
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.episode import Episode, Score
@@ -31,10 +31,15 @@ class Reconstruction:
     def sample(self, batch: int, generator: Generator) -> Episode:
         return self.episodes.sample(batch, generator)
 
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """The drawings as the learner gives them back, [time, batch, channel, height, width]."""
+        return learner.reconstructed(episode.inputs)
+
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Squared error, summed over the pixels of an episode's drawings; accuracy is the explained share of
         variance."""
-        errors = (learner.reconstructed(episode.x) - episode.x).square()
+        x = episode.inputs
+        errors = (self.answer(learner, episode) - x).square()
         with torch.no_grad():
-            explained = 1 - errors.mean() / (episode.x - episode.x.mean(dim=(0, 1))).square().mean()
-        return Score(errors.sum() / episode.x.shape[1], explained)
+            explained = 1 - errors.mean() / (x - x.mean(dim=(0, 1))).square().mean()
+        return Score(errors.sum() / x.shape[1], explained)

@@ -85,7 +85,7 @@ class Segmentation(FewShot):
 
     @property
     def chance(self) -> float:
-        """Merit of answers by the toss of a coin for each pixel."""
+        """Measure (`measure_masks`) of answers by the toss of a coin for each pixel."""
         return self._chance
 
     def sample(self, batch: int, generator: Generator) -> MaskEpisode:
@@ -101,13 +101,18 @@ class Segmentation(FewShot):
         y_seen = torch.cat([torch.full_like(y[:1], -1), y[:-1]])
         return MaskEpisode(x=x, y_seen=y_seen, y=y, shot=shots(which, 1), thing=thing, wanted=wanted)
 
+    def answer(self, learner: nn.Module, episode: MaskEpisode) -> Tensor:
+        """Logits of every pixel, [T, B, H, W]."""
+        return learner(episode.x, episode.y_seen)
+
     def score(self, learner: nn.Module, episode: MaskEpisode) -> Score:
-        """Cross-entropy of every step, mean over its pixels; mean merit of the pictures whose thing was seen before."""
-        logits = learner(episode.x, episode.y_seen)
+        """Cross-entropy of every step, mean over its pixels; mean measure (`measure_masks`) of the pictures whose thing
+        was seen before."""
+        logits = self.answer(learner, episode)
         loss = self.length * fn.binary_cross_entropy_with_logits(logits, episode.y)
         with torch.no_grad():
-            merit = measure_masks(logits > 0, episode.thing, episode.wanted)
-            accuracy = merit.masked_fill(episode.shot < 1, torch.nan).nanmean()
+            measured = measure_masks(logits > 0, episode.thing, episode.wanted)
+            accuracy = measured.masked_fill(episode.shot < 1, torch.nan).nanmean()
         return Score(loss, accuracy)
 
 

@@ -4,19 +4,16 @@ A few pictures of one object with their masks, all at once; then more pictures o
 marked. There are no distractors, as Babu et al. 2021 (section 4.4) have it for their baseline.
 """
 
-import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import FewShot, require
 from metamemory.tasks.segmentation import iou
 
 
 class SegmentationSupportQuery(FewShot):
     """Episodes of one object each.
-
-    The support set is `x` with its masks in `y_seen`, none of its steps scored.
 
     Args:
         images, augment: see `Segmentation`.
@@ -45,23 +42,20 @@ class SegmentationSupportQuery(FewShot):
         """IoU of answers by the toss of a coin for each pixel."""
         return self._chance
 
-    def sample(self, batch: int, generator: Generator) -> Episode:
+    def sample(self, batch: int, generator: Generator) -> SupportQueryEpisode:
         """Draw a batch of episodes; masks are float32 [sample, batch, height, width], 1 on the object."""
         classes, pictures = self._draw(self.length, batch, generator)
         x = self._look_up(classes.T.expand(self.length, -1), pictures[:, 0].T, generator)  # [sample, batch, 4, ...]
         x, y = x[:, :, :3], (x[:, :, 3] >= 0.5).float()
         k = self.k_shot
-        return Episode(
-            x=x[:k],
-            y_seen=y[:k],
-            y=torch.full_like(y[:k], -1),
-            shot=torch.zeros(k, batch, dtype=torch.int64, device=self.device),
-            query_x=x[k:],
-            query_y=y[k:],
-        )
+        return SupportQueryEpisode(x[:k], y[:k], x[k:], y[k:])
 
-    def score(self, learner: nn.Module, episode: Episode) -> Score:
+    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Tensor:
+        """Logits of every pixel of the queries, [query, batch, height, width]."""
+        return learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
+
+    def score(self, learner: nn.Module, episode: SupportQueryEpisode) -> Score:
         """Cross-entropy summed over the queries, mean over their pixels, after adaptation to the support; mean IoU."""
-        logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
+        logits = self.answer(learner, episode)
         loss = self.n_query * fn.binary_cross_entropy_with_logits(logits, episode.query_y)
         return Score(loss, iou(logits.detach() > 0, episode.query_y > 0).nanmean())

@@ -27,7 +27,7 @@ VALIDATION_SHARE = (
 )
 
 
-class Parts(NamedTuple):
+class ImageSplits(NamedTuple):
     """Images uint8 [class, image, channel, height, width] of the same classes."""
 
     train: Tensor
@@ -35,7 +35,7 @@ class Parts(NamedTuple):
     test: Tensor
 
 
-def parts(images: Tensor, n_way: int) -> Parts:
+def split_images(images: Tensor, n_way: int) -> ImageSplits:
     """The first `n_way` classes, their images for training, held out from these, and for testing.
 
     Args:
@@ -50,7 +50,7 @@ def parts(images: Tensor, n_way: int) -> Parts:
     boundary = count - count // TEST_SHARE
     held_out = torch.arange(boundary) % VALIDATION_SHARE == VALIDATION_SHARE - 1
     known = images[:n_way, :boundary]
-    return Parts(known[:, ~held_out], known[:, held_out], images[:n_way, boundary:])
+    return ImageSplits(known[:, ~held_out], known[:, held_out], images[:n_way, boundary:])
 
 
 class Normalisation(NamedTuple):
@@ -113,9 +113,13 @@ class Supervised:
         for chosen in torch.arange(len(self), device=self.device).split(batch):
             yield self._episode(self.images[chosen], chosen)
 
+    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+        """Logits [1, batch, n_way]."""
+        return learner(episode.x, episode.y_seen)
+
     def score(self, learner: nn.Module, episode: Episode) -> Score:
         """Cross-entropy and accuracy."""
-        logits = learner(episode.x, episode.y_seen)[0]
+        logits = self.answer(learner, episode)[0]
         accuracy = (logits.argmax(dim=-1) == episode.y[0]).float().mean()
         return Score(fn.cross_entropy(logits, episode.y[0]), accuracy)
 

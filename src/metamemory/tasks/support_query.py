@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import FewShot, require
 
 
@@ -51,29 +51,26 @@ class SupportQuery(FewShot):
         """Samples in an episode, of the support set and queries."""
         return self.n_way * (self.k_shot + self.n_query)
 
-    def sample(self, batch: int, generator: Generator) -> Episode:
+    def sample(self, batch: int, generator: Generator) -> SupportQueryEpisode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
         classes, drawings = self._draw(self.k_shot + self.n_query, batch, generator)
         x = self._look_up(classes.T, drawings.permute(2, 1, 0), generator).flatten(0, 1)  # [sample, batch, ...]
         y = torch.arange(self.n_way, device=self.device).repeat(self.k_shot + self.n_query)
         y = y[:, None].expand(-1, batch)
         support = self.n_way * self.k_shot
-        return Episode(
-            x=x[:support],
-            y_seen=y[:support],
-            y=torch.full_like(y[:support], -1),
-            shot=torch.zeros_like(y[:support]),
-            query_x=x[support:],
-            query_y=y[support:],
-        )
+        return SupportQueryEpisode(x[:support], y[:support], x[support:], y[support:])
 
-    def score(self, learner: nn.Module, episode: Episode) -> Score:
+    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Tensor:
+        """Logits of the queries, [query, batch, n_way]."""
+        return learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
+
+    def score(self, learner: nn.Module, episode: SupportQueryEpisode) -> Score:
         """Cross-entropy and accuracy of the queries, once the learner has adapted to the support set.
 
         The loss is their sum, as that of an online episode is the sum of its steps: where one training passes from
         this task to that one, the scale of the gradient, by which it is clipped and Adam divides, stays.
         """
-        logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
+        logits = self.answer(learner, episode)
         loss = fn.cross_entropy(logits.flatten(0, 1), episode.query_y.flatten(), reduction="sum")
         accuracy = (logits.argmax(dim=-1) == episode.query_y).float().mean()
         return Score(loss / episode.query_y.shape[1], accuracy)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.models.learner import Learner
-from metamemory.nn.labels import Characters, Labels, Values, labels_of
+from metamemory.nn.labels import Labels, labels_of
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -28,7 +28,7 @@ def flops_per_step(learner: Learner, input_shape: tuple[int, ...], labels: int |
             number however many there are.
     """
     x = torch.empty(1, *input_shape, device="meta")
-    y = _label(labels_of(labels))
+    y = labels_of(labels).null(1, device="meta")
     return flops_of(learner, lambda ghost: ghost.step(x, y, ghost.initial_state(1)))
 
 
@@ -42,11 +42,3 @@ def flops_of(module: Module, call: Callable[[Module], object], gradients: bool =
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradients):
         call(ghost)
     return counter.get_total_flops()
-
-
-def _label(labels: Labels) -> Tensor:
-    """One label, [1, ...]."""
-    if isinstance(labels, Values):
-        return torch.empty(1, labels.size, device="meta")
-    shape = (1, labels.length) if isinstance(labels, Characters) else (1,)
-    return torch.empty(shape, dtype=torch.int64, device="meta")

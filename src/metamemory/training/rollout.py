@@ -55,25 +55,37 @@ def answered(learner: Learner, episodes: Iterable[Episode], answer: Answer) -> R
         yield episode, answers
 
 
-def example(learner: Learner, task: Task, seed: int) -> tuple[Episode, Tensor]:
+def example(learner: Learner, task: Task, seed: int, answer: Answer | None = None) -> tuple[Episode, Tensor]:
     """The first episode that is drawn with a seed, as a batch of one, and the learner's answers to it."""
-    return next(iter(rollout(learner, task, 1, 1, seed)))
+    return next(iter(rollout(learner, task, 1, 1, seed, answer)))
 
 
-def accuracy_by_shot(right: Tensor, episode: Episode, n_shots: int) -> Tensor:
+def accuracies(found: Rollout, right: Callable[[Tensor, Tensor], Tensor], n_shots: int) -> Tensor:
+    """Accuracy by shot of all episodes: [episode, n_shots] float64 on the CPU, nan where an episode has no such step.
+
+    Args:
+        found: episodes with `shot`, and the answers to them.
+        right: from answers and targets to [time, batch] bool, as `right` of a task.
+        n_shots: shots from 0 to n_shots - 1.
+    """
+    batches = []
+    for episode, answers in found:
+        scored = (episode.y >= 0).flatten(2).all(dim=-1) if episode.y.dim() > 2 else episode.y >= 0
+        batches.append(accuracy_by_shot(right(answers, episode.y), episode.shot, scored, n_shots))
+    return torch.cat(batches)
+
+
+def accuracy_by_shot(right: Tensor, shot: Tensor, scored: Tensor, n_shots: int) -> Tensor:
     """Share of right answers of each episode among the steps with so many labelled samples of their class before.
 
     Args:
-        right: [time, batch] bool.
-        episode: whose `shot` and scored steps count.
+        right, scored: [time, batch] bool; steps that are not scored do not count.
+        shot: [time, batch] int64.
         n_shots: shots from 0 to n_shots - 1.
 
     Returns:
         [batch, n_shots] float64 on the CPU; nan where an episode has no such step.
     """
-    shot, scored = episode.shot, episode.y >= 0
-    if scored.dim() > shot.dim():  # a label of several characters
-        scored = scored.flatten(2).all(dim=-1)
     of_shot = (shot[..., None] == torch.arange(n_shots, device=shot.device)) & scored[..., None]
     hits = (right[..., None] & of_shot).sum(dim=0).double()
     return (hits / of_shot.sum(dim=0)).cpu()
