@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from metamemory.errors import UserError
 from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
-from metamemory.tasks.sampling import denormalise, flip_and_shift, normalise
+from metamemory.tasks.augmentation import flip_and_shift
+from metamemory.tasks.sampling import denormalise, normalise
 
 
 def generator(seed=0):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.tasks.sampling import flip_and_shift
+from metamemory.tasks.augmentation import flip_and_shift
 from metamemory.tasks.supervised import Normalisation, Supervised, split_images
 
 

@@ -88,6 +88,48 @@ def test_rotations_make_four_classes_of_one(images):
         assert sorted(k for each in shown for k in range(4) if each in turned[k]) == [0, 1, 2, 3]
 
 
+def test_with_labels_of_a_learner_order_and_labels_are_random(images):
+    """Every place of the support set has every label about equally often, and each class its own."""
+    task = SupportQuery(images, n_way=3, k_shot=2, n_query=1, labels=5)
+    episode = task.sample(4000, generator())
+    counts = torch.nn.functional.one_hot(episode.support_y, 5).float().mean(dim=1)
+    assert (counts - 0.2).abs().max() < 0.03
+    per_label = torch.nn.functional.one_hot(episode.support_y, 5).sum(dim=0)  # [batch, label]
+    assert set(per_label.unique().tolist()) == {0, 2} and (per_label > 0).sum(dim=1).eq(3).all()
+    for b in range(10):  # every image is unique, so that its class can be looked up
+        kinds = {}
+        samples = zip(
+            torch.cat([episode.support_x, episode.query_x])[:, b],
+            torch.cat([episode.support_y, episode.query_y])[:, b].tolist(),
+            strict=True,
+        )
+        for x, label in samples:
+            found = ((images.float() / 255 - x).abs().amax(dim=(2, 3, 4)) < 1e-6).nonzero()[0, 0].item()
+            assert kinds.setdefault(label, found) == found
+        assert len(set(kinds.values())) == 3
+
+
+def test_labels_do_not_change_what_is_drawn(images):
+    plain, named = (SupportQuery(images, 3, 1, 2, labels=labels).sample(4, generator(3)) for labels in (None, 7))
+    assert torch.equal(plain.query_x, named.query_x)
+    flat = (each.support_x.flatten(2).sum(dim=-1).sort(dim=0).values for each in (plain, named))
+    assert torch.equal(*flat)
+
+
+def test_answers_are_among_the_labels_of_the_support_set(images):
+    """Constant is sure of label 1; where the support set does not have it, all labels that it has are as likely."""
+    task = SupportQuery(images, n_way=2, k_shot=1, n_query=1, labels=3)
+    episode = task.sample(50, generator())
+    logits = task.answer(Constant(9.0), episode)
+    for b in range(50):
+        there = set(episode.support_y[:, b].tolist())
+        assert {label for label in range(3) if logits[0, b, label] > -torch.inf} == there
+        expected = 9 + math.log1p(math.exp(-9)) if 1 in there else math.log(2)
+        if 1 not in there:
+            assert -logits[0, b].log_softmax(dim=-1).max().item() == pytest.approx(expected, abs=1e-4)
+    assert task.score(Constant(9.0), episode).loss.isfinite()
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -95,6 +137,7 @@ def test_rotations_make_four_classes_of_one(images):
         ({"k_shot": 10}, "k_shot is 10 and must be from 1 to 9"),
         ({"n_query": 9}, "n_query is 9 and must be from 1 to 8"),
         ({"n_query": 0}, "n_query is 0"),
+        ({"labels": 4}, "labels is 4 and must be at least 5"),
     ],
 )
 def test_impossible_tasks_are_refused(images, wrong, message):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.tasks.augmentation import flip_and_shift
 
 GREY, DEVIATION = 0.5, 0.25  # about the mean and the standard deviation of photographs, on a scale of 0 to 1
 
@@ -88,24 +88,6 @@ def denormalise(x: Tensor) -> Tensor:
     if x.shape[-3] == 3:
         x = x * DEVIATION + GREY
     return (x * 255).round().to(torch.uint8)
-
-
-def flip_and_shift(x: Tensor, generator: Generator) -> Tensor:
-    """Mirror each image or not, and move it by up to an eighth of its size each way, by lot; 0 comes in.
-
-    x is [..., channel, height, width], square. Where each pixel comes from is worked out for an image and
-    gathered for all its channels at once, from the image with a margin around it.
-    """
-    size, device = x.shape[-1], x.device
-    margin = size // 8
-    mirrored = torch.rand(*x.shape[:-3], 1, generator=generator, device=device) < 0.5
-    down, right = torch.randint(2 * margin + 1, (2, *x.shape[:-3], 1), generator=generator, device=device)
-    pixels = torch.arange(size, device=device)
-    rows = down + pixels  # [..., height]
-    columns = right + torch.where(mirrored, pixels.flip(0), pixels)  # [..., width]
-    source = rows[..., :, None] * (size + 2 * margin) + columns[..., None, :]
-    source = source.flatten(-2)[..., None, :].expand(*x.shape[:-2], -1)  # the same for every channel
-    return fn.pad(x, [margin] * 4).flatten(-2).gather(-1, source).view_as(x)
 
 
 def require(name: str, value: int, low: int, high: int | None, why: str) -> None:
