@@ -1,16 +1,16 @@
-"""Binding drawings to labels, one after the other (Santoro et al. 2016, sections 2, 4.1 and 4.2).
+"""Binding images to labels, one after the other (Santoro et al. 2016, sections 2, 4.1 and 4.2).
 
-A stream of drawings of a few characters that the learner has never seen. It names each, then is told its name with the
-next. The character of every step is drawn by lot, so that some come often and others, of the up to n_way, hardly or
+A stream of images of a few classes that the learner has never seen. It predicts the label of each, which is shown with
+the next. The class of every step is chosen at random, so that some come often and others, of the up to n_way, rarely or
 never.
 
     step      0     1     2     3     4    ...                      (labels of one character)
-    x         ㄅ    ж     ж     ㄅ    ж                              the drawing, a little turned and moved
+    x         ㄅ    ж     ж     ㄅ    ж                              the image, a little rotated and shifted
     y         1     0     0     1     0                              what to answer now
     y_seen    null  1     0     0     1                              the label shown with it
-    shot      0     0     1     1     2                              drawings of this class before: instance - 1
+    shot      0     0     1     1     2                              images of this class before: instance - 1
 
-Labels are one of n_way, or strings of five characters out of a to e, dealt anew in every episode. With strings an
+Labels are one of n_way, or strings of five characters out of a to e, reshuffled in every episode. With strings an
 answer is right if all five characters are.
 """
 
@@ -26,30 +26,33 @@ from metamemory.tasks.online_few_shot import delayed
 from metamemory.tasks.sampling import FewShot, require
 
 STRING, ALPHABET = 5, 5  # characters of a label, and how many there are to choose from
-TURN = math.pi / 16  # radians, each way
-MOVE = 10 / 105  # of the side of an image, each way: 10 of Omniglot's 105 pixels
-PARTS = 4  # of a turn
+ROTATION = math.pi / 16  # radians, each way
+SHIFT = 10 / 105  # of the side of an image, each way: 10 of Omniglot's 105 pixels
+QUARTERS = 4  # of a full turn
 
 
 class Binding(FewShot):
-    """Episodes of `length` drawings, each of one of n_way classes by lot.
+    """Episodes of `length` images, the class of each chosen at random among n_way.
 
-    Drawings of a class are all different until each has been shown, or `images_per_class` of them. In every episode each class
-    is turned by 0, 90, 180 or 270 degrees as a whole; each drawing, besides, by up to `TURN`, and moved by up to `MOVE`
-    each way.
+    Images of a class are all different until each has been shown, or `images_per_class` of them. In every episode each
+    class as a whole is rotated by 0, 90, 180 or 270 degrees; each image, besides, by up to `ROTATION`, and shifted by up
+    to `SHIFT` each way.
 
     Args:
-        images: [class, drawing, channel, height, width] uint8, of one part of a split; square, and at most about twice
-            as large as `size`.
+        images: [class, image, channel, height, width] uint8, of one split; square, and at most about twice as large as
+            `size`.
         n_way: classes in an episode, at most.
         length: steps in an episode.
         strings: labels are strings of five characters instead of one of n_way.
-        size: of a drawing as it is shown, in pixels.
-        classes: to choose from, spread evenly over those given; None for all. See `FewShot`.
-        augment: turn and move the drawings; without, they are upright and in place.
+        size: of an image as it is shown, in pixels.
+        classes: how many to use, spread evenly over those given; None for all. See `FewShot`.
+        augment: rotate and shift the images; without, they are upright and in place.
         images_per_class: see `FewShot`.
-        labels: the labels of the n_way classes are chosen from so many; None for n_way. A learner that is to know more
-            labels than there are classes in the episodes it begins with, meets all of them from the start.
+        labels: the labels of the n_way classes are chosen from so many; None for n_way. A learner that is to have more
+            labels than there are classes in its first episodes meets all of them from the start.
+
+    Raises:
+        UserError: a setting is out of its range.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Binding(FewShot):
         images_per_class: int | None = None,
     ):
         super().__init__(images, n_way, classes, rotations=False, augment=augment, images_per_class=images_per_class)
-        require("length", length, 2, None, "a label is shown with the drawing after its own")
+        require("length", length, 2, None, "a label is shown with the image after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")
         if strings:
             require("n_way", n_way, 1, ALPHABET**STRING, "the strings there are")
@@ -93,9 +96,9 @@ class Binding(FewShot):
         """
         y = torch.randint(self.n_way, (self.length, batch), generator=generator, device=self.device)
         shot = occurrences_before(y, self.n_way)
-        classes, drawings = self._draw(self.images.shape[1], batch, generator)
+        classes, chosen = self._draw(self.images.shape[1], batch, generator)
         episodes = torch.arange(batch, device=self.device)
-        images = self.images[classes[episodes, y], drawings[episodes, y, shot % drawings.shape[2]]]
+        images = self.images[classes[episodes, y], chosen[episodes, y, shot % chosen.shape[2]]]
         angles, moves = self.random_affine(y, generator)
         x = affine_warp(images, angles, moves, self.size)
         if self.strings:
@@ -130,12 +133,13 @@ class Binding(FewShot):
         return Score(loss / episode.y.shape[1], accuracy)
 
     def random_affine(self, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Angles [time, batch], a class's own quarter turns and a bit for each drawing; and moves [time, batch, 2]."""
+        """Angles [time, batch] in radians, the quarter turns of the class and a little for each image; and shifts
+        [time, batch, 2] as shares of the image's side."""
         time, batch = y.shape
-        quarters = torch.randint(PARTS, (batch, self.n_way), generator=generator, device=self.device)
-        own = quarters[torch.arange(batch, device=self.device), y] * (2 * math.pi / PARTS)
+        quarters = torch.randint(QUARTERS, (batch, self.n_way), generator=generator, device=self.device)
+        own = quarters[torch.arange(batch, device=self.device), y] * (2 * math.pi / QUARTERS)
         turn, right, down = 2 * torch.rand(3, time, batch, generator=generator, device=self.device) - 1
-        angles, moves = own + TURN * turn, MOVE * torch.stack([right, down], dim=-1)
+        angles, moves = own + ROTATION * turn, SHIFT * torch.stack([right, down], dim=-1)
         return self.augment * angles, self.augment * moves
 
     def _strings(self, batch: int, generator: Generator) -> Tensor:

@@ -1,24 +1,24 @@
 """Continual learning (Babu et al. 2021, section 4.3; Javed and White 2019): one class after the other, then all of
 them.
 
-A stream of subtasks, each a few drawings of one character, in order; nothing in it comes back. Then queries, drawings
-of all the characters, each answered on its own from what the stream has left behind: whoever learns the last subtask at
-the cost of the first gives it away there.
+A stream of subtasks, each a few images of one class, in order; no class comes back. Then queries, images of all the
+classes, each answered on its own from the state after the stream: a learner that learned the last subtask at the cost of
+the first shows it there.
 
-    step      0     1     2     3     4     5     6        (3 subtasks of 2 drawings, delay 1)
-    x         ㄅ    ㄅ    ж     ж     ω     ω     blank     the drawing
+    step      0     1     2     3     4     5     6        (3 subtasks of 2 images, delay 1)
+    x         ㄅ    ㄅ    ж     ж     ω     ω     blank     the image
     y_seen    null  7     7     2     2     11    11       the label shown with it
               |__________|___________|___________|
                subtask 1   subtask 2    subtask 3
     query_x   ㄅ    ж     ω     ㄅ    ж     ω              the state frozen: none sees another
     query_y   7     2     11    7     2     11
 
-How labels are shown here the paper does not say. As everywhere in it they come one step late, with the next drawing;
-and since after the last drawing no other comes, the last label is shown with a blank image before the queries. (Were it
-shown with the queries, each would bring a label of its own; were it never shown, the last drawing would be lost.)
+How labels are shown here the paper does not say. As everywhere in it they come one step late, with the next image;
+and since no other image follows the last one, the last label is shown with a blank image before the queries. (Were it
+shown with the queries, each would bring a label of its own; were it never shown, the last image would be lost.)
 
-No step is scored, only the queries are. Labels are dealt anew in every episode, from all that the learner knows, so
-that the names of short tasks are those of long ones.
+No step is scored, only the queries are. Labels are chosen at random in every episode, from all that the learner has, so
+that short tasks have the same labels as long ones.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ class Continual(FewShot):
 
     Args:
         images, classes, rotations, augment, images_per_class: see `FewShot`.
-        n_way: labels that the learner knows; each subtask is dealt another.
+        n_way: labels of the learner, from which those of the subtasks are chosen at random.
         subtasks: classes, and so subtasks, in an episode.
-        k_shot: drawings of a subtask.
-        n_query: queries of each subtask, drawings that the stream does not have.
-        delay: steps between a drawing and its label, at least 1.
+        k_shot: images of a subtask.
+        n_query: queries of each subtask, images that the stream does not have.
+        delay: steps between an image and its label, at least 1.
 
     Query number q is of subtask q % subtasks.
     """
@@ -59,9 +59,9 @@ class Continual(FewShot):
         images_per_class: int | None = None,
     ):
         require("subtasks", subtasks, 1, n_way, "n_way: a label for each")
-        require("k_shot", k_shot, 1, images.shape[1] - 1, "the drawings of a class, and one is left to ask for")
-        require("n_query", n_query, 1, images.shape[1] - k_shot, "the drawings of a class that are not in its subtask")
-        require("delay", delay, 1, None, "a label is shown after its drawing")
+        require("k_shot", k_shot, 1, images.shape[1] - 1, "the images of a class, and one is left to ask for")
+        require("n_query", n_query, 1, images.shape[1] - k_shot, "the images of a class that are not in its subtask")
+        require("delay", delay, 1, None, "a label is shown after its image")
         super().__init__(images, subtasks, classes, rotations, augment, images_per_class)
         self.n_labels, self.subtasks, self.k_shot, self.n_query, self.delay = n_way, subtasks, k_shot, n_query, delay
 
@@ -80,9 +80,9 @@ class Continual(FewShot):
 
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
-        classes, drawings = self._draw(self.k_shot + self.n_query, batch, generator)
+        classes, chosen = self._draw(self.k_shot + self.n_query, batch, generator)
         label = self._choose(self.n_labels, self.subtasks, (batch,), generator).T  # [subtask, batch]
-        x = self._look_up(classes.T[:, None], drawings.permute(1, 2, 0), generator)  # [subtask, drawing, batch, ...]
+        x = self._look_up(classes.T[:, None], chosen.permute(1, 2, 0), generator)  # [subtask, image, batch, ...]
         stream, queries = x[:, : self.k_shot].flatten(0, 1), x[:, self.k_shot :].transpose(0, 1).flatten(0, 1)
         null = label.new_full((self.delay, batch), -1)
         y_seen = torch.cat([null, label.repeat_interleave(self.k_shot, dim=0)])

@@ -12,7 +12,7 @@ class Episode:
     """A batch of episodes, all tensors on one device.
 
     Attributes:
-        x: [time, batch, channel, height, width] inputs, float32: drawings from 0, paper, to 1, ink;
+        x: [time, batch, channel, height, width] inputs, float32: drawings from 0 (paper) to 1 (ink);
             photographs about 0 (`sampling.normalise`).
         y_seen: [time, batch] int64, the label shown together with x_t, which is y of step t - delay;
             -1 is the null label.
@@ -20,7 +20,7 @@ class Episode:
         shot: [time, batch] int64, how many samples of y_t's class have had their label shown by the time
             x_t is predicted. "k-shot accuracy" is the accuracy of the steps with shot == k.
         query_x: [query, batch, channel, height, width], where a task asks after the last step: inputs to be
-            answered each on its own, from what the steps have taught.
+            answered each on its own, from the state after the last step.
         query_y: [query, batch] int64, their targets.
     """
 

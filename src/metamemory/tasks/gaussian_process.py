@@ -21,6 +21,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
+from metamemory.errors import UserError
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
 
@@ -35,6 +36,9 @@ class GaussianProcessFunctions:
         length: steps in an episode.
         length_scale, reach, noise: as above; noise above 0.
         device: of the episodes.
+
+    Raises:
+        UserError: a setting is out of its range.
     """
 
     chance = 0.0  # share of the variance explained by the mean
@@ -50,6 +54,9 @@ class GaussianProcessFunctions:
     ):
         require("dimensions", dimensions, 1, None, "the variables of a function")
         require("length", length, 2, None, "a value is shown with the place after its own")
+        for name, value in (("length_scale", length_scale), ("reach", reach), ("noise", noise)):
+            if not value > 0:
+                raise UserError(f"task: {name} is {value} and must be above 0")
         self.dimensions, self.length, self.device = dimensions, length, device
         self.length_scale, self.reach, self.noise = length_scale, reach, noise
 
@@ -71,8 +78,8 @@ class GaussianProcessFunctions:
         covariance = (torch.cdist(places, places) / self.length_scale).square().div(-2).exp()
         nugget = NUGGET * torch.eye(len(x), dtype=torch.float64, device=x.device)
         root = torch.linalg.cholesky_ex(covariance + nugget).L  # _ex: the device is not waited for to hear of failure
-        lots = torch.randn(*root.shape[:2], 1, generator=generator, device=x.device, dtype=torch.float64)
-        return (root @ lots).float().transpose(0, 1).contiguous()
+        white = torch.randn(*root.shape[:2], 1, generator=generator, device=x.device, dtype=torch.float64)
+        return (root @ white).float().transpose(0, 1).contiguous()
 
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
         """[time, batch, 2]: mean and logarithm of the variance of every value, as the learner expects it."""

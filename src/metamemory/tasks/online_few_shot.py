@@ -1,11 +1,11 @@
 """Online few-shot learning (Babu et al. 2021, section 3.1; Santoro et al. 2016, section 2).
 
-A stream of drawings of a few characters that the learner has never seen. At each step it names the
-character before it, then is told, `delay` steps later, what the right name was. Names are handed out anew
-in every episode, so that nothing but the stream itself can tell them.
+A stream of images of a few classes that the learner has never seen. At each step it predicts the label of the image
+before it; the right label is shown `delay` steps later. Labels are reshuffled in every episode, so that only the stream
+itself can tell them.
 
     step      0     1     2     3     4    ...                      (delay 1, 2-way)
-    x         ㄅ    ж     ж     ㄅ    ж                              the drawing
+    x         ㄅ    ж     ж     ㄅ    ж                              the image
     y         1     0     0     1     0                              what to answer now
     y_seen    null  1     0     0     1                              the label shown with it
     shot      0     0     1     1     2                              labels of this class shown so far
@@ -26,9 +26,12 @@ class OnlineFewShot(FewShot):
 
     Args:
         images, n_way, classes, rotations, augment, images_per_class: see `FewShot`.
-        samples_per_class: drawings of each class in an episode, all different unless `images_per_class` says otherwise; the last is
-            seen after `samples_per_class - 1` others.
-        delay: steps between a drawing and its label, at least 1.
+        samples_per_class: images of each class in an episode, all different unless `images_per_class` says otherwise;
+            the last is seen after `samples_per_class - 1` others.
+        delay: steps between an image and its label, at least 1.
+
+    Raises:
+        UserError: a setting is out of its range.
     """
 
     def __init__(
@@ -43,8 +46,8 @@ class OnlineFewShot(FewShot):
         images_per_class: int | None = None,
     ):
         super().__init__(images, n_way, classes, rotations, augment, images_per_class)
-        require("samples_per_class", samples_per_class, 1, images.shape[1], "the drawings of a class")
-        require("delay", delay, 1, None, "a label is shown after its drawing has been named")
+        require("samples_per_class", samples_per_class, 1, images.shape[1], "the images of a class")
+        require("delay", delay, 1, None, "a label is shown after its image has been answered")
         self.samples_per_class, self.delay = samples_per_class, delay
 
     def __str__(self) -> str:
@@ -57,11 +60,11 @@ class OnlineFewShot(FewShot):
 
     def sample(self, batch: int, generator: Generator) -> Episode:
         """Draw a batch of episodes; the generator, on the device of the images, decides everything."""
-        classes, drawings = self._draw(self.samples_per_class, batch, generator)
+        classes, chosen = self._draw(self.samples_per_class, batch, generator)
         order = self._choose(self.length, self.length, (batch,), generator).T  # [time, batch]
 
         y = order // self.samples_per_class
-        x = self._look_up(classes.T.gather(0, y), drawings.flatten(1).T.gather(0, order), generator)
+        x = self._look_up(classes.T.gather(0, y), chosen.flatten(1).T.gather(0, order), generator)
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
     def answer(self, learner: nn.Module, episode: Episode) -> Tensor:

@@ -1,19 +1,17 @@
-"""Drawings to be drawn again from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section
-4.2)."""
+"""Images to be reconstructed from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section 4.2)."""
 
 import torch
 from torch import Generator, Tensor, nn
 
-from metamemory.tasks.binding import Binding
-from metamemory.tasks.episode import Episode, Score
+from metamemory.tasks.episode import Episode, Score, SupportQueryEpisode, Task
 
 
 class Reconstruction:
-    """The drawings of `Binding`'s episodes, each for itself; labels are of no matter."""
+    """The inputs of a task's episodes, each on its own; labels do not matter."""
 
-    chance = 0.0  # share of the variance explained by the mean drawing
+    chance = 0.0  # share of the variance explained by the mean image
 
-    def __init__(self, episodes: Binding):
+    def __init__(self, episodes: Task):
         self.episodes = episodes
 
     def __str__(self) -> str:
@@ -25,19 +23,19 @@ class Reconstruction:
 
     @property
     def length(self) -> int:
-        """Drawings in an episode."""
+        """Images in an episode."""
         return self.episodes.length
 
-    def sample(self, batch: int, generator: Generator) -> Episode:
+    def sample(self, batch: int, generator: Generator) -> Episode | SupportQueryEpisode:
+        """Draw a batch of episodes of the task."""
         return self.episodes.sample(batch, generator)
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
-        """The drawings as the learner gives them back, [time, batch, channel, height, width]."""
+    def answer(self, learner: nn.Module, episode: Episode | SupportQueryEpisode) -> Tensor:
+        """The images as the learner reconstructs them, [image, batch, channel, height, width]."""
         return learner.reconstructed(episode.inputs)
 
-    def score(self, learner: nn.Module, episode: Episode) -> Score:
-        """Squared error, summed over the pixels of an episode's drawings; accuracy is the explained share of
-        variance."""
+    def score(self, learner: nn.Module, episode: Episode | SupportQueryEpisode) -> Score:
+        """Squared error, summed over the pixels of an episode's images; accuracy is the explained share of variance."""
         x = episode.inputs
         errors = (self.answer(learner, episode) - x).square()
         with torch.no_grad():

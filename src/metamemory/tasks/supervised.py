@@ -1,7 +1,7 @@
 """Standard supervised learning, put as episodes of one step (Babu et al. 2021, section 4.5).
 
-An episode is one image, to be named with nothing seen before; what the names mean is the same in all of them, so that
-the weights can know it. A batch of episodes is what is called a batch of images elsewhere.
+An episode is one image, to be classified with nothing seen before; the classes are the same in all of them, so that the
+weights can know them. A batch of episodes is what is called a batch of images elsewhere.
 
     x         an image            [1, batch, channel, height, width]
     y_seen    null                there was no step before
