@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from metamemory.papers.santoro2016 import figures, tables
 from metamemory.models import TaskDescription, build
 from metamemory.nn.labels import Characters
+from metamemory.papers.santoro2016 import figures, tables
 from metamemory.protocols import growing_classes, protocol_class, regression
 from metamemory.study import curves
 from metamemory.study.results import Group, Result

@@ -11,7 +11,7 @@ from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.nn.labels import Characters
 from metamemory.tasks.augmentation import affine_warp
-from metamemory.tasks.binding import MOVE, TURN, Binding, occurrences_before
+from metamemory.tasks.binding import ROTATION, SHIFT, Binding, occurrences_before
 from metamemory.tasks.persistent_binding import PersistentBinding
 from metamemory.tasks.reconstruction import Reconstruction
 
@@ -132,7 +132,7 @@ def test_a_class_is_turned_as_a_whole_and_each_drawing_a_bit(images):
     y = torch.randint(3, (60, 5), generator=generator())
     angles, moves = task.random_affine(y, generator())
     quarters = (angles / (math.pi / 2)).round()
-    assert (angles - quarters * math.pi / 2).abs().max() <= TURN and moves.abs().max() <= MOVE
+    assert (angles - quarters * math.pi / 2).abs().max() <= ROTATION and moves.abs().max() <= SHIFT
     assert len(angles.unique()) == 300 and set(quarters.unique().tolist()) == {0, 1, 2, 3}
     for b in range(5):
         assert all(len(quarters[:, b][y[:, b] == k].unique()) == 1 for k in range(3))

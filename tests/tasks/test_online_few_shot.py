@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamemory.errors import UserError
-from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
 from metamemory.tasks.augmentation import flip_and_shift
+from metamemory.tasks.online_few_shot import OnlineFewShot, delayed, shots
 from metamemory.tasks.sampling import denormalise, normalise
 
 

@@ -1,4 +1,4 @@
-"""Rollouts: the same episodes for the same seed, in evaluation mode, without gradients; accuracy by shot against loops."""
+"""Rollouts: the same episodes for the same seed, in evaluation mode, without gradients; accuracy by shot."""
 
 import pytest
 import torch

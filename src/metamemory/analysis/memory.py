@@ -1,5 +1,5 @@
-"""What a memory of least recently used access (Santoro et al. 2016) does in an episode: where it writes, where it reads,
-what it counts as used.
+"""What a memory of least recently used access (Santoro et al. 2016) does in an episode: where it writes, where it
+reads, what it counts as used.
 
 For learners that declare `traces_memory`: their `network` is an `nn.memory_network`, and their state has its `memory`.
 All of it is found from the states between steps, so that training knows nothing of it:

@@ -1,7 +1,7 @@
 """What a trained learner does with its memory: how sure it is, what each part of its state is worth, what moves it.
 
-`parts` and what follows it are for learners that declare `layered_state`: their state has `cl`, a ConvLSTM's hidden state
-and cell for each of `n_layers` layers, and `lstm`, those of an LSTM above.
+`parts` and what follows it are for learners that declare `layered_state`: their state has `cl`, a ConvLSTM's hidden
+state and cell for each of `n_layers` layers, and `lstm`, those of an LSTM above.
 
 Shape legend: T steps, B batch, K ways.
 """

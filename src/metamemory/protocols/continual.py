@@ -148,8 +148,8 @@ def _one_of_each(test: Continual, learner: Learner, episode: Episode) -> Tensor:
 
 def _example(test: Continual, episode: Episode, logits: Tensor, known: np.ndarray) -> dict[str, Any]:
     """`y`, the label of each subtask of the first test episode in order, and `probability`, that given to every label
-    [subtask][label] when one query of the subtask is asked after the last. And over all test episodes, `known`: accuracy
-    [seen][subtask] for the subtasks seen."""
+    [subtask][label] when one query of the subtask is asked after the last. And over all test episodes, `known`:
+    accuracy [seen][subtask] for the subtasks seen."""
     return {
         "y": episode.query_y[: test.subtasks, 0].tolist(),
         "probability": rounded(logits[:, 0].softmax(dim=-1).tolist()),

@@ -18,9 +18,9 @@ STEPS_PER_CLASS = 10  # of an episode
 class GrowingClassesProtocol(BindingProtocol):
     """Training on ever more classes, tests on many more.
 
-    `task` is without n_way and length. `classes` says how many classes there are at `first` and at `last`, and after how
-    many episodes there is one more (`every`); the stages of `curriculum` come before them. `evaluation` has `classes`
-    too, a list. An episode has ten steps a class. Validation is with as many classes as training ends with.
+    `task` is without n_way and length. `classes` says how many classes there are at `first` and at `last`, and after
+    how many episodes there is one more (`every`); the stages of `curriculum` come before them. `evaluation` has
+    `classes` too, a list. An episode has ten steps a class. Validation is with as many classes as training ends with.
     """
 
     def curriculum(self) -> list[Stage]:

@@ -81,7 +81,8 @@ class Outcome:
 class Protocol:
     """How a learner is trained, evaluated and recorded on one kind of task.
 
-    A file `protocols/<name>.py` holds one subclass, which says what is its own; `conduct` does what is the same for all.
+    A file `protocols/<name>.py` holds one subclass, which says what is its own; `conduct` does what is the same for
+    all.
 
     Args:
         config: of the run, with the sections `learner` (its name), `data` (name, split, size), `task`, `curriculum`

@@ -35,8 +35,8 @@ class Binding(FewShot):
     """Episodes of `length` images, the class of each chosen at random among n_way.
 
     Images of a class are all different until each has been shown, or `images_per_class` of them. In every episode each
-    class as a whole is rotated by 0, 90, 180 or 270 degrees; each image, besides, by up to `ROTATION`, and shifted by up
-    to `SHIFT` each way.
+    class as a whole is rotated by 0, 90, 180 or 270 degrees; each image, besides, by up to `ROTATION`, and shifted by
+    up to `SHIFT` each way.
 
     Args:
         images: [class, image, channel, height, width] uint8, of one split; square, and at most about twice as large as

@@ -2,8 +2,8 @@
 them.
 
 A stream of subtasks, each a few images of one class, in order; no class comes back. Then queries, images of all the
-classes, each answered on its own from the state after the stream: a learner that learned the last subtask at the cost of
-the first shows it there.
+classes, each answered on its own from the state after the stream: a learner that learned the last subtask at the cost
+of the first shows it there.
 
     step      0     1     2     3     4     5     6        (3 subtasks of 2 images, delay 1)
     x         ㄅ    ㄅ    ж     ж     ω     ω     blank     the image

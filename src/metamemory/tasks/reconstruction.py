@@ -1,4 +1,5 @@
-"""Images to be reconstructed from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section 4.2)."""
+"""Images to be reconstructed from a few numbers: what an autoencoder is trained on (Santoro et al. 2016, section
+4.2)."""
 
 import torch
 from torch import Generator, Tensor, nn

@@ -22,8 +22,8 @@ class FewShot:
         rotations: rotate every class by 0, 90, 180 and 270 degrees into four classes.
         augment: flip and shift each image at random (`flip_and_shift`), as is usual for small photographs.
         images_per_class: different images of a class in an episode, which come in turn, again and again; None: all are
-            different. For the start of a curriculum, too: an image that comes again is recognised by its likeness alone,
-            so that what remains is to bind it; what images of a class have in common can be learned later.
+            different. For the start of a curriculum, too: an image that comes again is recognised by its likeness
+            alone, so that what remains is to bind it; what images of a class have in common can be learned later.
 
     Raises:
         UserError: a setting is out of its range.
@@ -80,9 +80,9 @@ class FewShot:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 images [..., channel, height, width] as float32: drawings from 0 (paper) to 1 (ink); photographs, which have
-    three channels, with a mean of about 0 and a standard deviation of about 1. (From 0 to 1, they all look much alike
-    beside a label.)"""
+    """uint8 images [..., channel, height, width] as float32: drawings from 0 (paper) to 1 (ink); photographs, which
+    have three channels, with a mean of about 0 and a standard deviation of about 1. (From 0 to 1, they all look much
+    alike beside a label.)"""
     x = images.float() / 255
     return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x
 

@@ -18,8 +18,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.augmentation import flip_and_shift
+from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
 
 TEST_SHARE = 6  # of a class's images one in so many is for testing, the last ones: 1,000 of 6,000, or 100 of 600
@@ -78,8 +78,8 @@ class Supervised:
     Args:
         images: uint8 [class, image, channel, height, width], on the device; a class's place is its label.
         normalisation: of the training images.
-        augment: flip and shift each image at random (`augmentation.flip_and_shift`): at 32x32 the usual crop from a margin of 4
-            pixels, here in black, and the usual flip.
+        augment: flip and shift each image at random (`augmentation.flip_and_shift`): at 32x32 the usual flip, and the
+            usual crop from a margin of 4 pixels, here in black.
     """
 
     length = 1

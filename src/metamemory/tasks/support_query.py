@@ -20,8 +20,8 @@ class SupportQuery(FewShot):
     """n-way k-shot episodes.
 
     Both sets are in the order of their classes, which says nothing to a learner that takes the support set as a set and
-    answers each query on its own. For one that is shown the support set sample by sample, `labels` gives every episode a
-    random order, and labels that do not follow from it.
+    answers each query on its own. For one that is shown the support set sample by sample, `labels` gives every episode
+    a random order, and labels that do not follow from it.
 
     Args:
         images, n_way, classes, rotations, augment: see `FewShot`.
@@ -76,7 +76,8 @@ class SupportQuery(FewShot):
         return SupportQueryEpisode(x[order, episodes], y[order, episodes], x[support:], y[support:])
 
     def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Tensor:
-        """Logits of the queries, [query, batch, n_way or labels]; -inf for labels that the support set does not have."""
+        """Logits of the queries, [query, batch, n_way or labels]; -inf for labels that the support set does not
+        have."""
         logits = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
         if self.labels is None:
             return logits
