@@ -14,7 +14,8 @@ from metamemory.papers.babu2021 import supervised, supervised_figures
 from metamemory.protocols import Context
 from metamemory.protocols import supervised as protocol
 from metamemory.protocols.conduct import conduct as conduct_run
-from metamemory.study import curves, runs
+from metamemory.study import curves
+from metamemory.study.recording import record
 from metamemory.study.runs import Run
 from metamemory.tasks.supervised import Normalisation, Supervised, split_images
 from metamemory.training.rollout import answered
@@ -101,12 +102,11 @@ def test_a_learner_of_episodes_is_refused(conduct, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_finished_run_is_shown(conduct, tmp_path, monkeypatch):
+def test_a_finished_run_is_shown(conduct, tmp_path):
     """What a run writes is what tables and figures read."""
     outcome = conduct()
     run = Run("smoke", "supervised_learning", "cl_resnet20_050", "cifar10", root=tmp_path)
-    monkeypatch.setattr(runs, "_git_state", lambda root: {})
-    runs._record(run, outcome, CONFIG, {}, "0", torch.device("cpu"), 1.0)
+    record(run, outcome, CONFIG, {}, "0", torch.device("cpu"), 1.0)
     table = supervised.table_5("cifar10", tmp_path)
     assert "smoke scale, CIFAR-100" in table and table.count("not run") == 20
     shown = supervised.groups("supervised_learning", "cifar10", tmp_path)

@@ -39,8 +39,7 @@ def record(
     weights = {name: value.contiguous() for name, value in outcome.learner.state_dict().items()}
     write_atomically(run.model, lambda path: save_file(weights, path))
     _write_json(run.result("metrics.json"), outcome.metrics)
-    scores = outcome.scores if hasattr(outcome, "scores") else outcome.by_shot  # until protocols have the new name
-    _write_rows(run.result("scores.csv"), scores, ["shot", "accuracy", "low", "high"])
+    _write_rows(run.result("scores.csv"), outcome.scores, ["shot", "accuracy", "low", "high"])
     _write_rows(run.result("history.csv"), outcome.history, ["episodes", "seconds", "loss"])
     _write_json(run.result("example.json"), outcome.example)
     named = ("scale", "experiment", "method", "setting", "seed")
