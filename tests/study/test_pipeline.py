@@ -146,7 +146,8 @@ def test_a_learner_is_added_with_one_file_and_one_line(project):
     project.edit("params/babu2021.yaml", before, f"{before}      last_label: {{}}\n")
     assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
     assert "last_label" in project.run("dvc", "repro")
-    rows = [line for line in project.run("python", "-m", "metamemory", "report").splitlines() if "last_label" in line]
+    report = project.run("python", "-m", "metamemory", "report")
+    rows = [line for line in report.splitlines() if line.startswith("| The last label ")]
     assert len(rows) == 2 and "smoke scale" in rows[0]
     project.edit("params/babu2021.yaml", "      last_label: {}\n", "")
     (project.root / "src/metamemory/models/reference/last_label.py").unlink()
