@@ -119,7 +119,43 @@ def _parser() -> argparse.ArgumentParser:
         "DVC does it before all else; a run whose digests have changed is run again.",
     )
     digests.set_defaults(command=_digests)
+    _add_carry(commands)
     return parser
+
+
+def _add_carry(commands: argparse._SubParsersAction) -> None:
+    carry = commands.add_parser(
+        "carry",
+        help="keep results over a change that keeps every bit",
+        description="Give committed results the digests of today, where it can be shown that their runs would give the "
+        "same: the code that they execute is the same, or, cut short, they gave equal bits in the tree BEFORE the "
+        "change and in this one. Results of which neither is true are put in results/stale.json.",
+        epilog="example: python -m metamemory carry ../before",
+    )
+    carry.add_argument("before", type=Path, metavar="BEFORE", help="a checkout of the commit before the change")
+    carry.add_argument("--through", type=Path, help="folder that tells how to read a checkout with another interface")
+    carry.add_argument(
+        "--check", action="store_true", help="write nothing and run nothing; 1 if there is something to do"
+    )
+    carry.add_argument("--jobs", type=int, default=1, help="shortened runs side by side, one thread each (default: 1)")
+    carry.add_argument("--kept", type=Path, default=Path(".lineage"), help="where they are kept (default: .lineage)")
+    carry.set_defaults(command=_carry)
+
+
+def _carry(options: argparse.Namespace) -> None:
+    from metamemory.study.before import before_of
+    from metamemory.study.lineage import Carrier, told
+
+    before = before_of(options.before, options.through)
+    carrier = Carrier(before, Path("."), options.kept, options.jobs)
+    found = carrier.examine(prove=not options.check)
+    print(told(found))
+    changed = carrier.write(found, dry=options.check)
+    if options.check and any(each.open for each in found):
+        raise UserError("some results are without a proof yet: the same command without --check makes them")
+    if options.check and changed:
+        raise UserError(f"{len(changed)} files in results/ are not as this command would write them")
+    print(f"{len(changed)} files written")
 
 
 def _seed(text: str) -> int:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from metamemory.data import store
 from metamemory.errors import UserError
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import Run, execute, roots
@@ -324,7 +322,7 @@ def test_a_module_of_the_package_may_be_renamed(copy):
 
 
 @pytest.mark.parametrize(("experiment", "method"), [("online_few_shot", "cl_lstm"), ("mann_classification", "mann")])
-def test_every_number_that_a_run_executes_counts(copy, tmp_path, experiment, method):
+def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, experiment, method):
     """A run is watched, and numbers in lines that it came by are changed, one at a time, at random."""
     drawings(tmp_path / "data" / "glyphs")
     for name in ("params.yaml", "params"):
@@ -353,15 +351,6 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, experiment, met
         (copy / path).write_text(text)
     assert not escaped
     assert digest(roots_of(experiment, method), copy) == before
-
-
-def drawings(folder):
-    """A data set of few small drawings, instead of one that takes its time."""
-    folder.mkdir(parents=True)
-    pixels = np.random.default_rng(0).integers(0, 2, (60, 20, 28, 28)).astype(np.uint8) * 255
-    thirds = {part: list(range(first, first + 20)) for part, first in (("train", 0), ("validation", 20), ("test", 40))}
-    classes = ((f"letters/{number}", images) for number, images in enumerate(pixels))
-    store.write(folder, "glyphs", classes, lambda names: {"vinyals": thirds}, packed=True)
 
 
 def watched(call):

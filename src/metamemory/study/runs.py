@@ -169,25 +169,30 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         print(f"{run.place}: finished before, with the same configuration, code and data")
         return True
 
-    checkpoint = run.root / ".resume" / f"{asked_for[:16]}.pt"
+    unfinished = checkpoint(run.root, asked_for)
     if again:
-        checkpoint.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     device = prepare_device()
-    print(f"{run.place}: {'going on' if checkpoint.exists() else 'begins'} on {hardware(device)}")
+    print(f"{run.place}: {'going on' if unfinished.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
-    context = Context(device, checkpoint, minutes, images, trained(run, config))
+    context = Context(device, unfinished, minutes, images, trained(run, config))
     with sharing_processors():
         outcome = conduct(config, run.seed, context)
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes; the same command goes on")
         return False
     record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
-    checkpoint.unlink(missing_ok=True)
+    unfinished.unlink(missing_ok=True)
     shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
     print(f"{run.place}: {shown}")
     return True
+
+
+def checkpoint(root: Path, fingerprint: str) -> Path:
+    """Where the run with this fingerprint leaves off, until it is finished."""
+    return root / ".resume" / f"{fingerprint[:16]}.pt"
 
 
 def prepare_device() -> torch.device:

@@ -1,0 +1,269 @@
+"""Carries the digests of finished results over a change that keeps every bit.
+
+    git clone . ../before && git -C ../before checkout <commit>
+    python -m metamemory carry ../before
+
+A result whose digests are those of the commit before gets today's, if it can be shown that its run would give the same
+today. Two proofs are known:
+
+    equal definitions       configuration and source digest of the run (`source`) are the same in both trees
+    equal shortened run     the run, cut short (`shortened`), was executed in both trees on one core, and gave equal
+                            bits of weights, metrics, scores, learning curve, example and facts, but for seconds
+
+Seeds differ in nothing but random numbers, so the lowest seed of a method in a setting stands for all. The manifest
+keeps both digests and the proof in its `lineage`. A result that was stale before, or differs now, stays as it is,
+and is put in the list of stale ones (`stale`) with the reason, to be run again.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metamemory.errors import UserError
+from metamemory.study import runs, shortened, source, stale, unfinished
+from metamemory.study.before import Before
+from metamemory.study.outcomes import differences
+from metamemory.study.runs import Run
+from metamemory.study.shortened import Cut, shorten
+from metamemory.training.files import write_atomically
+
+ENDINGS = {"metrics": "metrics.json", "scores": "scores.csv", "history": "history.csv", "example": "example.json"}
+ON_A_GPU = "what only a GPU executes: Triton kernels, the captured update"
+BY_MASTERY = "the rule by which a stage ends when it is mastered: stages end after so many episodes there"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result, and what was found of it: it is carried over with a proof, or stale for a reason, or neither yet."""
+
+    run: Run
+    manifest: dict[str, Any]
+    proof: dict[str, Any] | None = None
+    reason: str | None = None
+    fresh: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing is known of it yet."""
+        return not (self.fresh or self.proof or self.reason)
+
+
+class Carrier:
+    """Finds what can be carried over, proves it, and writes it.
+
+    Args:
+        before: the tree before the change.
+        root: the top of the project as it is.
+        kept: folder of the shortened runs that were done, which are not done again.
+        jobs: of shortened runs, side by side.
+        say: is told of every run that is done.
+    """
+
+    def __init__(self, before: Before, root: Path, kept: Path, jobs: int = 1, say: Callable[[str], None] = print):
+        self.before, self.root, self.kept, self.jobs, self.say = before, root.resolve(), kept, jobs, say
+        self.configurations: dict[str, dict[str, Any]] = {}
+
+    def configuration(self, run: Run) -> dict[str, Any]:
+        """Today's, the same for all seeds.
+
+        Raises:
+            UserError: there is no such run any more.
+        """
+        group = self._group(run)
+        if group not in self.configurations:
+            self.configurations[group] = json.loads(json.dumps(runs.configuration(run)))
+        return self.configurations[group]
+
+    def results(self) -> list[tuple[Run, dict[str, Any]]]:
+        """All committed ones."""
+        found = []
+        for path in sorted((self.root / "results").glob("*/*/*/*/seed*.manifest.json")):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            found.append((Run(**manifest["run"], root=self.root), manifest))
+        return found
+
+    def examine(self, prove: bool = True) -> list[Found]:
+        """What can be said of every result; without `prove`, only by the shortened runs that were done before."""
+        results = self.results()
+        old = self.before.identities([manifest["run"] for _, manifest in results])
+        found = [self._examined(run, manifest, each) for (run, manifest), each in zip(results, old, strict=True)]
+        open_ones: dict[str, Found] = {}  # the lowest seed of each
+        for each in found:
+            if each.open:
+                open_ones.setdefault(self._group(each.run), each)
+        proofs = dict(zip(open_ones, self._proofs(list(open_ones.values()), prove), strict=True))
+        return [self._with(each, proofs.get(self._group(each.run))) for each in found]
+
+    def _group(self, run: Run) -> str:
+        return run.place.rpartition("/")[0]
+
+    def _with(self, each: Found, proof: dict[str, Any] | None) -> Found:
+        if proof is None or not each.open:
+            return each
+        if "differs" in proof:
+            return Found(each.run, each.manifest, reason=proof["differs"])
+        return Found(each.run, each.manifest, proof=proof)
+
+    def _examined(self, run: Run, manifest: dict[str, Any], old: Mapping[str, str]) -> Found:
+        digests = manifest["digests"]
+        try:
+            config = self.configuration(run)
+        except UserError as error:
+            return Found(run, manifest, reason=str(error))
+        if stale.differs(run, manifest, config) is None:
+            return Found(run, manifest, fresh=True)
+        for name in ("configuration", "source"):
+            if digests[name] != old[name]:
+                reason = f"made with another {name} than that of {self.before.commit[:7]}, the commit before"
+                return Found(run, manifest, reason=reason)
+        translated = self.before.configuration(run, manifest["configuration"])
+        if changed := stale.different(translated, config):
+            return Found(run, manifest, reason=f"its configuration is not today's: {', '.join(changed[:3])}")
+        roots = self.before.roots(run, manifest["configuration"])
+        if source.digest(roots, self.before.package) == source.digest(runs.roots(config)):
+            return Found(run, manifest, proof={"proof": "equal definitions"})
+        return Found(run, manifest)
+
+    # shortened runs
+
+    def _proofs(self, open_ones: list[Found], prove: bool) -> Iterator[dict[str, Any] | None]:
+        with ThreadPoolExecutor(self.jobs) as pool:
+            yield from pool.map(lambda each: self._proof(each, prove), open_ones)
+
+    def _proof(self, found: Found, prove: bool) -> dict[str, Any] | None:
+        """By a shortened run in both trees; None where one of them is yet to be done."""
+        cut = Cut.of(found.manifest.get("flops_per_step"))
+        config = self.configuration(found.run)
+        was = found.manifest["configuration"]
+        one = self._outcome(found.run, was, cut, self.before, "before", self.before.commit, prove)
+        other = self._outcome(found.run, config, cut, None, "after", source.digest(runs.roots(config)), prove)
+        if one is None or other is None:
+            return None
+        if differs := differences(one, other, self.before.renamed):
+            return {"differs": f"its shortened run differs: {', '.join(differs[:4])}"}
+        return {"proof": "equal shortened run", **self._described(found, cut, shorten(config, cut))}
+
+    def _described(self, found: Found, cut: Cut, config: Mapping[str, Any]) -> dict[str, Any]:
+        training = config.get("training")
+        updates = training["episodes"] // training["batch_size"] if training else 0
+        by_mastery = any("episodes" not in stage for stage in found.manifest["configuration"].get("curriculum") or ())
+        missing = [ON_A_GPU] * (found.manifest["device"] == "cuda") + [BY_MASTERY] * by_mastery
+        return {
+            "shortened": {"seed": found.run.seed, **asdict(cut), "updates": updates},
+            **({"not_covered": missing} if missing else {}),
+        }
+
+    def _outcome(
+        self, run: Run, config: Mapping[str, Any], cut: Cut, before: Before | None, tree: str, state: str, prove: bool
+    ) -> dict[str, Any] | None:
+        """What came of the shortened run in a tree whose `state` is a commit or a source digest."""
+        path = self._folder(tree, state) / f"{self._group(run)}.json"
+        job = {
+            "experiment": run.experiment,
+            "method": run.method,
+            "seed": run.seed,
+            "configuration": shorten(config, cut),
+            "cut": asdict(cut),
+            "data": str((self.root / "data").resolve()),
+            "outcome": str(path),
+            "trained": str(self._folder("before", self.before.commit) / f"{self._group(run)}.trained.safetensors"),
+            "through": str(before.through) if before and before.through else None,
+        }
+        done = self._done(path, job)
+        if done is None and prove:
+            script = str(source.PACKAGE / "study" / "shortened.py")
+            tree_of = before.tree if before else source.PACKAGE.parent.parent
+            try:
+                self.before.run(script, given=json.dumps(job), tree=tree_of)
+                done = self._done(path, job)
+                self.say(f"{self._group(run)}: {tree} the change, {done['took']:.0f} s")
+            except UserError as error:  # in one of the trees it cannot be done at all: that is a difference
+                done = {"failed": str(error)}
+                self.say(f"{self._group(run)}: {tree} the change: {error}")
+        return done
+
+    def _folder(self, tree: str, state: str) -> Path:
+        return self.kept.resolve() / f"{tree}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
+
+    def _done(self, path: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
+        if not path.exists():
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["job"] != json.loads(json.dumps(shortened.identity(job))):
+            return None
+        return {**record, "weights": path.with_suffix(".safetensors")}
+
+    # what is written
+
+    def write(self, found: list[Found], dry: bool = False) -> list[Path]:
+        """Give the files of every result today's names, and those carried over today's digests; and write the list.
+
+        Returns:
+            The files that were not so yet; `dry` leaves them alone.
+        """
+        texts: dict[Path, str] = {}
+        gone = []
+        for each in found:
+            for part, ending in ENDINGS.items():
+                path, former = each.run.result(ending), self.before.former(each.run, ending)
+                texts[path] = self._text(part, former if former.exists() else path)
+                gone += [former] if former.exists() and former != path else []
+            texts[each.run.result("manifest.json")] = self._manifest(each)
+        texts[self.root / stale.LIST] = stale.as_text({each.run.place: each.reason for each in found if each.reason})
+        changed = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
+        for path in () if dry else changed:
+            write_atomically(path, lambda temporary, path=path: temporary.write_text(texts[path], encoding="utf-8"))
+        for path in () if dry else gone:
+            path.unlink()
+        for path, other in () if dry else self._unfinished(found):
+            unfinished.carry(path, other, self.before.renamed)
+        return changed
+
+    def _unfinished(self, found: list[Found]) -> list[tuple[Path, Path]]:
+        """Checkpoints of other seeds of what was carried over."""
+        pairs = []
+        for each in (each for each in found if each.proof):
+            old = each.manifest["digests"]
+            pairs += unfinished.carried(self.root, old, {**old, **runs.identity(self.configuration(each.run))})
+        return list(dict.fromkeys(pairs))
+
+    def _text(self, part: str, path: Path) -> str:
+        """A file of a result, with today's names in it."""
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.dumps(self.before.renamed(part, json.loads(text))) + "\n"
+        header, newline, rows = text.partition("\n")
+        return ",".join(self.before.renamed(part, [dict.fromkeys(header.split(","))])[0]) + newline + rows
+
+    def _manifest(self, found: Found) -> str:
+        run, manifest = found.run, dict(found.manifest)
+        if found.proof:
+            manifest["configuration"] = self.configuration(run)
+            old, new = manifest["digests"], runs.identity(self.configuration(run))
+            manifest["digests"] = {**old, **new}
+            manifest["fingerprint"] = runs.fingerprint(manifest["digests"], run.seed)
+            step = {"commit": self.before.commit, "old": {name: old[name] for name in new}, "new": new, **found.proof}
+            manifest["lineage"] = [*manifest.get("lineage", []), step]
+        else:
+            manifest["configuration"] = self.before.configuration(run, manifest["configuration"])
+        return json.dumps(manifest, indent=1) + "\n"
+
+
+def told(found: list[Found]) -> str:
+    """How many results there are of each kind, and which are stale, for people."""
+    kinds = Counter(_kind(each) for each in found)
+    lines = [f"{count:5} {kind}" for kind, count in kinds.items()]
+    return "\n".join([*lines, *(f"      {each.run.place}: {each.reason}" for each in found if each.reason)])
+
+
+def _kind(found: Found) -> str:
+    if found.fresh:
+        return "as today"
+    if found.proof:
+        return f"carried over: {found.proof['proof']}"
+    return "stale" if found.reason else "without proof yet"

@@ -1,0 +1,29 @@
+"""Unfinished runs go with a change that keeps every bit, as finished ones do: their checkpoints are found by a digest
+of what decides the run, which is another then."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metamemory.study import runs
+from metamemory.training.files import write_atomically
+
+SEEDS = range(10)  # of which there may be checkpoints
+
+
+def carried(root: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[Path, Path]]:
+    """Checkpoints of runs with the old digests, of whatever seed, and what they are to be called."""
+    for seed in SEEDS:
+        path, other = (runs.checkpoint(root, runs.fingerprint(digests, seed)) for digests in (old, new))
+        if path.exists() and not other.exists():
+            yield path, other
+
+
+def carry(path: Path, other: Path, renamed: Callable[[str, Any], Any]) -> None:
+    """Rename a checkpoint, and what is measured in the learning curve that it holds."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state["position"]["history"] = renamed("history", state["position"]["history"])
+    write_atomically(other, lambda temporary: torch.save(state, temporary))
+    path.unlink()
