@@ -86,3 +86,21 @@ def test_a_row_of_costs_is_of_all_its_seeds():
     cells = [cell.strip() for cell in tables.budget_table([Group(of_seeds)]).splitlines()[2].split("|")[1:-1]]
     assert cells[:5] == ["LSTM", "laptop, Omniglot", "2", "1,234", "2.50"]
     assert cells[5:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
+
+
+def test_stale_results_are_marked_and_their_reasons_listed(tmp_path):
+    def group(*seeds):
+        return Group(
+            [
+                Result(Run("laptop", "e", "m", "s", seed, root=tmp_path), {"data": {"title": "Omniglot"}})
+                for seed in seeds
+            ]
+        )
+
+    assert tables.whose(group(0, 1)) == "laptop scale, Omniglot" and tables.stale_table(tmp_path) == ""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/stale.json").write_text('{"laptop/e/m/s/seed1": "the digest of its source is another"}')
+    assert tables.whose(group(0, 2)) == "laptop scale, Omniglot"
+    assert tables.whose(group(0, 1, 2)) == "laptop scale, Omniglot, 1 of 3 stale"
+    assert tables.whose(group(1)) == tables.whose(group(1), group(1)) == "laptop scale, Omniglot, stale"
+    assert "| laptop/e/m/s/seed1 | the digest of its source is another |" in tables.stale_table(tmp_path)

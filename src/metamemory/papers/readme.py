@@ -9,7 +9,7 @@ from metamemory.study import figures
 from metamemory.study.methods import title
 from metamemory.study.pages import interval_of, label_of
 from metamemory.study.results import Group, by_scale
-from metamemory.study.tables import hardware_of, markdown, minutes_of, percent
+from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, stale_of
 from metamemory.training.files import write_atomically
 
 BEGIN, END = "<!-- results: written by `python -m metamemory report --readme` -->\n", "<!-- end of results -->"
@@ -46,7 +46,7 @@ def _table(groups: list[Group]) -> str:
             [
                 title(run.method),
                 *(percent(group.accuracy(shot)) for shot in SHOTS),
-                str(len(group.results)),
+                ", ".join(filter(None, [str(len(group.results)), stale_of(group)])),
                 f"`python -m metamemory run {run.experiment} --method {run.method} --scale {run.scale}`",
                 minutes_of(group),
                 hardware_of(group),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from metamemory import papers
 from metamemory.study.results import finished
+from metamemory.study.tables import stale_table
 
 
 def print_report(root: Path = Path(".")) -> None:
@@ -16,3 +17,5 @@ def print_report(root: Path = Path(".")) -> None:
         for title, make in papers.sections(paper):
             if table := make(root):
                 print(f"{title}\n{table}\n")
+    if table := stale_table(root):
+        print(f"Stale: today's code might not give these again\n{table}\n")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from metamemory.study.quantities import Measured, over_seeds
 from metamemory.study.results import Group, at_the_largest_scale, groups
-from metamemory.study.tables import markdown
+from metamemory.study.tables import markdown, whose
 from metamemory.training.statistics import Interval
 
 Side = Measured | float  # measured of this study's runs, or a number that needs none
@@ -46,7 +46,7 @@ class Claim:
             return Standing("not run", "not run")
         of = dict(zip(runs, found, strict=True))
         ends = [tuple(_interval(side, of) for side in pair) for pair in self.pairs]
-        return standing(ends, found[0], self.margin)
+        return standing(ends, found, self.margin)
 
 
 class Standing(NamedTuple):
@@ -64,14 +64,14 @@ def _interval(side: Side, of: Mapping[tuple, Group]) -> Interval:
     return over_seeds(of[side[:3]], side.quantity) if isinstance(side, Measured) else Interval(*[side] * 3, "nothing")
 
 
-def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: float = 0.0) -> Standing:
+def standing(ends: Sequence[tuple[Interval, Interval]], of: Sequence[Group], margin: float = 0.0) -> Standing:
     """Of a claim that the first of each pair is above the second, or no more than `margin` below it: the differences in
-    points of a per cent, with the scale and data of `group`, which is one of the two; and what may be said.
+    points of a per cent, with the scale and data of the groups that they are measured of; and what may be said.
 
     It is reproduced where the intervals of each pair lie apart in its direction, not reproduced where those of some
     pair lie apart in the other, and else not decided. Only runs at a paper's size and on its data decide anything.
     """
-    shown = f"{points(above.mean - below.mean for above, below in ends)} ({group.run.scale} scale, {group.data})"
+    shown = f"{points(above.mean - below.mean for above, below in ends)} ({whose(*of)})"
     seeds = ", one seed" if any(each.over == "episodes" for pair in ends for each in pair) else ""
     holds = ge if margin else gt  # a margin allows its own end
     if all(holds(above.low, below.high - margin) for above, below in ends):
@@ -80,7 +80,7 @@ def standing(ends: Sequence[tuple[Interval, Interval]], group: Group, margin: fl
         decided, reduced = "not reproduced", "it does not hold"
     else:
         decided, reduced, seeds = "not decided: intervals overlap", "intervals overlap", ""
-    verdict = f"{decided}{seeds}" if group.comparable else f"not decided: at reduced size {reduced}{seeds}"
+    verdict = f"{decided}{seeds}" if of[0].comparable else f"not decided: at reduced size {reduced}{seeds}"
     return Standing(shown, verdict)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from metamemory.study.methods import title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group
+from metamemory.study.stale import listed, stale
 from metamemory.training.statistics import Interval
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -70,9 +71,22 @@ def hardware_of(group: Group) -> str:
     return " or ".join(sorted({result.manifest["hardware"] for result in group.results}))
 
 
-def whose(group: Group) -> str:
-    """Scale and data of a group, as rows name it."""
-    return f"{group.run.scale} scale, {group.data}"
+def stale_of(*groups: Group) -> str:
+    """How many results of the groups are stale: "", "stale" where all are, or "2 of 3 stale"."""
+    every = [result for group in groups for result in group.results]
+    count = sum(stale(result.run) is not None for result in every)
+    return "" if not count else "stale" if count == len(every) else f"{count} of {len(every)} stale"
+
+
+def whose(*groups: Group) -> str:
+    """Scale and data of groups of one scale, as rows name them; and whether there are stale results among theirs."""
+    return ", ".join(filter(None, [f"{groups[0].run.scale} scale", groups[0].data, stale_of(*groups)]))
+
+
+def stale_table(root: Path = Path(".")) -> str:
+    """Results that today's code might not give again, and why; empty where there is none."""
+    rows = [[place, reason] for place, reason in listed(root).items()]
+    return markdown(["stale result", "reason"], rows) if rows else ""
 
 
 class Column(NamedTuple):
@@ -164,7 +178,7 @@ def budget_table(groups: Sequence[Group]) -> str:
         rows.append(
             [
                 title(group.run.method),
-                f"{group.run.scale}, {group.data}",
+                whose(group).replace(" scale", "", 1),
                 str(len(manifests)),
                 f"{manifests[0]['parameters']:,}",
                 f"{manifests[0]['flops_per_step'] / 1e6:,.2f}",
