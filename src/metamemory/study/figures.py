@@ -192,6 +192,32 @@ def _draw_answers(axes: Axes, example: dict, steps: int, method: str) -> None:
     axes.set_title(title(method), loc="left", fontsize=10, color=colour(method))
 
 
+def support_and_queries(result: Result, queries: int = 20) -> Figure:
+    """A test episode: its support set, a column a label; the first queries, each above the probability that the learner
+    gave to every label; the frame marks the right one, green where the answer was right."""
+    example = result.example
+    support = unpacked(example["support_x"], example["support_shape"])
+    query = {"x": example["query_x"], "x_shape": example["query_shape"], "y": example["query_y"]}
+    labels = sorted(set(example["support_y"]))
+    steps = min(queries, len(query["y"]))
+    k_shot = max(example["support_y"].count(label) for label in labels)
+    rows = len(example["probability"][0])  # a learner may have more labels than the episode has classes
+    heights = [0.7 * k_shot + 0.3, 1.2 + 0.2 * rows]  # in inches
+    figure = plt.figure(figsize=(max(0.45 * steps, 0.6 * len(labels)), sum(heights)))
+    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    columns = above.subplots(k_shot, len(labels), squeeze=False).T
+    for label, column in zip(labels, columns, strict=True):
+        chosen = [image for image, y in zip(support, example["support_y"], strict=True) if y == label]
+        for axes, image in zip(column, chosen, strict=False):
+            picture(axes, image)
+        column[0].set_title(str(label), fontsize=9)
+    images, probabilities = below.subplots(2, 1, height_ratios=[0.5, 0.2 * rows], sharex=True)
+    _draw_images(images, query, steps)
+    _draw_answers(probabilities, {**query, "probability": example["probability"]}, steps, result.run.method)
+    probabilities.set_xlabel("query")
+    return figure
+
+
 def alphabet(images: torch.Tensor, classes: Sequence[int], count: int = 10) -> Figure:
     """A few classes, a row each, `count` of their images side by side. images as in `data.ImageSet`."""
     figure, every = plt.subplots(len(classes), count, figsize=(0.6 * count, 0.6 * len(classes)), squeeze=False)
