@@ -2,6 +2,8 @@
 `Protocol`, and `conduct` does any of them.
 
     conduct(config, seed, context)              config["protocol"] and config["learner"] name the two
+
+A file may say what DVC draws of its scores, as `SCORES_PLOT` (title, x, y; None: nothing); else it is accuracy by shot.
 """
 
 import importlib

@@ -30,6 +30,7 @@ from metamemory.training.rollout import Rollout, example, rollout
 from metamemory.training.statistics import bootstrap
 
 AS_THEY_ARE = {"rotations": False, "augment": False}
+SCORES_PLOT = {"title": "Accuracy after so many subtasks", "x": "seen", "y": "accuracy"}
 
 
 class ContinualProtocol(Protocol):

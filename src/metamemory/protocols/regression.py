@@ -19,6 +19,7 @@ from metamemory.training.statistics import bootstrap
 SAMPLES = 20  # before the prediction of Figure 5
 PLACES = 101  # at which it is made
 NAMED = (1, 5, 10, 20)  # values seen before, of the metrics
+SCORES_PLOT = {"title": "Log-likelihood by values seen", "x": "shot", "y": "log_likelihood"}
 
 
 class RegressionProtocol(Protocol):

@@ -24,6 +24,7 @@ from metamemory.training.rollout import Rollout, example
 from metamemory.training.statistics import bootstrap
 
 SHOWN = (1, 6)  # shots of Table 4, in the learning curve
+SCORES_PLOT = {"title": "Mean of segmentation and masking by shot", "x": "shot", "y": "accuracy"}
 
 
 class Measured(NamedTuple):

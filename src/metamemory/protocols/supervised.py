@@ -22,6 +22,7 @@ from metamemory.training.statistics import bootstrap
 
 TITLES = {"CIFAR-FS": "CIFAR-100"}  # one data set: CIFAR-FS splits its classes, here the images of each are split
 EXAMPLES = 12  # test images that are shown with the answers to them
+SCORES_PLOT = None  # one row
 
 
 class SupervisedProtocol(Protocol):

@@ -22,6 +22,7 @@ from metamemory.training.rollout import Rollout, example
 from metamemory.training.statistics import Interval, bootstrap
 
 AS_THEY_ARE = {"rotations": False, "augment": False}
+SCORES_PLOT = {"title": "Accuracy of queries by shot", "x": "k_shot", "y": "accuracy"}
 
 
 class SupportQueryProtocol(Protocol):

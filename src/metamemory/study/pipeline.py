@@ -16,12 +16,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from metamemory.errors import UserError
+from metamemory.protocols import protocol_class
 from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
 from metamemory.study.runs import ENDINGS, Run, planned, roots, sha256
@@ -34,13 +36,6 @@ METRICS, SCORES, HISTORY, *_ = ENDINGS
 HEADER = "# Written by `python -m metamemory pipeline`, from params/ and study/pipeline.py: edit these.\n"
 SCORES_PLOT = {"title": "Accuracy by shot", "x": "shot", "y": "accuracy"}
 HISTORY_PLOT = {"title": "Learning curve", "x": "episodes", "y": "loss"}
-PLOTS = {  # of what else is scored: to be declared by the protocol
-    "continual_learning": SCORES_PLOT | {"title": "Accuracy after so many subtasks", "x": "seen"},
-    "segmentation": SCORES_PLOT | {"title": "Mean of segmentation and masking by shot"},
-    "segmentation_injection": SCORES_PLOT | {"title": "Mean of segmentation and masking by shot"},
-    "mann_regression": {"title": "Log-likelihood by values seen", "x": "shot", "y": "log_likelihood"},
-    "supervised_learning": None,
-}
 OF_GIT = {"cache": False, "persist": True}  # kept in Git, not in DVC's cache; still there while the stage runs again
 
 
@@ -141,7 +136,7 @@ def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> d
     names = {name: f"${{item.{name}}}" for name in ITEMS}
     files = "{scale}/{experiment}/{method}/{setting}/seed{seed}".format(experiment=experiment, **names)
     plots = {
-        SCORES: PLOTS.get(experiment, SCORES_PLOT),
+        SCORES: _plot_of_scores(parameters.protocol(experiment)),
         HISTORY: {"title": "Learning curve", "x": "episodes", "y": "loss"},
     }
     if trained:
@@ -171,6 +166,11 @@ def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> d
         "metrics": [{f"results/{files}.{METRICS}": OF_GIT}],
         "plots": [{f"results/{files}.{ending}": {**OF_GIT, **plot}} for ending, plot in plots.items() if plot],
     }
+
+
+def _plot_of_scores(protocol: str) -> dict[str, str] | None:
+    """The protocol's `SCORES_PLOT`, where its file has one."""
+    return getattr(import_module(protocol_class(protocol).__module__), "SCORES_PLOT", SCORES_PLOT)
 
 
 def _named(run: Run) -> tuple[str, str, str, str]:
