@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+WHOLE = 5  # episodes of a batch, of which a test has a whole number: for runs that look at the weights of another
 HEAVY = 1e8  # FLOPs of a step, from which on a run takes too long on one core
 
 
@@ -55,7 +56,8 @@ def shorten(config: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
         _shorten_training(config, cut)
     if "episodes" in evaluation:
         evaluation["episodes"] = min(evaluation["episodes"], cut.episodes)
-        evaluation["batch_size"] = min(evaluation["batch_size"], cut.batch_size)
+        batch_size = cut.batch_size if "trained" not in config else WHOLE
+        evaluation["batch_size"] = min(evaluation["batch_size"], batch_size)
     if "longer" in evaluation:  # episodes of five times as many steps
         longer = evaluation["longer"]
         longer["episodes"] = min(longer["episodes"], cut.episodes // 5)
