@@ -95,7 +95,7 @@ def test_occurrences_by_hand():
     assert occurrences_before(torch.tensor([[2], [0], [2], [2], [1]]), 3).flatten().tolist() == [0, 0, 1, 2, 0]
 
 
-def test_classes_come_by_lot():
+def test_classes_come_at_random():
     """Numbers of drawings of a class in an episode are those of a binomial distribution, not equal."""
     task = Binding(torch.zeros(12, 20, 1, 2, 2, dtype=torch.uint8), n_way=5, length=50, size=2)
     counts = torch.nn.functional.one_hot(task.sample(2000, generator()).y, 5).sum(dim=0).double()

@@ -59,7 +59,7 @@ def test_an_episode_is_what_the_protocol_says(images, delay):
         assert len({character for character, _ in drawn}) == n
 
 
-def test_labels_of_short_tasks_are_dealt_from_all(images):
+def test_labels_of_short_tasks_are_chosen_from_all(images):
     labels = Continual(images, n_way=10, subtasks=3, k_shot=1).sample(3000, generator()).query_y
     counts = torch.stack([torch.bincount(of_subtask, minlength=10) for of_subtask in labels]) / 3000
     assert (counts - 0.1).abs().max() < 0.03

@@ -80,7 +80,7 @@ def test_a_few_drawings_of_a_class_come_in_turn(images):
             OnlineFewShot(images, n_way=3, samples_per_class=6, images_per_class=bad)
 
 
-def test_labels_are_dealt_anew(images):
+def test_labels_are_reshuffled_in_every_episode(images):
     """Over episodes a class has every label about equally often: no label can be learned by heart."""
     task = OnlineFewShot(images[:5], n_way=5, samples_per_class=1)
     episode = task.sample(2000, generator())

@@ -1,4 +1,4 @@
-"""A support set and queries: the same classes, other drawings, labels dealt anew."""
+"""A support set and queries: the same classes, other images, labels reshuffled in every episode."""
 
 import hashlib
 import math
@@ -51,7 +51,7 @@ def test_a_label_means_the_same_class_in_both_sets_and_no_drawing_comes_twice(im
         assert episode.query_y[:, b].bincount().tolist() == [3] * 4
 
 
-def test_labels_are_dealt_anew(images):
+def test_labels_are_reshuffled_in_every_episode(images):
     """Over episodes a class has every label about equally often: no label can be learned by heart."""
     episode = SupportQuery(images[:5], n_way=5, k_shot=1, n_query=1).sample(2000, generator())
     of_first_class = (images[0, :, None, None].float() / 255 - episode.support_x).abs().amax(dim=(-1, -2, -3)) < 1e-6

@@ -12,7 +12,7 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.nn.labels import Values
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS
-from metamemory.tasks.gaussian_process import GaussianProcessFunctions, log_likelihood, shown
+from metamemory.tasks.functions import GaussianProcessFunctions, log_likelihood, shown
 from metamemory.training.rollout import Rollout
 from metamemory.training.statistics import bootstrap
 
@@ -55,7 +55,7 @@ class RegressionProtocol(Protocol):
         return Findings({"log_likelihood": round(nats.mean().item(), DECIMALS), **named}, scores, shown)
 
     def facts_of_data(self) -> dict[str, Any]:
-        return {"data": {"name": "gaussian_process", "title": "functions of a Gaussian process", "digest": None}}
+        return {"data": self.validation.source}
 
 
 def log_likelihoods(found: Rollout) -> Tensor:

@@ -148,14 +148,14 @@ def verdict(group: Group, reported: Mapping[int, Reported] | None) -> str:
         return "not in the paper's table"
     if not group.comparable:
         return "not comparable: reduced size"
-    apart: dict[str, list[str]] = {"below": [], "above": []}
+    beyond: dict[str, list[str]] = {"below": [], "above": []}
     for shot, each in reported.items():
         ours, deviation = group.accuracy(shot), each.deviation or 0
         if ours.high < each.mean - deviation:
-            apart["below"].append(f"{shot}-shot")
+            beyond["below"].append(f"{shot}-shot")
         if ours.low > each.mean + deviation:
-            apart["above"].append(f"{shot}-shot")
-    said = [f"{side} the paper at {', '.join(at)}" for side, at in apart.items() if at]
+            beyond["above"].append(f"{shot}-shot")
+    said = [f"{side} the paper at {', '.join(at)}" for side, at in beyond.items() if at]
     return "; ".join(said) or "as in the paper"
 
 

@@ -17,6 +17,7 @@ logarithm of a density from growing without bound where samples come close to ea
 """
 
 import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -42,6 +43,9 @@ class GaussianProcessFunctions:
     """
 
     chance = 0.0  # share of the variance explained by the mean
+    source: ClassVar[dict[str, Any]] = {  # what a manifest says for a data set
+        "name": "gaussian_process", "title": "functions of a Gaussian process", "digest": None,
+    }  # fmt: skip
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from metamemory.errors import UserError
 from metamemory.models.memory.mann import MANN
 from metamemory.models.reference.gaussian_process import GaussianProcess
 from metamemory.nn.labels import Values
-from metamemory.tasks.gaussian_process import GaussianProcessFunctions, log_likelihood, shown
+from metamemory.tasks.functions import GaussianProcessFunctions, log_likelihood, shown
 
 
 def task(dimensions=2, length=9, length_scale=0.7):
