@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "metamemory"
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
-# What a part of the package may import, beside itself: DESIGN.md, Layout. Of `tasks`, training and analysis know what an
-# episode and a task are (`tasks.episode`), and no task.
+# What a part of the package may import, beside itself: DESIGN.md, Layout. Of `tasks`, training and analysis know what
+# an episode and a task are (`tasks.episode`), and no task.
 BASE = {"errors", "shapes", "settings"}
 BELOW = {
     "errors": set(),

@@ -58,6 +58,8 @@ class Learner(nn.Module):
         adapts: whether it learns from a support set by gradient descent, so that it can be pre-trained on support sets.
         trained_by: "gradient" of its answers, "reconstruction" of its inputs, or "nothing".
         told: names of the task's settings that it is told as settings of its own.
+        external_memory: whether its state has an external memory, `memory`, which can be carried over to another
+            episode without the rest.
         traces_memory: whether its memory can be looked into (`analysis.memory`).
         layered_state: whether its state is that of layers, which can be reset or frozen one by one (`analysis.state`).
         labels: how its labels are written.
@@ -97,6 +99,7 @@ class Learner(nn.Module):
     adapts: ClassVar[bool] = False
     trained_by: ClassVar[str] = "gradient"
     told: ClassVar[tuple[str, ...]] = ()
+    external_memory: ClassVar[bool] = False
     traces_memory: ClassVar[bool] = False
     layered_state: ClassVar[bool] = False
     abstract: ClassVar[bool] = True

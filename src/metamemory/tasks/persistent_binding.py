@@ -1,10 +1,10 @@
-"""Episodes in a row, with a memory that nobody wipes in between (Santoro et al. 2016, section 4.2.1).
+"""Episodes in a row, with a memory that is not wiped in between (Santoro et al. 2016, section 4.2.1).
 
     row       | episode 1            | episode 2            | ...    new characters and new labels in each
     memory      empty at the start     as episode 1 left it
 
-What an earlier episode has left is of no use in a later one and can only be in the way. The controller begins every
-episode afresh, and no gradient passes from one to the one before. A learner without an external memory keeps its whole
+What an earlier episode has left is of no use in a later one and can only interfere. The controller is reset for every
+episode, and no gradient passes from one to the one before. A learner without an external memory keeps its whole
 state.
 """
 
@@ -19,12 +19,15 @@ from metamemory.tasks.sampling import require
 
 
 class PersistentBinding:
-    """Rows of `Binding`'s episodes; a row is what is drawn, and counted, as one.
+    """Rows of `Binding`'s episodes; a row is sampled, and counted, as one episode.
 
     Args:
         episodes: what a row is made of.
         row: how many are in it.
-        wiped: the learner begins every episode afresh, for comparison.
+        wiped: the learner begins every episode from its initial state, for comparison.
+
+    Raises:
+        UserError: the row has no episode.
     """
 
     def __init__(self, episodes: Binding, row: int, wiped: bool = False):
@@ -58,7 +61,7 @@ class PersistentBinding:
         logits, state = [], None
         for x, y_seen in zip(self.split_episodes(episode.x), self.split_episodes(episode.y_seen), strict=True):
             first = learner.initial_state(x.shape[1])
-            state = first if state is None or self.wiped else carried_over(state, first)
+            state = first if state is None or self.wiped else carried_over(learner, state, first)
             part, state = learner.run(x, y_seen, state)
             logits.append(part)
         return self.episodes.split_characters(torch.cat(logits))
@@ -80,10 +83,10 @@ class PersistentBinding:
         return torch.cat(drawn.chunk(self.row, dim=1))
 
 
-def carried_over(state: Any, first: Any) -> Any:
+def carried_over(learner: nn.Module, state: Any, first: Any) -> Any:
     """The state with which the next episode begins: all of it or, where there is an external memory, `first` with that
     memory; without gradients."""
-    if "memory" in state._fields:
+    if learner.external_memory:
         return first._replace(memory=_without_gradients(state.memory))
     return _without_gradients(state)
 

@@ -80,6 +80,7 @@ class APL(Learner):
 
     title = "APL"
     paper = "ramalho2019"
+    external_memory = True
     needs_delay = True
 
     def __init__(

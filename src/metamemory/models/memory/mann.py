@@ -62,7 +62,7 @@ class MANN(Learner):
 
     title = "MANN"
     paper = "santoro2016"
-    traces_memory = True
+    external_memory = traces_memory = True
 
     def __init__(
         self,

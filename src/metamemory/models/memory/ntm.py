@@ -78,6 +78,7 @@ class NTM(Learner):
 
     title = "NTM"
     paper = "graves2014"
+    external_memory = True
 
     def __init__(
         self,
