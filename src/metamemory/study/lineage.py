@@ -33,8 +33,14 @@ from metamemory.study.shortened import Cut, shorten
 from metamemory.training.files import write_atomically
 
 ENDINGS = {"metrics": "metrics.json", "scores": "scores.csv", "history": "history.csv", "example": "example.json"}
-ON_A_GPU = "what only a GPU executes: Triton kernels, the captured update"
+ON_A_GPU = "that a GPU gives the same bits: both shortened runs were on a CPU"
+# What a shortened run on one core does not execute, and the definitions that hold it: these may be equal all the same.
 BY_MASTERY = "the rule by which a stage ends when it is mastered: stages end after so many episodes there"
+MASTERY = [("metamemory.training.loop", "_over"), ("metamemory.training.loop", "_count")]
+GPU = {
+    "Triton kernels": [("metamemory.kernels.gates_triton", name) for name in ("forward", "backward")],
+    "the captured update": [("metamemory.training.graph", "CapturedUpdate")],
+}
 
 
 @dataclass(frozen=True)
@@ -149,14 +155,27 @@ class Carrier:
         return {"proof": "equal shortened run", **self._described(found, cut, shorten(config, cut))}
 
     def _described(self, found: Found, cut: Cut, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What a shortened run was like, and what it did not show."""
         training = config.get("training")
         updates = training["episodes"] // training["batch_size"] if training else 0
-        by_mastery = any("episodes" not in stage for stage in found.manifest["configuration"].get("curriculum") or ())
-        missing = [ON_A_GPU] * (found.manifest["device"] == "cuda") + [BY_MASTERY] * by_mastery
+        unseen = GPU if found.manifest["device"] == "cuda" else {}
+        missing = [ON_A_GPU] if unseen else []
+        if any("episodes" not in stage for stage in found.manifest["configuration"].get("curriculum") or ()):
+            unseen = {**unseen, BY_MASTERY: MASTERY}
+        equal = [what for what, definitions in unseen.items() if self._equal(definitions)]
+        missing += [what for what in unseen if what not in equal]
         return {
-            "shortened": {"seed": found.run.seed, **asdict(cut), "updates": updates},
+            "shortened": {"run": found.run.place, **asdict(cut), "updates": updates},
+            **({"equal_definitions": equal} if equal else {}),
             **({"not_covered": missing} if missing else {}),
         }
+
+    def _equal(self, definitions: list[source.Root]) -> bool:
+        """Whether both trees have them, and the same."""
+        try:
+            return source.digest(definitions, self.before.package) == source.digest(definitions)
+        except UserError:
+            return False
 
     def _outcome(
         self, run: Run, config: Mapping[str, Any], cut: Cut, before: Before | None, tree: str, state: str, prove: bool
