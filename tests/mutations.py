@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "src" / "metamemory"
+MUTABLE = ("src/metamemory", "params")  # folders of ROOT
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Mutation:
 
     @property
     def file(self) -> Path:
-        """The one file that has the text, once; below the package.
+        """The one file that has the text, once; below the top of the project.
 
         Raises:
             LookupError: there is no such file, or more than one place.
         """
-        found = [path for path in sorted(PACKAGE.rglob("*")) if path.is_file() and str(path).endswith(self.where)]
-        places = [path for path in found if path.suffix in (".py", ".c") for _ in range(self._count(path))]
+        paths = (path for folder in MUTABLE for path in (ROOT / folder).rglob("*"))
+        places = [path for path in paths if str(path).endswith(self.where) for _ in range(self._count(path))]
         if len(places) != 1:
             raise LookupError(
                 f"{self.name}: {self.old!r} is in {len(places)} places of files that end with {self.where!r}"
             )
-        return places[0].relative_to(PACKAGE)
+        return places[0].relative_to(ROOT)
 
     def _count(self, path: Path) -> int:
         return path.read_text(encoding="utf-8").count(self.old)
@@ -519,8 +519,8 @@ MUTATIONS = [
     Mutation(
         "binding: a class is not turned as a whole",
         "tasks/binding.py",
-        "angles, moves = own + TURN * turn",
-        "angles, moves = 0 * own + TURN * turn",
+        "angles, moves = own + ROTATION * turn",
+        "angles, moves = 0 * own + ROTATION * turn",
         "tests/tasks/test_binding.py",
     ),
     Mutation(
@@ -561,8 +561,8 @@ MUTATIONS = [
     Mutation(
         "support and query: a query is a sample of the support set",
         "tasks/support_query.py",
-        "query_x=x[support:]",
-        "query_x=torch.cat([x[:1], x[support + 1 :]])",
+        "x[order, episodes], y[order, episodes], x[support:], y[support:])",
+        "x[order, episodes], y[order, episodes], torch.cat([x[:1], x[support + 1 :]]), y[support:])",
         "tests/tasks/test_support_query.py",
     ),
     Mutation(
@@ -620,7 +620,92 @@ MUTATIONS = [
         "training/statistics.py",
         "values[chosen].mean(axis=1)",
         "values[chosen][:, 0]",
-        "tests/training/test_evaluation.py",
+        "tests/training/test_statistics.py",
+    ),
+    # --- protocols: what is trained and measured on what
+    Mutation(
+        "online few-shot: validation on test classes",
+        "protocols/online_few_shot.py",
+        'return self.task("validation", **AS_THEY_ARE)',
+        'return self.task("test", **AS_THEY_ARE)',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "online few-shot: tests on training classes",
+        "protocols/online_few_shot.py",
+        'test = self.task("test", **AS_THEY_ARE)',
+        'test = self.task("train", **AS_THEY_ARE)',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "online few-shot: test characters are turned",
+        "protocols/online_few_shot.py",
+        'AS_THEY_ARE = {"rotations": False, "augment": False}',
+        'AS_THEY_ARE = {"rotations": True, "augment": False}',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "delayed labels: every delay is tested at the delay of the training",
+        "protocols/delayed_labels.py",
+        "**AS_THEY_ARE, delay=delay)",
+        "**AS_THEY_ARE)",
+        "tests/protocols/test_online_few_shot.py",
+    ),
+    Mutation(
+        "continual: validation on test classes",
+        "protocols/continual.py",
+        'return self.task("validation", **AS_THEY_ARE',
+        'return self.task("test", **AS_THEY_ARE',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "support and query: validation on test classes",
+        "protocols/support_query.py",
+        'return self.task("validation", **self.tests[0])',
+        'return self.task("test", **self.tests[0])',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "segmentation: keeps the highest loss",
+        "protocols/segmentation.py",
+        "return -measured.loss, {",
+        "return measured.loss, {",
+        "tests/protocols/test_segmentation.py",
+    ),
+    Mutation(
+        "segmentation: the rate of the stream is chosen on test classes",
+        "protocols/segmentation.py",
+        'self.task("validation", augment=False, distractors=True), []',
+        'self.task("test", augment=False, distractors=True), []',
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "supervised: validation on test images",
+        "protocols/supervised.py",
+        "images = _at_most(self.splits.validation,",
+        "images = _at_most(self.splits.test,",
+        "tests/protocols/test_supervised.py",
+    ),
+    Mutation(
+        "every seed begins with the same weights",
+        "protocols/conduct.py",
+        "torch.manual_seed(protocol.seed)",
+        "torch.manual_seed(0)",
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "validation episodes are those of the tests",
+        "protocols/conduct.py",
+        "protocol.validation_seed + protocol.seed",
+        "protocol.test_seed",
+        "tests/protocols/test_splits.py",
+    ),
+    Mutation(
+        "MANN: strengths of keys change places",
+        "params/santoro2016.yaml",
+        'title: "MANN, key strength 10", model: {strength: 10.0}}',
+        'title: "MANN, key strength 10", model: {strength: 1.0}}',
+        "tests/models/memory/test_mann.py",
     ),
     # --- the contract
     Mutation(
@@ -649,13 +734,13 @@ MUTATIONS = [
 
 
 def make_copy(folder: Path) -> Path:
-    """The package and all that its tests look at; everything but the package is linked."""
-    (folder / "src").mkdir(parents=True)
-    shutil.copytree(PACKAGE, folder / "src" / "metamemory", ignore=shutil.ignore_patterns("__pycache__"))
+    """What can be changed and the tests, copied; what else there is, linked."""
+    copied = (*MUTABLE, "tests")
+    for part in copied:
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     for entry in ROOT.iterdir():
-        if entry.name not in ("src", ".git", ".dvc", ".pytest_cache", ".hypothesis", "tests", "results"):
+        if entry.name not in {Path(part).parts[0] for part in copied} and not entry.name.startswith("."):
             (folder / entry.name).symlink_to(entry)
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
@@ -672,5 +757,5 @@ def run_tests(copy: Path, tests: str, cache: Path) -> subprocess.CompletedProces
 
 def mutate(copy: Path, mutation: Mutation) -> None:
     """Make a mistake in a copy."""
-    path = copy / "src" / "metamemory" / mutation.file
+    path = copy / mutation.file
     path.write_text(path.read_text(encoding="utf-8").replace(mutation.old, mutation.new), encoding="utf-8")

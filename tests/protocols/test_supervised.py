@@ -70,6 +70,21 @@ def test_what_can_be_told_apart_is_learned(conduct, model):
     assert len(outcome.scores) == 1 and outcome.scores[0]["accuracy"] == pytest.approx(outcome.metrics["accuracy"])
 
 
+def test_what_is_trained_validated_and_tested_on(photographs, tmp_path):
+    """Three classes; of each the last tenth of the first five sixths is held out, and the last sixth is for the test."""
+    images = SimpleNamespace(images=photographs)
+    context = Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=images)
+    run = protocol.SupervisedProtocol({**copy.deepcopy(CONFIG), "learner": "resnet"}, 0, context)
+    of_class = photographs[0]
+    held_out = of_class[:50][9::10]
+    assert torch.equal(run.validation.images[:3], held_out[torch.arange(3) * 5 // 3])  # at most 9 images, 3 a class
+    assert torch.equal(run.task("test").images[:10], of_class[50:])
+    (stage,) = run.curriculum()
+    kept = torch.arange(50) % 10 != 9
+    assert torch.equal(stage.task.images[:45], of_class[:50][kept]) and stage.task.augment
+    assert not run.validation.augment and not run.task("test").augment
+
+
 def test_the_accuracy_is_that_of_a_plain_loop(conduct, photographs):
     outcome = conduct()
     split = split_images(photographs, 3)
