@@ -184,6 +184,23 @@ def test_an_error_in_a_notebook_is_one_line(project):
 RUN = "python -m metamemory run online_few_shot --scale smoke --method cl_lstm"
 
 
+def test_without_what_checks_shapes_everything_is_imported_and_a_run_is_trained(project):
+    """jaxtyping and beartype serve tests; a bare GPU machine does not have them."""
+    code = (
+        "import sys\n"
+        "for name in ('jaxtyping', 'beartype', 'wadler_lindig'):\n"
+        "    sys.modules[name] = None  # as if it were not installed\n"
+        "import importlib, pkgutil, metamemory\n"
+        "for each in pkgutil.walk_packages(metamemory.__path__, 'metamemory.'):\n"
+        "    if not each.name.endswith(('__main__', '_triton')):\n"
+        "        importlib.import_module(each.name)\n"
+        "from metamemory.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    output = project.run("python", "-c", code, *RUN.split()[3:], "--set", "training.episodes=320")
+    assert "begins on" in output and "accuracy_5_shot" in output
+
+
 def test_killed_in_training_it_goes_on_to_the_same_weights(project):
     """kill -9 after a checkpoint, then the same command: bit for bit what an unbroken run gives."""
     long = "--set training.episodes=1600 --set training.validations=8"
