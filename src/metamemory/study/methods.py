@@ -100,9 +100,19 @@ def colour(name: str, root: Path | None = None) -> str:
 
 
 def _parameters(root: Path | None):
-    from metamemory.study.parameters import Parameters, project_root  # which read methods by `Method`
+    """Read once, and again when a file of theirs has changed."""
+    from metamemory.study.parameters import project_root  # which reads methods by `Method`
 
-    return Parameters(root or project_root())
+    top = root or project_root()
+    files = (top / "params.yaml", *sorted((top / "params").glob("*.yaml")))
+    return _read(top, tuple(path.stat().st_mtime_ns for path in files if path.exists()))
+
+
+@lru_cache(maxsize=4)
+def _read(root: Path, _: tuple[int, ...]):
+    from metamemory.study.parameters import Parameters
+
+    return Parameters(root)
 
 
 @lru_cache(maxsize=4)
