@@ -10,7 +10,7 @@ import time
 import pytest
 
 from metamemory.study.parameters import project_root
-from metamemory.study.speed import durations_table, neighbours_table
+from metamemory.study.speed import durations_table, neighbours_table, pipeline_table
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="Linux says in /proc how busy it is")
 
@@ -119,3 +119,40 @@ def write(root, name, report):
     path = root / "results" / "speed" / f"{name}.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(report))
+
+
+def test_the_book_says_what_dvc_needs(tmp_path):
+    assert "benchmarks/pipeline.py" in pipeline_table(tmp_path)
+    times = {"status": 12.34, "idle_repro": 23.45, "finished_stage": 0.56}
+    form = {name: {"seconds": 99.0, "processor_seconds": each} for name, each in times.items()}
+    report = {
+        "hardware": "A processor, 2 threads",
+        "dvc": "3.0",
+        "load": [2.5, 1.0, 1.0],
+        "stages": 500,
+        "pipelines": 30,
+        "longest": 102,
+        "pass": {"seconds": 300.0, "processor_seconds": 200.0},
+        "forms": {name: {**form, "longest_lock": 123_456} for name in ("digests", "files", "one lock")},
+    }
+    (tmp_path / "results" / "speed").mkdir(parents=True)
+    (tmp_path / "results" / "speed" / "pipeline.json").write_text(json.dumps(report))
+    table = pipeline_table(tmp_path)
+    assert "12.3 (aim: ≤ 20)" in table and "23.4 (aim: ≤ 30)" in table and "0.6 (aim: ≤ 1)" in table
+    assert "123" in table and "it is 0.4 s" in table and "load 2.5" in table and "A processor, DVC 3.0" in table
+
+
+@pytest.mark.slow
+def test_what_dvc_needs_is_measured(script, tmp_path, capsys):
+    to = tmp_path / "speed" / "pipeline.json"
+    script("pipeline").main(["--times", "1", "--largest", "1", "--output", str(to)])
+    report = json.loads(to.read_text())
+    assert report["stages"] > 100 and report["pipelines"] == len(list(project_root().glob("notebooks/*/*/dvc.yaml")))
+    assert {"digests", "files", "one lock"} == set(report["forms"])
+    one, own = (report["forms"][name]["longest_lock"] for name in ("one lock", "digests"))
+    assert one > 4 * own
+    assert all(
+        value["processor_seconds"] > 0
+        for name in ("status", "idle_repro")
+        for value in [report["forms"]["files"][name]]
+    )

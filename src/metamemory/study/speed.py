@@ -1,9 +1,15 @@
-"""What `make bench` measured of the study as a whole: a run beside other processes, and how long the tests take."""
+"""What `make bench` measured of the study as a whole: a run beside other processes, DVC, how long the tests take."""
 
 import json
 from pathlib import Path
 
 from metamemory.study.tables import markdown
+
+FORMS = {  # of pipelines, in benchmarks/pipeline.py
+    "digests": "one an experiment; a stage depends on its digests",
+    "files": "one an experiment; a stage depends on 25 source files",
+    "one lock": "one; a stage depends on 25 source files",
+}
 
 
 def neighbours_table(root: Path = Path(".")) -> str:
@@ -55,4 +61,27 @@ def durations_table(root: Path = Path(".")) -> str:
         f"{markdown(['', 'passed', 'skipped', 'minutes'], rows)}\n\n"
         f"On {report['workers']} cores, a worker each; other programs took {report['others']:.2f} of them. "
         f"{report['hardware'].partition(',')[0]}, torch {report['torch']}."
+    )
+
+
+def pipeline_table(root: Path = Path(".")) -> str:
+    """What DVC needs beside the runs, by the form of the pipelines; a hint where it has not been measured."""
+    path = root / "results" / "speed" / "pipeline.json"
+    if not path.exists():
+        return "Not measured here: `python benchmarks/pipeline.py`."
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for name, words in FORMS.items():
+        form = report["forms"][name]
+        seconds = (f"{form[what]['processor_seconds']:.1f}" for what in ("status", "idle_repro", "finished_stage"))
+        rows.append([words, f"{form['longest_lock'] / 1e3:,.0f}", *seconds])
+    for column, aim in ((-1, 1), (-2, 30), (-3, 20)):
+        rows[0][column] += f" (aim: ≤ {aim})"
+    header = ["", "longest `dvc.lock`, kB", "`dvc status`, s", "idle `dvc repro`, s", "for a stage that has run, s"]
+    a_stage = report["pass"]["processor_seconds"] / report["stages"]
+    return (
+        f"{markdown(header, rows)}\n\n"
+        f"{report['stages']} stages in {report['pipelines']} pipelines. The last column is of the longest of them, of "
+        f"{report['longest']} stages; over all stages it is {a_stage:.1f} s. Seconds of the processor, since others had a "
+        f"share of it (load {report['load'][0]:g}). {report['hardware'].partition(',')[0]}, DVC {report['dvc']}."
     )

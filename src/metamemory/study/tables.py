@@ -1,6 +1,5 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +11,6 @@ from metamemory.study.stale import listed, stale
 from metamemory.training.statistics import Interval
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-FORMS = {  # of benchmarks/pipeline.py
-    "digests": "one an experiment; a stage depends on its digests",
-    "files": "one an experiment; a stage depends on 25 source files",
-    "one lock": "one; a stage depends on 25 source files",
-}
 
 
 class Reported(NamedTuple):
@@ -189,19 +183,4 @@ def budget_table(groups: Sequence[Group]) -> str:
                 hardware_of(group),
             ]
         )
-    return markdown(header, rows)
-
-
-def pipeline_table(root: Path = Path(".")) -> str:
-    """What DVC needs beside the runs, by the form of the pipeline, as `benchmarks/pipeline.py` measured it."""
-    path = root / "results" / "speed" / "pipeline.json"
-    if not path.exists():
-        return f"{path.relative_to(root)} is not there: `make bench` writes it."
-    report = json.loads(path.read_text())
-    rows = []
-    for name, words in FORMS.items():
-        form = report["forms"][name]
-        seconds = (f"{form[what]['processor_seconds']:.1f}" for what in ("status", "idle_repro", "finished_stage"))
-        rows.append([words, f"{form['longest_lock'] / 1e3:,.0f}", *seconds])
-    header = ["pipelines", "longest dvc.lock, kB", "`dvc status`, s", "`dvc repro`, nothing to do, s", "a stage run, s"]
     return markdown(header, rows)
