@@ -82,6 +82,6 @@ def pipeline_table(root: Path = Path(".")) -> str:
     return (
         f"{markdown(header, rows)}\n\n"
         f"{report['stages']} stages in {report['pipelines']} pipelines. The last column is of the longest of them, of "
-        f"{report['longest']} stages; over all stages it is {a_stage:.1f} s. Seconds of the processor, since others had a "
-        f"share of it (load {report['load'][0]:g}). {report['hardware'].partition(',')[0]}, DVC {report['dvc']}."
+        f"{report['longest']} stages; over all stages it is {a_stage:.1f} s. Seconds of the processor, as others had "
+        f"their share of it (load {report['load'][0]:g}). {report['hardware'].partition(',')[0]}, DVC {report['dvc']}."
     )
