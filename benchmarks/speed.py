@@ -22,11 +22,12 @@ from torch.nn import functional as fn
 from metamemory.kernels import least_recently_used
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
-from metamemory.models import TaskDescription, build
+from metamemory.models import TaskDescription
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.nn.labels import one_hot
 from metamemory.papers.babu2021.cost import size
+from metamemory.study.methods import method
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import hardware
 from metamemory.tasks.online_few_shot import OnlineFewShot
@@ -176,7 +177,7 @@ def learners() -> list[str]:
 def training(name: str, rounds: int) -> dict[str, float]:
     """How long a learner at full size takes to train on a batch of episodes, times CL+LSTM beside it; a median."""
     x, y_seen = torch.rand(STEPS, BATCH, 1, SIZE, SIZE), torch.randint(-1, N_WAY, (STEPS, BATCH))
-    learner, cl_lstm = (build(each, TaskDescription((1, SIZE, SIZE), N_WAY), {}) for each in (name, "cl_lstm"))
+    learner, cl_lstm = (method(each).build(TaskDescription((1, SIZE, SIZE), N_WAY)) for each in (name, "cl_lstm"))
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         return {}
     pair = {"its own": training_iteration(learner, x, y_seen), "CL+LSTM": training_iteration(cl_lstm, x, y_seen)}
@@ -187,7 +188,7 @@ def training(name: str, rounds: int) -> dict[str, float]:
 def online(name: str) -> dict[str, float]:
     """Milliseconds of a step at batch 1 and kilobytes of state, of a learner at full size: at the start of an episode
     and after `LONG` steps."""
-    learner = build(name, TaskDescription((1, SIZE, SIZE), N_WAY), {}).eval()
+    learner = method(name).build(TaskDescription((1, SIZE, SIZE), N_WAY)).eval()
     state, found = learner.initial_state(1), {}
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from metamemory.__main__ import main
 from metamemory.data import preparation
@@ -18,7 +19,7 @@ def at_the_top(monkeypatch):
     monkeypatch.chdir(project_root())
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["data"], ["report"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["config"], ["data"], ["report"], ["list"]])
 def test_help_reads_within_a_terminal(capsys, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as done:
@@ -36,6 +37,22 @@ def test_list_names_every_run_and_the_headline(capsys):
     file = "notebooks/babu2021/online_few_shot/dvc.yaml"
     targets = [f"{file}:online_few_shot@smoke-{method}-omniglot-0" for method in methods]
     assert capsys.readouterr().out.split() == targets
+
+
+def test_config_prints_each_setting_beside_the_place_where_it_is_written(capsys):
+    words = "mann_classification --method mann_strength --scale smoke --set training.learning_rate=1e-3"
+    assert main(["config", *words.split()]) == 0
+    text = capsys.readouterr().out
+    parameters = Parameters()
+    name = ("smoke", "mann_classification", "mann_strength", "five")
+    assert yaml.safe_load(text) == parameters.configuration(*name, {"training": {"learning_rate": 0.001}})
+    origins = {line.split(":")[0].strip(): line.partition("  # ")[2] for line in text.splitlines()[1:]}
+    experiment = "experiments.mann_classification"
+    assert origins["learner"] == origins["strength"] == "methods.mann_strength" and origins["protocol"] == experiment
+    assert origins["hidden"] == f"{experiment}.methods.mann.smoke" and origins["learning_rate"] == "overrides"
+    assert origins["n_way"] == f"{experiment}.settings.five" and origins["curriculum"] == f"{experiment}.scales.smoke"
+    assert main(["config", *words.replace("learning_rate", "learning_rat").split()]) == 1
+    assert "did you mean learning_rate?" in capsys.readouterr().err
 
 
 def test_calls_are_arguments_of_run(capsys, monkeypatch):

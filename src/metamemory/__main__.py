@@ -1,11 +1,14 @@
-"""The command line: `python -m metamemory run | data | report | list | pipeline | digests`."""
+"""The command line: `python -m metamemory run | config | data | report | list | pipeline | record | digests | carry`."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from metamemory.errors import UserError
+
+SCALE = "smoke, laptop or paper (default: `scale` in params.yaml)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +34,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Run it from the top of the project. `COMMAND --help` says more.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in ADD:
+        add(commands)
+    return parser
 
+
+def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
         help="train and evaluate one method",
@@ -39,15 +47,21 @@ def _parser() -> argparse.ArgumentParser:
         "A finished run is used again if its configuration, code and data are unchanged.",
         epilog="example: python -m metamemory run online_few_shot --method cl_lstm --scale laptop --minutes 5",
     )
-    run.add_argument("experiment", help="as `list` shows them")
-    run.add_argument("--method", required=True, help="a learner: a file in src/metamemory/models")
-    run.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
-    run.add_argument("--setting", help="what the experiment varies (default: its first)")
+    _add_name(run)
     run.add_argument("--seed", type=_seed, default=0, help="of weights and episodes (default: 0)")
     run.add_argument("--minutes", type=_minutes, default=float("inf"), help="stop at a checkpoint after so long")
     run.add_argument("--again", action="store_true", help="train afresh, even if finished")
     run.add_argument("--notebook", action="store_true", help="through the experiment's notebook, as DVC does")
-    run.add_argument(
+    run.set_defaults(command=_run)
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    """What names a run but its seed."""
+    parser.add_argument("experiment", help="as `list` shows them")
+    parser.add_argument("--method", required=True, help="as `list` shows them")
+    parser.add_argument("--scale", help=SCALE)
+    parser.add_argument("--setting", help="what the experiment varies (default: its first)")
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -55,12 +69,25 @@ def _parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="change the configuration, as in training.episodes=1000; kept apart from the plain run",
     )
-    run.set_defaults(command=_run)
 
+
+def _add_config(commands: Any) -> None:
+    config = commands.add_parser(
+        "config",
+        help="print the configuration of a run",
+        description="Print the configuration of a run as YAML: what params.yaml and params/ say of its scale, setting "
+        "and method, laid one over the other, and beside each line the place that it is written in.",
+        epilog="example: python -m metamemory config online_few_shot --method cl_lstm --setting cifar_fs",
+    )
+    _add_name(config)
+    config.set_defaults(command=_config)
+
+
+def _add_data(commands: Any) -> None:
     prepare = commands.add_parser(
         "data",
         help="fill data/",
-        description="Fill data/ with what the runs of params.yaml need, at any scale, or with the data sets named. "
+        description="Fill data/ with what the runs of params/ need, at any scale, or with the data sets named. "
         "Each comes from METAMEMORY_MIRROR, its original host, or an embedded stand-in, the first that works.",
         epilog="example: python -m metamemory data cifar_fs",
     )
@@ -73,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)
 
+
+def _add_report(commands: Any) -> None:
     report = commands.add_parser(
         "report",
         help="print the tables: papers beside this study",
@@ -81,18 +110,22 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--readme", action="store_true", help="write the table and the picture of README.md instead")
     report.set_defaults(command=_report)
 
+
+def _add_list(commands: Any) -> None:
     listing = commands.add_parser(
         "list",
         help="what there is to run, and what has run",
-        description="All runs of params.yaml, and which have results.",
+        description="All runs of params/, and which have results.",
     )
-    listing.add_argument("--scale", help="smoke, laptop or paper (default: `scale` in params.yaml)")
+    listing.add_argument("--scale", help=SCALE)
     listing.add_argument("--headline", action="store_true", help="only the headline")
     form = listing.add_mutually_exclusive_group()
     form.add_argument("--stages", action="store_true", help="as `dvc repro` takes them")
     form.add_argument("--calls", action="store_true", help="as arguments of `run`")
     listing.set_defaults(command=_list)
 
+
+def _add_pipeline(commands: Any) -> None:
     pipeline = commands.add_parser(
         "pipeline",
         help="write dvc.yaml, and that of each experiment",
@@ -103,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     pipeline.add_argument("--seeds", type=_seeds, help="set `seeds` in params.yaml first: 3 for 0, 1 and 2")
     pipeline.set_defaults(command=_pipeline)
 
+
+def _add_record(commands: Any) -> None:
     record = commands.add_parser(
         "record",
         help="tell DVC of runs done elsewhere",
@@ -112,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--models", type=Path, metavar="LOCK", help="a dvc.lock that knows models that are not at hand")
     record.set_defaults(command=_record)
 
+
+def _add_digests(commands: Any) -> None:
     digests = commands.add_parser(
         "digests",
         help="write digests/, by which DVC knows what has changed",
@@ -119,11 +156,9 @@ def _parser() -> argparse.ArgumentParser:
         "DVC does it before all else; a run whose digests have changed is run again.",
     )
     digests.set_defaults(command=_digests)
-    _add_carry(commands)
-    return parser
 
 
-def _add_carry(commands: argparse._SubParsersAction) -> None:
+def _add_carry(commands: Any) -> None:
     carry = commands.add_parser(
         "carry",
         help="keep results over a change that keeps every bit",
@@ -158,6 +193,12 @@ def _carry(options: argparse.Namespace) -> None:
     print(f"{len(changed)} files written")
 
 
+ADD = (
+    *(_add_run, _add_config, _add_data, _add_report, _add_list),
+    *(_add_pipeline, _add_record, _add_digests, _add_carry),
+)
+
+
 def _seed(text: str) -> int:
     seed = int(text)
     if not 0 <= seed < 2**31:
@@ -179,20 +220,21 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _run(options: argparse.Namespace) -> None:
+def _named(options: argparse.Namespace) -> tuple[str, str, str, str, dict[str, Any]]:
+    """Scale, experiment, method and setting, and what is overridden."""
     from metamemory.study.parameters import Parameters, parse_overrides
-    from metamemory.study.runs import Run, execute
 
     parameters = Parameters()
-    settings = parameters.settings(options.experiment)
-    run = Run(
-        scale=options.scale or parameters.scale,
-        experiment=options.experiment,
-        method=options.method,
-        setting=options.setting or settings[0],
-        seed=options.seed,
-        overrides=parse_overrides(options.overrides),
-    )
+    setting = options.setting or parameters.settings(options.experiment)[0]
+    scale = options.scale or parameters.scale
+    return scale, options.experiment, options.method, setting, parse_overrides(options.overrides)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metamemory.study.runs import Run, execute
+
+    *name, overrides = _named(options)
+    run = Run(*name, seed=options.seed, overrides=overrides)
     if options.notebook and (options.again or options.minutes < float("inf")):
         raise UserError("--notebook goes with neither --again nor --minutes: run it without --notebook first")
     if options.notebook:
@@ -201,6 +243,18 @@ def _run(options: argparse.Namespace) -> None:
         execute_notebook(run)
     else:
         execute(run, options.minutes, options.again)
+
+
+def _config(options: argparse.Namespace) -> None:
+    from metamemory.study.explain import explain
+    from metamemory.study.parameters import Parameters
+    from metamemory.study.runs import Run, configuration
+
+    *name, overrides = _named(options)
+    parameters = Parameters()
+    configuration(Run(*name, overrides=overrides))  # what would be refused in a run is refused here
+    print(f"# {parameters.file_of(options.experiment)}; beside each line is where it is written")
+    print(explain(parameters.layers(*name, overrides)), end="")
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -2,32 +2,33 @@
 
     @dataclass(frozen=True)
     class EvaluationSettings:
-        episodes: int = setting(least=1)
-        batch_size: int = setting(50, least=1)
+        episodes: Count
+        batch_size: Count = 50
 
-    settings_of(EvaluationSettings, {"episodes": 1000}, "evaluation")
+    check(declared(EvaluationSettings), {"episodes": 1000}, "evaluation.")
 
-The kind of a setting is its annotation. What is checked: no unknown key, none missing, the right kind, and the range of
-a field that `setting` declares. Every fault is one line that names the key.
+The kind of a setting is its annotation, its range an annotation of that (`Count` is a whole number from 1 on). What is
+checked: no unknown key, none missing, the right kind, and the range. Every fault is one line that names the key.
 """
 
 import dataclasses
+import functools
 import inspect
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from metamemory.errors import UserError, closest
 
-T = TypeVar("T")
+NEEDED = inspect.Parameter.empty  # in place of a default: it must be given
 
 
 class SettingError(UserError):
     """A fault of one setting.
 
     Attributes:
-        key: of the setting, from the section down.
+        key: of the setting, from the section down, or of the section that lacks it.
     """
 
     def __init__(self, message: str, key: str):
@@ -43,12 +44,9 @@ class Range:
     above: float | None = None
     most: float | None = None
     below: float | None = None
-    choices: tuple[Any, ...] = ()
 
     def has(self, value: Any) -> bool:
         """Whether `value`, of the right kind, is one of them."""
-        if self.choices:
-            return value in self.choices
         return (
             (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
@@ -56,87 +54,79 @@ class Range:
             and (self.below is None or value < self.below)
         )
 
-    def words(self, kind: str) -> str:
-        """As an error says it: "a whole number from 1 on"."""
-        if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+    @property
+    def words(self) -> str:
+        """As an error says it: "from 1 on"."""
         ends = {"from": self.least, "above": self.above, "to": self.most, "below": self.below}
         said = [f"{word} {end:g}" for word, end in ends.items() if end is not None]
-        on = " on" if self.least is not None and self.most is None and self.below is None else ""
-        return f"{kind} {' '.join(said)}{on}"
+        alone = self.least is not None and len(said) == 1
+        return " ".join([*said, "on"] if alone else said)
 
 
-def setting(default: Any = MISSING, **limits: Any) -> Any:
-    """A field of a frozen dataclass with the `Range` that `limits` say; without `default` it must be given."""
-    return field(default=default, metadata={"range": Range(**limits)})
+Count = Annotated[int, Range(least=1)]  # how many
+Index = Annotated[int, Range(least=0)]  # how many, if any
+Positive = Annotated[float, Range(above=0)]
+NotNegative = Annotated[float, Range(least=0)]
+Share = Annotated[float, Range(least=0, most=1)]
 
 
 @dataclass(frozen=True)
 class Declared:
-    """One setting as it is declared."""
+    """One setting as it is declared.
+
+    Attributes:
+        kind: an annotation; a dataclass or names with what each is, for a section; `Several`.
+        default: where it is not given; it must be where `NEEDED`.
+    """
 
     kind: Any
-    default: Any = MISSING
-    range: Range | None = None
-
-    @property
-    def needed(self) -> bool:
-        """Whether it must be given."""
-        return self.default is MISSING
+    default: Any = NEEDED
 
 
-def declared(of: Callable, but: Collection[str] = ()) -> dict[str, Declared]:
-    """Name -> setting of all that a dataclass or a constructor can be told, `but` some."""
-    if dataclasses.is_dataclass(of):
-        hints = get_type_hints(of)
-        return {
-            each.name: Declared(hints[each.name], _default(each), each.metadata.get("range"))
-            for each in dataclasses.fields(of)
-            if each.init and each.name not in but
-        }
-    hints = get_type_hints(of.__init__ if inspect.isclass(of) else of)
-    empty = inspect.Parameter.empty
+@dataclass(frozen=True)
+class Several:
+    """A section of changes to other settings, or a list of such."""
+
+    settings: Mapping[str, Declared]
+
+
+@functools.cache
+def declared(of: Callable, but: tuple[str, ...] = (), **kinds: Any) -> Mapping[str, Declared]:
+    """Name -> setting of all that a dataclass or a constructor can be told, `but` some; `kinds` are in place of
+    annotations, which they narrow."""
+    hints = get_type_hints(of.__init__ if inspect.isclass(of) else of, include_extras=True)
+    loose = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return {
-        each.name: Declared(hints.get(each.name, Any), MISSING if each.default is empty else each.default)
+        each.name: Declared(kinds.get(each.name, hints.get(each.name, Any)), each.default)
         for each in inspect.signature(of).parameters.values()
-        if each.name not in but and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        if each.name not in but and each.kind not in loose
     }
 
 
-def _default(of: dataclasses.Field) -> Any:
-    return of.default if of.default_factory is MISSING else of.default_factory()
+def check(known: Mapping[str, Declared], values: Any, prefix: str = "", given: Collection[str] = ()) -> None:
+    """Refuse plain values that are not the settings `known`.
 
-
-def settings_of(cls: type[T], values: Any, where: str) -> T:
-    """A frozen dataclass built from plain values, sections within it too; `where` is what errors call them.
+    Args:
+        known: by name.
+        values: what is to be checked.
+        prefix: of each name, as "training." or "curriculum, stage 1: ".
+        given: names that need not be there though they have no default.
 
     Raises:
         SettingError: a key is unknown, one is missing, a value is of another kind or out of range.
     """
-    check(declared(cls), values, where)
-    hints = get_type_hints(cls)
-    built = {
-        key: settings_of(hints[key], value, f"{where}.{key}") if dataclasses.is_dataclass(hints[key]) else value
-        for key, value in values.items()
-    }
-    return cls(**built)
-
-
-def check(known: Mapping[str, Declared], values: Any, where: str, given: Collection[str] = ()) -> None:
-    """Refuse plain values that are not the settings `known`; those `given` elsewhere need not be there.
-
-    Raises:
-        SettingError: a key is unknown, one is missing, a value is of another kind or out of range.
-    """
+    where = prefix.rstrip(".: ")
     if not isinstance(values, Mapping):
-        raise SettingError(f"{where} is {values!r}, and must be a section: write section.key=value", where)
+        mend = "settings, as in {n_way: 2}" if prefix.endswith(": ") else SECTION
+        raise SettingError(f"{where} is {values!r}, and must be {mend}", where)
     for key, value in values.items():
         if key not in known:
-            raise SettingError(f"no setting {f'{where}.{key}'!r}{closest(key, known)}", f"{where}.{key}")
-        check_value(f"{where}.{key}", value, known[key])
+            named = f"{prefix}no setting {key!r}" if prefix.endswith(": ") else f"no setting {f'{prefix}{key}'!r}"
+            raise SettingError(f"{named}{closest(key, known)}", f"{prefix}{key}")
+        check_value(f"{prefix}{key}", value, known[key])
     for key, each in known.items():
-        if each.needed and key not in values and key not in given:
-            raise SettingError(f"{where}.{key} is missing", where)
+        if each.default is NEEDED and key not in values and key not in given:
+            raise SettingError(f"{prefix}{key} is missing", where)
 
 
 def check_value(name: str, value: Any, known: Declared) -> None:
@@ -145,22 +135,25 @@ def check_value(name: str, value: Any, known: Declared) -> None:
     Raises:
         SettingError: it is.
     """
-    if dataclasses.is_dataclass(known.kind):
-        check(declared(known.kind), value, name)
-        return
-    words = _words(known.kind, known.default)
-    fits = _fits(value, known.kind, known.default)
-    if known.range is not None and words is not None:
-        words, fits = known.range.words(words), fits and known.range.has(value)
-    if not fits:
-        raise SettingError(f"{name} is {value!r}, and must be {words}", name)
+    kind = known.kind
+    if isinstance(kind, Several):
+        for number, each in enumerate(value if isinstance(value, list | tuple) else [value], start=1):
+            prefix = f"{name}, {number}: " if isinstance(value, list | tuple) else f"{name}."
+            check(kind.settings, each, prefix, given=kind.settings)
+    elif isinstance(kind, Mapping) or dataclasses.is_dataclass(kind):
+        check(kind if isinstance(kind, Mapping) else declared(kind), value, f"{name}.")
+    elif not _fits(value, kind, known.default):
+        raise SettingError(f"{name} is {value!r}, and must be {_words(kind, known.default)}", name)
 
 
-def _fits(value: Any, kind: Any, default: Any = MISSING) -> bool:
+def _fits(value: Any, kind: Any, default: Any = NEEDED) -> bool:
     origin, within = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        ranges = [each for each in within[1:] if isinstance(each, Range)]
+        return _fits(value, within[0], default) and all(each.has(value) for each in ranges)
     if origin in (Union, types.UnionType):
-        known = [each for each in within if _words(each) is not None or each is types.NoneType]
-        return not known or any(_fits(value, each) for each in known)
+        known = [each for each in within if each is types.NoneType or _words(each) is not None]
+        return len(known) < len(within) or any(_fits(value, each) for each in known)
     if origin is Literal:
         return value in within
     if kind is types.NoneType:
@@ -174,28 +167,29 @@ def _fits(value: Any, kind: Any, default: Any = MISSING) -> bool:
         return isinstance(value, list | tuple) and all(_fits(each, item) for item in items for each in value)
     if origin in SECTIONS or kind in SECTIONS:
         return isinstance(value, Mapping)
-    if default is MISSING or default is None:
-        return True
-    return _fits(value, type(default))
+    return default is NEEDED or default is None or _fits(value, type(default))
 
 
-def _words(kind: Any, default: Any = MISSING) -> str | None:
+def _words(kind: Any, default: Any = NEEDED) -> str | None:
     """What a value must be, in words; None where anything may be."""
     origin, within = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        words = [_words(within[0], default), *(each.words for each in within[1:] if isinstance(each, Range))]
+        return " ".join(filter(None, words)) or None
     if origin in (Union, types.UnionType):
-        said = [words for each in within if (words := _words(each)) is not None]
-        return " or ".join(dict.fromkeys(said)) or None
+        return " or ".join(dict.fromkeys(words for each in within if (words := _words(each)) is not None)) or None
     if origin is Literal:
         return f"one of {', '.join(map(str, within))}"
     if origin in LISTS or kind in LISTS:
         return "a list, as in [1, 2]"
     if origin in SECTIONS or kind in SECTIONS:
-        return "a section: write section.key=value"
+        return SECTION
     if kind in KINDS:
         return KINDS[kind]
-    return None if default is MISSING or default is None else _words(type(default))
+    return None if default is NEEDED or default is None else _words(type(default))
 
 
+SECTION = "a section: write section.key=value"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
 LISTS = (list, tuple, Sequence, Collection)
 SECTIONS = (dict, Mapping)

@@ -10,6 +10,7 @@ from metamemory.errors import UserError
 from metamemory.models import TaskDescription, available, build, families, learner_class
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Characters, Classes, Masks, Values, labels_of
+from metamemory.study.methods import method
 
 SHAPE = (1, 8, 8)
 ONLINE = {
@@ -187,7 +188,7 @@ def test_label_gain_multiplies_the_weights_that_read_the_label_and_no_other(name
     drawn = []
     for gain in (1.0, 3.0):
         torch.manual_seed(0)
-        drawn.append(build(name, TaskDescription(SHAPE, labels), {"label_gain": gain}))
+        drawn.append(method(name).build(TaskDescription(SHAPE, labels), {"label_gain": gain}))
     changed = [
         (one, other) for one, other in zip(*(each.parameters() for each in drawn), strict=True) if not one.equal(other)
     ]

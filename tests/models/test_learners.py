@@ -6,8 +6,9 @@ from torch.nn import functional as fn
 
 from metamemory import models
 from metamemory.errors import UserError
-from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models import TaskDescription, available, learner_class
 from metamemory.models.learner import Learner
+from metamemory.study.methods import method
 from metamemory.tasks.online_few_shot import OnlineFewShot
 
 SMALL = {
@@ -44,7 +45,7 @@ SHAPE = (1, 8, 8)
 
 def small(name, delay=1, n_way=3):
     torch.manual_seed(0)
-    return build(name, TaskDescription(SHAPE, n_way, delay), SMALL.get(name, {})).eval()
+    return method(name).build(TaskDescription(SHAPE, n_way, delay), SMALL.get(name)).eval()
 
 
 def batch(images, delay=1, seed=0, batch=4):
@@ -64,7 +65,7 @@ def trained(learner, episode, updates=3, rate=1e-2):
     return learner.eval()
 
 
-@pytest.fixture(params=[name for name in (*available(), *VARIANTS) if learner_class(name).answers == "label"])
+@pytest.fixture(params=[name for name in (*available(), *VARIANTS) if method(name).learner_class.answers == "label"])
 def name(request):
     return request.param
 
@@ -158,7 +159,7 @@ def test_a_small_batch_can_be_learned_by_heart(name, images):
 
 def test_unknown_names_are_refused_with_what_there_is(name):
     with pytest.raises(UserError, match=f"{name}: unknown setting filtres"):
-        build(name, TaskDescription(SHAPE, 3), {"filtres": 3})
+        method(name).build(TaskDescription(SHAPE, 3), {"filtres": 3})
     with pytest.raises(UserError, match="no learner 'cl_ltsm'"):
         learner_class("cl_ltsm")
 

@@ -1,14 +1,22 @@
 """What is refused before any training, in one line that names the key and the mend."""
 
+import copy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from metamemory.data import ImageSet
 from metamemory.errors import UserError
+from metamemory.models import TaskDescription, build, learner_class
+from metamemory.nn.labels import Values
+from metamemory.protocols import Context, conduct
 from metamemory.study import runs
-from metamemory.study.checks import require_known, require_possible, stores_samples
+from metamemory.study.checks import require_possible, stores_samples
 from metamemory.study.parameters import SCALES, Parameters, parse_overrides, project_root
 from metamemory.study.runs import Run, planned
+from metamemory.training.update import settings_of
 
 ROOT = project_root()
 
@@ -48,7 +56,14 @@ ROOT = project_root()
         ("cl_lstm", "model.pool_after=3", "model.pool_after is 3, and must be a list"),
         ("cl_lstm", "model.gain=x", "model.gain is 'x', and must be a number"),
         ("lstm", "training.learning_rate=true", "training.learning_rate is True, and must be a number"),
-        ("lstm", "training.batch_size=0", "training.batch_size is 0, and must be a whole number from 1 on"),
+        ("lstm", "training.cooldown=1.5", "training.cooldown is 1.5, and must be a number from 0 to 1"),
+        ("lstm", "training.optimiser=adm", "training.optimiser is 'adm', and must be one of adam, rmsprop, sgd"),
+        ("lstm", "training.warmup=-1", "training.warmup is -1, and must be a whole number from 0 on"),
+        ("lstm", "training.learning_rate=0", "training.learning_rate is 0, and must be a number above 0"),
+        ("cl_lstm", "model.pool_after=[x]", "model.pool_after is ['x'], and must be a list"),
+        ("lstm", "model.hidden=", "model.hidden is None, and must be a whole number"),
+        ("lstm", "curriculum=from_one_drawin", "params/babu2021.yaml: no curriculum 'from_one_drawin'; did you mean"),
+        ("lstm", "training.batch_size=0", "training.batch_size is 0, and must be a whole number from 1 on; it was 8"),
         ("lstm", "evaluation.batch_size=0", "evaluation.batch_size is 0, and must be a whole number from 1 on"),
         ("lstm", "data.size=0", "data.size is 0, and must be a whole number from 1 on"),
         ("lstm", "model.hidden=1.5", "model.hidden is 1.5, and must be a whole number"),
@@ -80,6 +95,19 @@ def test_nothing_that_the_study_runs_is_refused():
             runs.configuration(Run(scale, run.experiment, run.method, run.setting, root=ROOT))
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_learner_of_the_study_can_be_built(scale):
+    parameters = Parameters(ROOT)
+    for run in planned(parameters, scale, parameters.experiments):
+        config = parameters.configuration(scale, run.experiment, run.method, run.setting, {})
+        task, size = config["task"], config.get("data", {"size": 8})["size"]
+        kinds = {"mask": 2, "value": Values(1)}.get(learner_class(config["learner"]).answers, 5)  # object or ground
+        n_way, delay = task.get("n_way", kinds), task.get("delay", 1)
+        learner = build(config["learner"], TaskDescription((1, size, size), n_way, delay), config.get("model", {}))
+        if list(learner.parameters()):
+            assert settings_of(config["training"]).episodes > 0
+
+
 @pytest.mark.parametrize(("method", "says_so"), [("apl", True), ("lstm", False)])
 def test_a_learner_that_stores_samples_says_so(monkeypatch, capsys, method, says_so):
     monkeypatch.setattr(runs, "load_images", lambda *_: None)
@@ -88,13 +116,96 @@ def test_a_learner_that_stores_samples_says_so(monkeypatch, capsys, method, says
     assert ("stores samples until they come" in capsys.readouterr().out) == says_so
 
 
-def test_what_a_learner_can_be_told_is_known_though_params_yaml_does_not_say_it():
-    for method, override in (("cl_lstm", "model.gain=0.1"), ("cpm", "model.features=8"), ("opn", "model.features=8")):
-        config = {"learner": method, "protocol": "online_few_shot"}
-        require_known(parse_overrides([override, "training.beta2=0.9", "task.images_per_class=1"]), config)
+@pytest.mark.parametrize(
+    ("method", "override"), [("cl_lstm", "model.gain=0.1"), ("cpm", "model.features=8"), ("opn", "model.features=8")]
+)
+def test_what_can_be_told_is_known_though_the_parameters_do_not_say_it(method, override):
+    overrides = parse_overrides([override, "training.beta2=0.9", "task.images_per_class=1"])
+    config = runs.configuration(Run("smoke", "online_few_shot", method, "omniglot", 0, overrides, ROOT))
+    assert config["training"]["beta2"] == 0.9
 
 
 def test_which_learners_store_samples():
-    streaming = ["cl_lstm", "cnn_f_lstm", "cnn_lstm", "counting", "lstm", "mann", "ntm", "snail", "transformer"]
+    streaming = ["cl_lstm", "cnn_lstm", "counting", "lstm", "mann", "ntm", "snail", "transformer"]
     storing = ["anml", "apl", "cpm", "fine_tuning", "nearest_neighbour", "oml", "opn"]
     assert all(map(stores_samples, storing)) and not any(map(stores_samples, streaming))
+
+
+PARAMETERS = Parameters(ROOT)
+SMOKE = [
+    ("smoke", experiment, method, PARAMETERS.settings(experiment)[0])
+    for experiment in PARAMETERS.experiments
+    for method in PARAMETERS.methods(experiment)
+]
+
+
+def places(config, before=()):
+    """Of all settings, sections and stages, as keys and numbers from the top."""
+    items = config.items() if isinstance(config, dict) else enumerate(config)
+    for key, value in items:
+        yield (*before, key)
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value)):
+            yield from places(value, (*before, key))
+
+
+def changed(config, place, change):
+    """A copy in which the section with the last key of `place` was changed."""
+    found = copy.deepcopy(config)
+    section = found
+    for key in place[:-1]:
+        section = section[key]
+    change(section, place[-1])
+    return found
+
+
+def misspell(section, key):
+    if isinstance(section, dict):
+        section[f"{key}x"] = section.pop(key)
+
+
+def drop(section, key):
+    del section[key]
+
+
+def another_kind(section, key):
+    section[key] = 3 if isinstance(section[key], str | list | dict) else "x"
+
+
+def nothing(section, key):
+    section[key] = None
+
+
+def images(config):
+    """A data set with a few small random images that is as `data` says."""
+    channels = 4 if config["protocol"] == "segmentation" else 1
+    classes = torch.randint(256, (120, 20, channels, 8, 8), generator=torch.Generator().manual_seed(0))
+    thirds = {part: torch.arange(40) + 40 * at for at, part in enumerate(("train", "validation", "test"))}
+    names = tuple(map(str, range(120)))
+    return ImageSet("glyphs", None, "", classes.to(torch.uint8), names, {config["data"].get("split", ""): thirds})
+
+
+@pytest.mark.parametrize("run", SMOKE, ids="-".join)
+@pytest.mark.parametrize("change", [misspell, drop, another_kind, nothing])
+def test_no_setting_ends_in_a_traceback(monkeypatch, run, change):
+    """A wrong key, a missing one, a value of another kind: one line, or a run that begins."""
+    monkeypatch.setattr(conduct, "_train", lambda *_: None)
+    plain = PARAMETERS.configuration(*run, {})
+    refused, accepted = 0, []
+    for place in places(plain):
+        config = changed(plain, place, change)
+        try:
+            require_possible(config)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1 and str(error)
+            refused += 1
+        else:
+            accepted.append((place, config))
+    assert refused > len(accepted) or change in (drop, nothing)
+    if change is misspell:
+        assert all(isinstance(place[-1], int) for place, _ in accepted)  # all but the number of a stage
+    for _, config in accepted if run[2] == PARAMETERS.methods(run[1])[-1] else ():
+        try:
+            context = Context(torch.device("cpu"), Path("none"), images=images(config) if "data" in config else None)
+            assert conduct.conduct(config, 0, context) is None
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1

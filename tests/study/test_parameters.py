@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from itertools import count
 
 import pytest
@@ -32,7 +33,7 @@ def write(tmp_path):
         (root / "params.yaml").write_text(front, encoding="utf-8")
         for name, text in {"p": paper, **more}.items():
             (root / "params" / f"{name}.yaml").write_text(text, encoding="utf-8")
-        return Parameters(root)
+        return Parameters(root, checked=False)
 
     return written
 
@@ -353,3 +354,65 @@ def test_an_experiments_own_seeds_win(parameters):
     runs = planned(parameters, "laptop", ["recipe", "mann_classification"])
     seeds = {name: {run.seed for run in runs if run.experiment == name} for name in ("recipe", "mann_classification")}
     assert seeds == {"recipe": {0, 3}, "mann_classification": {0, 1, 2}}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("babu2021", "laptop: {training: {episodes: 800000", "laptop: {trainin: {episodes: 800000",
+         "params/babu2021.yaml: experiments.online_few_shot.methods.lstm.laptop: no setting 'trainin'; did you mean tr"),
+        ("babu2021", "smoke: {model: {hidden: 16}}", "smok: {model: {hidden: 16}}",
+         "params/babu2021.yaml: experiments.online_few_shot.methods.lstm: no setting 'smok'; did you mean smoke?"),
+        ("babu2021", "evaluation: {episodes: 1000, batch_size: 50}", "evaluation: {episode: 1000, batch_size: 50}",
+         "babu2021.yaml: experiments.online_few_shot.scales.laptop: no setting 'evaluation.episode'; did you mean epis"),
+        ("babu2021", "advance_at: 0.4}", "advance_at: 4}",
+         "params/babu2021.yaml: parts.photographs.laptop: training.advance_at is 4, and must be a number from 0 to 1"),
+        ("babu2021", "- {n_way: 3, samples_per_class: 4, images_per_class: 1}", "- {n_way: 3, sample_per_class: 4}",
+         "params/babu2021.yaml: experiments.online_few_shot.settings.omniglot.methods.mann.laptop: curriculum, stage 2: no"
+         " setting 'sample_per_class'; did you mean samples_per_class?"),
+        ("babu2021", "model: {frozen: true}", "model: {frozn: true}",
+         "params/babu2021.yaml: methods.cnn_f_lstm: no setting 'model.frozn'; did you mean frozen?"),
+        ("babu2021", "learner: cnn_lstm", "learner: cnn_lsm",
+         "params/babu2021.yaml: experiments.online_few_shot: no learner 'cnn_lsm'"),
+        ("santoro2016", "protocol: binding_rows", "protocol: binding_row",
+         "params/santoro2016.yaml: experiments.mann_persistence: no protocol 'binding_row'"),
+        ("santoro2016", "rows: {row: 4}", "rows: {rows: 4}",
+         "params/santoro2016.yaml: experiments.mann_persistence.scales.laptop: no setting 'rows.rows'; did you mean row?"),
+        ("santoro2016", "{dimensions: 1, length_scale: 0.5}", "{dimensions: 1}",
+         "task.length_scale is missing"),
+    ],
+)  # fmt: skip
+def test_the_whole_of_params_is_checked_when_it_is_read(tmp_path, file, old, new, message):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    path = tmp_path / "params" / f"{file}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        Parameters(tmp_path)
+    assert message in str(refused.value) and len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "  online_few_shot:",
+            "  online_few_shott:",
+            "no experiment of headline: 'online_few_shott'; did you mean online",
+        ),
+        (
+            "[omniglot]",
+            "[omnigloth]",
+            "no entry in headline.online_few_shot.settings: 'omnigloth'; did you mean omniglot?",
+        ),
+        ("    methods:", "    method:", "no key in headline.online_few_shot: 'method'; did you mean methods?"),
+    ],
+)
+def test_the_headline_is_of_what_there_is(tmp_path, old, new, message):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    with pytest.raises(UserError, match=message):
+        Parameters(tmp_path)

@@ -8,6 +8,8 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.protocols.binding import SHOTS, BindingProtocol, describe
 from metamemory.protocols.protocol import Findings
 from metamemory.protocols.records import metrics_by_shot, score_rows
+from metamemory.protocols.sections import OF_ITS_DATA, Sections
+from metamemory.settings import Declared, declared
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.persistent_binding import PersistentBinding
 from metamemory.training.rollout import accuracy_by_shot
@@ -41,3 +43,8 @@ class BindingRowsProtocol(BindingProtocol):
         scores = score_rows((by_place[1:] if len(by_place) > 1 else by_place).nanmean(dim=0))
         shown = {"by_place": [each.nanmean(dim=0).nan_to_num().tolist() for each in by_place]}
         return Findings(metrics_by_shot(scores), scores, shown)
+
+
+SETTINGS = Sections(
+    task=declared(Binding, OF_ITS_DATA), own={"rows": Declared(declared(PersistentBinding, OF_ITS_DATA))}
+)

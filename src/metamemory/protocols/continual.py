@@ -10,6 +10,7 @@ queries of subtasks `first` to `last`, asked after `seen` subtasks:
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,6 +23,8 @@ from metamemory.models import build
 from metamemory.models.learner import Learner, TaskDescription
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, rounded
+from metamemory.protocols.sections import EvaluationSettings, Sections
+from metamemory.settings import Count
 from metamemory.tasks.continual import Continual
 from metamemory.tasks.episode import Episode
 from metamemory.tasks.support_query import SupportQuery
@@ -156,3 +159,22 @@ def _example(test: Continual, episode: Episode, logits: Tensor, known: np.ndarra
         "probability": rounded(logits[:, 0].softmax(dim=-1).tolist()),
         "known": [rounded(row[: at + 1]) for at, row in enumerate(known.mean(axis=0).tolist())],
     }
+
+
+@dataclass(frozen=True)
+class LongerSettings(EvaluationSettings):
+    """Tasks longer than those trained on: how many subtasks, and after every how many it is asked what is known."""
+
+    subtasks: Count
+    every: Count
+
+
+@dataclass(frozen=True)
+class ContinualEvaluation(EvaluationSettings):
+    """The test: episodes, batch_size, queries of each class, and tasks longer than those trained on."""
+
+    n_query: Count
+    longer: LongerSettings
+
+
+SETTINGS = Sections(evaluation=ContinualEvaluation, curriculum=True)

@@ -1,5 +1,6 @@
 """More and more classes: section 4.2.2 and Figure 4 of Santoro et al. 2016."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
@@ -8,6 +9,8 @@ from metamemory.models.learner import Learner
 from metamemory.protocols.binding import SHOTS, BindingProtocol
 from metamemory.protocols.protocol import Findings
 from metamemory.protocols.records import DECIMALS, metrics_by_shot, score_rows
+from metamemory.protocols.sections import EvaluationSettings, Sections
+from metamemory.settings import Count, Declared
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
 from metamemory.training.rollout import accuracies
@@ -46,3 +49,27 @@ class GrowingClassesProtocol(BindingProtocol):
         """[episode, shot] in tests with so many classes."""
         test = self._of("test", n_way)
         return accuracies(self.tested(learner, test), test.right, SHOTS)
+
+
+@dataclass(frozen=True)
+class ClassesSettings:
+    """How many classes there are at `first` and at `last`, and after how many episodes there is one more."""
+
+    first: Count
+    last: Count
+    every: Count
+
+
+@dataclass(frozen=True)
+class GrowingEvaluation(EvaluationSettings):
+    """The tests: episodes and batch_size of each, and with how many classes each is."""
+
+    classes: list[Count]
+
+
+SETTINGS = Sections(
+    given=("n_way", "length"),
+    evaluation=GrowingEvaluation,
+    own={"classes": Declared(ClassesSettings)},
+    curriculum=True,
+)

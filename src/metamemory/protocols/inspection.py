@@ -15,6 +15,8 @@ from metamemory.models.learner import Learner
 from metamemory.protocols.online_few_shot import AS_THEY_ARE, OnlineFewShotProtocol
 from metamemory.protocols.protocol import Findings
 from metamemory.protocols.records import DECIMALS, rounded, score_rows
+from metamemory.protocols.sections import Sections
+from metamemory.settings import Declared
 from metamemory.tasks.episode import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training.rollout import Rollout, accuracies
@@ -69,3 +71,6 @@ def _layers(learner: Learner, episodes: list[Episode], task: OnlineFewShot) -> d
         "frozen_after": after,
         "moved": {part: np.mean([each[part] for each in moved], axis=0).tolist() for part in moved[0]},
     }
+
+
+SETTINGS = Sections(own={"trained": Declared(str)})

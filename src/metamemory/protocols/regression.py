@@ -12,6 +12,7 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.nn.labels import Values
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS
+from metamemory.protocols.sections import Sections
 from metamemory.tasks.functions import GaussianProcessFunctions, log_likelihood, shown
 from metamemory.training.rollout import Rollout
 from metamemory.training.statistics import bootstrap
@@ -85,3 +86,6 @@ def prediction(learner: Learner, task: GaussianProcessFunctions, seed: int) -> d
         "mean": mean.tolist(),
         "deviation": log_variance.div(2).exp().tolist(),
     }
+
+
+SETTINGS = Sections(data=None)

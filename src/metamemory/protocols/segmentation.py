@@ -17,6 +17,8 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.nn.labels import Masks
 from metamemory.protocols.protocol import Context, Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, SHORT, encoded, encoded_shares, rounded
+from metamemory.protocols.sections import Sections
+from metamemory.settings import Declared, declared
 from metamemory.tasks.segmentation import MaskEpisode, Segmentation, measure_masks
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.training.loop import Stage
@@ -189,3 +191,11 @@ def _mean(values: np.ndarray) -> float:
     """Mean of what is not nan; nan where nothing is."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else math.nan
+
+
+SETTINGS = Sections(
+    own={
+        "pretrain": Declared(declared(SegmentationSupportQuery, ("images", "augment")), default=None),
+        "online_rates": Declared(list[float], default=None),
+    }
+)

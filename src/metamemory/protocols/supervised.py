@@ -4,6 +4,7 @@ A network is trained on labelled images of the classes that it is tested on, the
 accuracy is measured on all test images.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,8 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.protocols import facts
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, encoded, rounded
+from metamemory.protocols.sections import Sections
+from metamemory.settings import Count, declared
 from metamemory.tasks.supervised import ImageSplits, Normalisation, Supervised, split_images
 from metamemory.training.loop import Stage
 from metamemory.training.rollout import Rollout, answered
@@ -119,3 +122,29 @@ def _at_most(images: Tensor, count: int) -> Tensor:
     n_way, per_class = images.shape[:2]
     kept = max(1, min(per_class, count // n_way))
     return images[:, torch.arange(kept) * per_class // kept]
+
+
+@dataclass(frozen=True)
+class ImagesSettings:
+    """The data set: its name, and the size of its images in pixels. Images of each class are split, not classes."""
+
+    name: str
+    size: Count
+
+
+@dataclass(frozen=True)
+class SupervisedSettings:
+    """The task: how many classes, and whether training images are augmented."""
+
+    n_way: Count
+    augment: bool
+
+
+@dataclass(frozen=True)
+class SupervisedEvaluation:
+    """The test, of all test images: how many at a time."""
+
+    batch_size: Count
+
+
+SETTINGS = Sections(data=ImagesSettings, task=declared(SupervisedSettings), evaluation=SupervisedEvaluation)

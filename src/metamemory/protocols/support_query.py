@@ -15,6 +15,8 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner, TaskDescription
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, encoded, rounded
+from metamemory.protocols.sections import OF_ITS_DATA, Sections
+from metamemory.settings import Declared, Several, declared
 from metamemory.tasks.episode import SupportQueryEpisode
 from metamemory.tasks.sampling import denormalise
 from metamemory.tasks.support_query import SupportQuery
@@ -104,3 +106,7 @@ def _example(episode: SupportQueryEpisode, logits: Tensor) -> dict[str, Any]:
         "query_y": episode.query_y[:, 0].tolist(),
         "probability": rounded(logits[:, 0].softmax(dim=-1).tolist()),
     }
+
+
+OF_EPISODES = declared(SupportQuery, (*OF_ITS_DATA, "labels"))
+SETTINGS = Sections(task=OF_EPISODES, own={"test": Declared(Several(OF_EPISODES))})

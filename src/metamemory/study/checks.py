@@ -1,165 +1,120 @@
 """What is refused before any training: settings that nobody reads, and settings that a learner cannot do.
 
-Learners, tasks and the training loop refuse what each of them can see alone. What is here needs more than one of
-them: whether an experiment reads a key, and whether the learner built for a task can do every stage before it.
+Each setting is checked where it is declared (`settings`, `protocols.sections`). What is here beside needs more than one
+of them: whether the learner built for a task can do every stage before it.
 """
 
-import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from metamemory.errors import UserError, closest
 from metamemory.models import learner_class
-from metamemory.protocols import protocol_class
-from metamemory.study.layers import merge
-from metamemory.tasks.support_query import SupportQuery
-from metamemory.training.update import Training
-
-OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
-OF_ITS_DATA = ("images", "device", "episodes")  # what a task is given
-OF_A_STAGE = ("episodes", "pretrain")  # beside the changes to its task
-COUNTS = {  # whole numbers from 1 on
-    "data": ("size",),
-    "training": ("episodes", "batch_size", "validations", "validation_episodes"),
-    "evaluation": ("episodes", "batch_size"),
-}
+from metamemory.protocols.sections import known_sections, sections_of, stage_settings, task_settings
+from metamemory.settings import NEEDED, SettingError, check, check_value
+from metamemory.study.layers import SCALES
 
 
-def require_known(overrides: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuse an override of a key that the run does not read, or of another kind than what it replaces.
-
-    Args:
-        overrides: as given, section by section.
-        config: the configuration without them. What the learner, the loop and the tasks of the protocol can be told
-            besides is known too.
-
-    Raises:
-        UserError: the first such key, and what may have been meant.
-    """
-    told = {
-        "model": _defaults(learner_class(config["learner"]), OF_ITS_TASK),
-        "training": _defaults(Training),
-        "task": dict.fromkeys(_task_settings(config["protocol"])),
-        "curriculum": [],
-    }
-    _require_known(overrides, merge(told, config), "")
-
-
-def _require_known(overrides: Mapping[str, Any], config: Mapping[str, Any], place: str) -> None:
-    for key, value in overrides.items():
-        name = f"{place}{key}"
-        if key not in config:
-            raise UserError(f"no setting {name!r}{closest(key, config)}")
-        if isinstance(value, Mapping) and isinstance(config[key], Mapping):
-            _require_known(value, config[key], f"{name}.")
-        else:
-            _require_same_kind(name, value, config[key])
-
-
-KINDS: dict[tuple[type, ...], str] = {
-    (bool,): "true or false",
-    (int,): "a whole number",
-    (int, float): "a number",
-    (str,): "a name",
-    (list, tuple): "a list, as in [1, 2]",
-    (dict,): "a section: write section.key=value",
-}
-
-
-def _require_same_kind(name: str, value: Any, present: Any) -> None:
-    """A value that is not set yet may become anything."""
-    for types, words in KINDS.items():
-        if isinstance(present, types):
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-                raise UserError(f"{name} is {value!r}, and must be {words}; it was {present!r}")
-            return
-
-
-def require_possible(config: Mapping[str, Any]) -> None:
+def require_possible(config: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> None:
     """Refuse a configuration that would fail, or mean nothing, once training has begun.
 
     Args:
         config: all that decides the run but its seed.
+        before: the same without what was given by hand.
 
     Raises:
-        UserError: a stage of the curriculum has a setting that no task knows, more ways than the learner has labels,
-            or another delay than the learner stores samples for; no label would ever be of use; a count is not a whole
-            number from 1 on.
+        UserError: there is no such learner or protocol. A setting is unknown, missing, of another kind or out of range.
+            A stage of the curriculum has more ways than the learner has labels, or another delay than the learner
+            stores samples for; no label would ever be of use.
     """
-    for section, keys in COUNTS.items():
-        for key in keys:
-            if key in config.get(section, {}):
-                _require_count(f"{section}.{key}", config[section][key])
-    task = config.get("task", {})
+    try:
+        _require_declared(config)
+    except SettingError as error:
+        present = _at(before or {}, error.key)
+        if present is None or present == _at(config, error.key):
+            raise
+        raise SettingError(f"{error}; it was {present!r}", error.key) from None
+    task = config["task"]
     stages = list(_stages(config))
     for name, stage in stages:
         ways = task.get("n_way")
         if ways is not None and stage.get("n_way", ways) > ways:
-            raise UserError(f"{name}: n_way is {stage['n_way']}, but the learner knows {_counted(ways, 'label')}")
+            raise SettingError(
+                f"{name}: n_way is {stage['n_way']}, but the learner knows {_counted(ways, 'label')}", "curriculum"
+            )
         stores = stores_samples(config["learner"])
         if stores and stage.get("delay", task.get("delay")) != task.get("delay"):
-            raise UserError(
+            raise SettingError(
                 f"{name}: delay is {stage['delay']}, but {config['learner']} stores samples until their labels come, "
-                f"which it expects {_counted(task['delay'], 'step')} later"
+                f"which it expects {_counted(task.get('delay', 1), 'step')} later",
+                "curriculum",
             )
-    for name, each in [("task", task), *((name, {**task, **stage}) for name, stage in stages)]:
-        _require_told(name, each)
+    _require_told("task", task, "task")
+    for name, stage in stages:
+        _require_told(name, {**task, **stage}, "curriculum")
 
 
-def _require_told(name: str, task: Mapping[str, Any]) -> None:
-    """In episodes of the online protocol some label must come before a drawing of its class."""
+def _require_declared(config: Mapping[str, Any]) -> None:
+    """Refuse settings that are not as they are declared."""
+    for name in ("learner", "protocol"):
+        if not isinstance(config.get(name), str):
+            raise SettingError(f"{name} is {config.get(name)!r}, and must be a name", name)
+    protocol = config["protocol"]
+    learner_class(config["learner"])
+    check(known_sections(config), config)
+    given = sections_of(protocol).given
+    check(task_settings(protocol), config["task"], "task.", given=given)
+    known = stage_settings(protocol)
+    for number, stage in enumerate(config.get("curriculum") or (), start=1):
+        try:
+            check({}, {} if isinstance(stage, Mapping) else stage, f"curriculum, stage {number}: ")
+            for key, value in stage.items():
+                _require_of_stage(known, key, value, f"curriculum, stage {number}: ")
+            for key in given if "pretrain" not in stage else ():  # of the task itself, not of a stage before it
+                if key not in stage and key not in config["task"] and known[key].default is NEEDED:
+                    raise SettingError(f"curriculum, stage {number}: {key} is missing", "curriculum")
+        except SettingError as error:
+            raise SettingError(str(error), "curriculum") from None
+
+
+def _require_of_stage(known: Mapping[str, Any], key: str, value: Any, prefix: str) -> None:
+    """Refuse one setting of a stage; those of support sets are all there, those of the task need not be."""
+    if key == "pretrain" and key in known:
+        check(known[key].kind, value, f"{prefix}{key}: ")
+    elif key in known:
+        check_value(f"{prefix}{key}", value, known[key])
+    else:
+        check(known, {key: value}, prefix, given=known)
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    """The setting "section.key"; None where it is not there."""
+    found: Any = config
+    for each in key.split("."):
+        found = found.get(each) if isinstance(found, Mapping) else None
+    return found
+
+
+def _require_told(name: str, task: Mapping[str, Any], key: str) -> None:
+    """In episodes of the online protocol some label must come before another sample of its class."""
     if not {"n_way", "samples_per_class", "delay"} <= set(task):
         return
     if task["samples_per_class"] == 1:
-        raise UserError(
-            f"{name}: samples_per_class is 1, so that no label comes before a drawing of its class; at least 2"
+        raise SettingError(
+            f"{name}: samples_per_class is 1, so that no label comes before a drawing of its class; at least 2", key
         )
     length = task["n_way"] * task["samples_per_class"]
     if task["delay"] >= length:
-        raise UserError(f"{name}: delay is {task['delay']}, but an episode ends after {length} steps, before any label")
-
-
-def _require_count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{name} is {value!r}, and must be a whole number from 1 on")
+        raise SettingError(
+            f"{name}: delay is {task['delay']}, but an episode ends after {length} steps, before any label", key
+        )
 
 
 def _stages(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The stages of the curriculum but pre-training, with their names; their keys are known."""
-    known = [*OF_A_STAGE, *_task_settings(config["protocol"])]
+    """The stages of the curriculum but pre-training, with their names."""
     for number, stage in enumerate(config.get("curriculum") or (), start=1):
-        name = f"curriculum, stage {number}"
-        _require_among(name, stage, known)
-        if "pretrain" in stage:
-            _require_among(f"{name}: pretrain", stage["pretrain"], _defaults(SupportQuery, OF_ITS_DATA))
-        else:
-            for key, value in stage.items():
-                if key == "episodes":
-                    _require_count(f"{name}: {key}", value)
-                elif key in config["task"]:
-                    _require_same_kind(f"{name}: {key}", value, config["task"][key])
-            yield name, stage
-
-
-def _require_among(name: str, section: Any, known: Collection[str]) -> None:
-    if not isinstance(section, Mapping):
-        raise UserError(f"{name} is {section!r}, and must be settings, as in {{n_way: 2}}")
-    for key in section:
-        if key not in known:
-            raise UserError(f"{name}: no setting {key!r}{closest(key, known)}")
-
-
-def _task_settings(protocol: str) -> list[str]:
-    """What the tasks of a protocol can be told."""
-    tasks = protocol_class(protocol).tasks
-    return [*dict.fromkeys(name for task in tasks for name in _defaults(task, OF_ITS_DATA))]
-
-
-def _defaults(of: Callable, but: Sequence[str] = ()) -> dict[str, Any]:
-    """What it can be told, `but` some, and what it takes where it is not; None where it must be."""
-    arguments = inspect.signature(of).parameters.values()
-    needed = inspect.Parameter.empty
-    return {each.name: None if each.default is needed else each.default for each in arguments if each.name not in but}
+        if "pretrain" not in stage:
+            yield f"curriculum, stage {number}", stage
 
 
 def stores_samples(learner: str) -> bool:
@@ -169,3 +124,38 @@ def stores_samples(learner: str) -> bool:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def require_valid(parameters: Any) -> None:
+    """Refuse `Parameters` of which any run could not be done.
+
+    Raises:
+        UserError: the first fault, with the file and the place in it.
+    """
+    for experiment in parameters.experiments:
+        for run in parameters.combinations(experiment):
+            values, origins = parameters.traced(*run, {})
+            try:
+                require_possible(values)
+            except SettingError as error:
+                text = f"no setting {error.key!r}{meant}" if (meant := _scale_meant(error.key)) else str(error)
+                raise UserError(f"{parameters.file_of(experiment)}: {_place(origins, error.key)}: {text}") from None
+            except UserError as error:
+                raise UserError(f"{parameters.file_of(experiment)}: experiments.{experiment}: {error}") from None
+            except Exception:  # of a learner's file that is being written: its own runs say it, the others go on
+                continue
+
+
+def _scale_meant(key: str) -> str:
+    """The end of an error about a key of an entry that is almost a scale; else nothing."""
+    return closest(key, SCALES) if key not in SCALES and get_close_matches(key, SCALES, n=1) else ""
+
+
+def _place(origins: Any, key: str) -> str:
+    """Where a setting is written or, if it is not, one that is in the same section."""
+    for each in key.split("."):
+        if isinstance(origins, Mapping) and each in origins:
+            origins = origins[each]
+    while isinstance(origins, Mapping) and origins:
+        origins = next(iter(origins.values()))
+    return origins if isinstance(origins, str) else key

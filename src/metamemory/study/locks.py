@@ -45,7 +45,7 @@ def entries(root: Path, previous: Mapping[str, Entry]) -> tuple[dict[Path, dict[
     locks = {path: read_stages(path) for path in sorted((root / "notebooks").glob("*/*/dvc.lock"))}
     stages = [stage for each in (previous, *locks.values()) for stage in each.values()]
     models = {entry["path"]: entry for stage in stages for entry in stage["outs"] if "/model." in entry["path"]}
-    parameters, results = Parameters(root), list(finished(root))
+    parameters, results = Parameters(root, checked=False), list(finished(root))
     for result in results:
         path = str(result.run.model.relative_to(root))
         if file_digest(result.run.model) == result.manifest["model"]:

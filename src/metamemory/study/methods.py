@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError, closest
-from metamemory.models import available, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models.learner import Learner
 
 PALETTES = {
     "recurrent": ("#46050E", "#5A2127", "#D66C65", "#D55E00", "#CA5753", "#773125", "#F2A67D", "#A0522D"),  # reds
@@ -66,22 +67,44 @@ class Method:
         return cls(name, values["learner"], values.get("title", ""), dict(values.get("model", {})), values.get("shade"))
 
     @property
+    def learner_class(self) -> type[Learner]:
+        """The learner's class.
+
+        Raises:
+            UserError: there is none.
+        """
+        return learner_class(self.learner)
+
+    def build(self, task: TaskDescription, settings: Mapping[str, Any] | None = None) -> Learner:
+        """The learner for a task, with the method's settings and, over them, others.
+
+        Raises:
+            UserError: it has no such setting, or cannot do the task.
+        """
+        return build(self.learner, task, {**self.model, **(settings or {})})
+
+    @property
     def title(self) -> str:
         """In tables and legends."""
         if self.own_title or self.learner not in available():
             return self.own_title or self.name
-        return learner_class(self.learner).title
+        return self.learner_class.title
 
     @property
     def family(self) -> str:
         """The folder of the learner's file; "" where there is no such learner."""
         try:
-            return learner_class(self.learner).family
+            return self.learner_class.family
         except UserError:
             return ""
 
 
 KINDS = {str: "a name", Mapping: "settings, as in {hidden: 16}", int: "a whole number"}
+
+
+def method(name: str, root: Path | None = None) -> Method:
+    """A method by name; arguments as those of `title`."""
+    return _parameters(root).method(name)
 
 
 def title(name: str, root: Path | None = None) -> str:
@@ -91,7 +114,7 @@ def title(name: str, root: Path | None = None) -> str:
         name: of the method.
         root: top of the project whose parameters have it; found from the working folder where None.
     """
-    return _parameters(root).method(name).title
+    return method(name, root).title
 
 
 def colour(name: str, root: Path | None = None) -> str:
@@ -100,19 +123,9 @@ def colour(name: str, root: Path | None = None) -> str:
 
 
 def _parameters(root: Path | None):
-    """Read once, and again when a file of theirs has changed."""
-    from metamemory.study.parameters import project_root  # which reads methods by `Method`
+    from metamemory.study.parameters import parameters_of, project_root  # which read methods by `Method`
 
-    top = root or project_root()
-    files = (top / "params.yaml", *sorted((top / "params").glob("*.yaml")))
-    return _read(top, tuple(path.stat().st_mtime_ns for path in files if path.exists()))
-
-
-@lru_cache(maxsize=4)
-def _read(root: Path, _: tuple[int, ...]):
-    from metamemory.study.parameters import Parameters
-
-    return Parameters(root)
+    return parameters_of(root or project_root())
 
 
 @lru_cache(maxsize=4)

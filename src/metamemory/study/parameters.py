@@ -29,42 +29,54 @@ entry of that name is laid below it, whole, with what that one extends:
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metamemory.errors import UserError, closest
+from metamemory.study.checks import require_valid
 from metamemory.study.layers import SCALES, Layer, Tree, at_scale, lay, mark, merge
 from metamemory.study.methods import Method
-from metamemory.study.yaml_files import parse_yaml, read_yaml
+from metamemory.study.overrides import label_overrides, parse_overrides
+from metamemory.study.parameter_files import FRONT, choose, read_front, read_paper, require_names, require_seeds
 
 __all__ = ["SCALES", "Parameters", "closest", "label_overrides", "merge", "parse_overrides", "project_root"]
-FRONT = "params.yaml"
-OF_A_PAPER = ("methods", "experiments", "curricula", "parts")
-OF_AN_EXPERIMENT = ("protocol", "methods", "settings", "scales", "seeds")
 
 
 class Parameters:
-    """The parameters of the project at `root`.
+    """The parameters of the project at `root`; `checked` unless only their form is of interest.
 
     Raises:
         UserError: a file is missing, is not YAML, or has not its sections; something in it extends what there is not;
-            seeds that are none; a name asked for is not there.
+            seeds that are none; a run that could not be done (`checks`); a name asked for is not there.
     """
 
-    def __init__(self, root: Path = Path(".")):
+    def __init__(self, root: Path = Path("."), checked: bool = True):
         self.root = root
-        front = _sections(read_yaml(root / FRONT, FRONT), FRONT, ("scale", "seeds", "headline", "papers"))
+        front = read_front(root / FRONT)
         self.values = front
-        self._files = {paper: f"params/{paper}.yaml" for paper in _names(front["papers"], f"{FRONT}: papers")}
-        self._papers = {paper: _paper(read_yaml(root / file, file), file) for paper, file in self._files.items()}
+        self._files = {paper: f"params/{paper}.yaml" for paper in require_names(front["papers"], f"{FRONT}: papers")}
+        self._papers = {paper: read_paper(root, file) for paper, file in self._files.items()}
         self._tree = Tree(self._papers, self._files)
         self._require_unique()
-        _require_seeds(front["seeds"], f"{FRONT}: seeds")
+        require_seeds(front["seeds"], f"{FRONT}: seeds")
         for name in self.experiments:
-            _require_seeds(self.seeds(name), f"{self.file_of(name)}: experiments.{name}.seeds")
+            require_seeds(self.seeds(name), f"{self.file_of(name)}: experiments.{name}.seeds")
+        stamp = tuple(_stamp(root / file) for file in (FRONT, *self._files.values()))
+        if checked and stamp not in _VALID:
+            self._require_headline()
+            require_valid(self)
+            _VALID.add(stamp)
+
+    def _require_headline(self) -> None:
+        for experiment, chosen in self.values["headline"].items():
+            choose(self.experiments, experiment, "experiment of headline:", FRONT)
+            known = {"methods": self.methods(experiment), "settings": self.settings(experiment)}
+            for part, names in chosen.items():
+                choose(known, part, f"key in headline.{experiment}:", FRONT)
+                for name in names:
+                    choose(known[part], name, f"entry in headline.{experiment}.{part}:", FRONT)
 
     def _require_unique(self) -> None:
         for kind in ("experiments", "methods"):
@@ -141,6 +153,11 @@ class Parameters:
                 return Method.declared(name, values["methods"][name], f"{self._files[paper]}: methods.{name}")
         return Method(name, learner=name)
 
+    @property
+    def declared_methods(self) -> list[str]:
+        """Names of the methods that are not just a learner."""
+        return [name for values in self._papers.values() for name in values["methods"]]
+
     def in_headline(self, experiment: str, method: str, setting: str) -> bool:
         """Whether `make study` does this run."""
         chosen = self.values["headline"].get(experiment, {})
@@ -166,7 +183,11 @@ class Parameters:
         self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
     ) -> dict[str, Any]:
         """All that decides a run but its seed, as plain values: `learner`, `protocol`, and the sections."""
-        return lay(self.layers(scale, experiment, method, setting, overrides)).values
+        return self.traced(scale, experiment, method, setting, overrides).values
+
+    def traced(self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]) -> Layer:
+        """The same with the place that each value is written in."""
+        return lay(self.layers(scale, experiment, method, setting, overrides))
 
     def layers(
         self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
@@ -186,7 +207,10 @@ class Parameters:
             choose(self.methods(experiment), name, f"method in {experiment}.settings.{setting}.methods:", file)
         own = self.method(method)
         layers = [
-            mark({"learner": own.learner}, f"methods.{method}" if own.learner != method else method),
+            mark(
+                {"learner": own.learner},
+                f"methods.{method}" if method in self.declared_methods else "the learner of this name",
+            ),
             mark({"protocol": self.protocol(experiment)}, f"experiments.{experiment}"),
             self._tree.entry((*place, "scales", scale)),
             at_scale(Layer(*({k: v for k, v in part.items() if k != "methods"} for part in of_setting)), scale),
@@ -195,6 +219,9 @@ class Parameters:
             at_scale(Layer(*(part.get(method, {}) for part in of_both)), scale),
         ]
         return [*layers, mark(self._named(overrides, experiment), "overrides")]
+
+    def _declaring(self, method: str) -> str:
+        return f"methods.{method}" if method in self.declared_methods else "the learner of this name"
 
     def _named(self, overrides: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
         """The overrides, with the stages of a curriculum that they name."""
@@ -209,92 +236,23 @@ class Parameters:
         return choose(known, name, what, FRONT)
 
 
-def choose(known: Iterable[str], name: str, what: str, file: str) -> str:
-    """`name` if it is known; else an error that says what is, and what may have been meant.
-
-    Raises:
-        UserError: it is not.
-    """
-    known = list(known)
-    if name in known:
-        return name
-    raise UserError(f"{file}: no {what} {name!r}{closest(name, known)}")
+_VALID: set[tuple] = set()  # stamps of files that were found valid in this process
 
 
-def _sections(values: Any, file: str, known: tuple[str, ...]) -> dict[str, Any]:
-    """The front: all of its sections are there, and no other."""
-    for section in known:
-        if not isinstance(values, dict) or section not in values:
-            raise UserError(f"{file} has no {section}")
-    for section in values:
-        choose(known, section, "section", file)
-    if not isinstance(values["headline"], dict):
-        raise UserError(
-            f"{file}: headline is {values['headline']!r}, and must be experiments, with methods and settings"
-        )
-    return values
+def _stamp(path: Path) -> tuple[str, int, int]:
+    found = path.stat()
+    return str(path.resolve()), found.st_mtime_ns, found.st_size
 
 
-def _paper(values: Any, file: str) -> dict[str, Any]:
-    """What a paper's file holds, with those sections that it does not have."""
-    if not isinstance(values, dict) or "experiments" not in values:
-        raise UserError(f"{file} has no experiments")
-    for section in values:
-        choose(OF_A_PAPER, section, "section", file)
-    found = {section: values.get(section) or {} for section in OF_A_PAPER}
-    for section, entries in found.items():
-        if not isinstance(entries, dict):
-            raise UserError(f"{file}: {section} is {entries!r}, and must be names, each with what it stands for")
-    for name, experiment in found["experiments"].items():
-        if not isinstance(experiment, dict):
-            raise UserError(
-                f"{file}: experiments.{name} is {experiment!r}, and must have {', '.join(OF_AN_EXPERIMENT)}"
-            )
-        for key in experiment:
-            choose(OF_AN_EXPERIMENT, key, f"key in experiments.{name}:", file)
-        for part in ("methods", "settings", "scales"):
-            if not isinstance(experiment.get(part), dict) or not experiment[part]:
-                raise UserError(f"{file}: experiments.{name} has no {part}")
-    return found
+@lru_cache(maxsize=8)
+def _read(root: Path, _: int) -> Parameters:
+    return Parameters(root, checked=False)
 
 
-def _names(values: Any, where: str) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise UserError(f"{where} is {values!r}, and must be a list of names")
-    return values
-
-
-def _require_seeds(seeds: Any, where: str) -> None:
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise UserError(f"{where} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
-
-
-def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """["training.episodes=100", …] -> {"training": {"episodes": 100}}; values are YAML."""
-    overrides: dict[str, Any] = {}
-    for assignment in assignments:
-        keys, equals, value = assignment.partition("=")
-        if not equals or not all(keys.split(".")):
-            raise UserError(f"--set {assignment}: write it as section.key=value, as in training.episodes=1000")
-        try:
-            nested: Any = parse_yaml(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {assignment}: {value} is not YAML") from None
-        for key in reversed(keys.split(".")):
-            nested = {key: nested}
-        merge(overrides, nested)
-    return overrides
-
-
-def label_overrides(overrides: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The opposite of `parse_overrides`, in order of name."""
-    labels = []
-    for key, value in sorted(overrides.items()):
-        if isinstance(value, Mapping):
-            labels += label_overrides(value, f"{prefix}{key}.")
-        else:
-            labels.append(f"{prefix}{key}={value}".replace("/", "_").replace(" ", ""))
-    return labels
+def parameters_of(root: Path) -> Parameters:
+    """Those of the project at `root`, read once while its files are unchanged; only their form is checked."""
+    files = [root / FRONT, *sorted((root / "params").glob("*.yaml"))]
+    return _read(root, hash(tuple(_stamp(path) for path in files if path.exists())))
 
 
 def project_root() -> Path:

@@ -79,7 +79,7 @@ def write_pipelines(root: Path = Path(".")) -> list[Path]:
 
 def pipelines(root: Path = Path(".")) -> dict[Path, str]:
     """What each dvc.yaml holds."""
-    parameters = Parameters(root)
+    parameters = Parameters(root, checked=False)
     texts = {root / "dvc.yaml": _text({"stages": {"digests": _digests(), "book": _book(root)}})}
     for experiment in parameters.experiments:
         place = folder(experiment, root)
@@ -183,7 +183,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
     Returns:
         The number of files that changed, and of all.
     """
-    parameters = Parameters(root)
+    parameters = Parameters(root, checked=False)
     of_source = functools.cache(source.digest)
     texts = {root / DIGESTS / "package.json": digests_text({"source": _package_digest()})}
     for run in (run for scale in SCALES for run in planned(parameters, scale, parameters.experiments, root)):

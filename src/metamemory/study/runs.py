@@ -31,7 +31,7 @@ from metamemory.models import learner_class
 from metamemory.protocols import Context, protocol_class
 from metamemory.protocols.conduct import conduct
 from metamemory.study import source
-from metamemory.study.checks import require_known, require_possible, stores_samples
+from metamemory.study.checks import require_possible, stores_samples
 from metamemory.study.neighbours import sharing_processors
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.study.recording import file_digest, hardware, record
@@ -91,9 +91,8 @@ def configuration(run: Run) -> dict[str, Any]:
     """
     parameters = Parameters(run.root)
     named = (run.scale, run.experiment, run.method, run.setting)
-    require_known(run.overrides, parameters.configuration(*named, {}))
     config = parameters.configuration(*named, run.overrides)
-    require_possible(config)
+    require_possible(config, parameters.configuration(*named, {}))
     return config
 
 

@@ -3,13 +3,14 @@ Algorithm 1); and the settings that say how."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
+from metamemory.settings import Count, Index, NotNegative, Positive, Share, declared
 from metamemory.tasks.episode import Score, Task
 
 OPTIMISERS = ("adam", "rmsprop", "sgd")
@@ -63,6 +64,25 @@ class Training:
         left = (self.episodes - episodes) / self.episodes
         fall = min(1.0, left / self.cooldown) if self.cooldown else 1.0
         return self.learning_rate * rise * fall * (1.0 if last_stage else self.curriculum_rate)
+
+
+# Kinds and ranges of its fields, beside the class: a range is no part of what is computed, nor of a run's digest.
+SETTINGS = declared(
+    Training,
+    episodes=Count,
+    batch_size=Count,
+    optimiser=Literal[OPTIMISERS],
+    learning_rate=Positive,
+    beta2=Share,
+    weight_decay=NotNegative,
+    warmup=Index,
+    cooldown=Share,
+    curriculum_rate=Positive,
+    clip_norm=Positive,
+    advance_at=Share,
+    validations=Count,
+    validation_episodes=Count,
+)
 
 
 def settings_of(section: Mapping[str, Any]) -> Training:

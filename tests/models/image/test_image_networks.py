@@ -5,9 +5,10 @@ import torch
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models import TaskDescription, available, learner_class
 from metamemory.nn.conv_lstm import ConvLSTM
 from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
+from metamemory.study.methods import method
 from metamemory.training.flops import flops_per_step
 
 # Babu et al. 2021, Table 5, and what follows from its widths (to the last digit shown): millions of parameters
@@ -31,7 +32,7 @@ def name(request):
 
 def small(name):
     torch.manual_seed(0)
-    return build(name, TaskDescription((3, 8, 8), 4), SMALL[name])
+    return method(name).build(TaskDescription((3, 8, 8), 4), SMALL[name])
 
 
 def batch(count=12, seed=0):
@@ -52,11 +53,11 @@ def trained(learner, x, y, updates):
 
 def test_these_are_all_of_their_kind():
     found = {name for name in available() if learner_class(name).answers == "image"}
-    assert found == {learner_class(name).name for name in PARAMETERS} == {"vgg", "resnet"}
+    assert found == {method(name).learner for name in PARAMETERS} == {"vgg", "resnet"}
 
 
 def test_the_number_of_parameters_is_the_papers(name):
-    learner = build(name, TaskDescription((3, 32, 32), 10), {})
+    learner = method(name).build(TaskDescription((3, 32, 32), 10))
     count = sum(each.numel() for each in learner.parameters()) / 1e6
     assert count == pytest.approx(PARAMETERS[name], abs=0.05 if count > 1 else 0.005)
 
@@ -70,14 +71,14 @@ def test_the_number_of_parameters_is_the_closed_formula(name, base):
     layers = list(zip([3, *widths], widths, strict=False))
     head = 10 * widths[-1] + 10
     expected = sum(4 * f * 9 * (c + f) + 8 * f for c, f in layers) + head
-    learner = build(name, TaskDescription((3, 32, 32), 10), {})
+    learner = method(name).build(TaskDescription((3, 32, 32), 10))
     assert sum(each.numel() for each in learner.parameters()) == expected
     assert learner.used_parameters == sum(3 * f * (9 * c + 2) for c, f in layers) + head
 
 
 def test_flops_are_the_closed_formula(name):
     """The plain network's products; of a CL layer three gates of x, none of h, and none to forget."""
-    learner = build(name, TaskDescription((3, 32, 32), 10), {})
+    learner = method(name).build(TaskDescription((3, 32, 32), 10))
     gates = 3 if learner.memory else 1
     base = round(learner.share * (64 if "vgg" in name else 16))
     if "vgg" in name:
@@ -153,7 +154,7 @@ def test_the_same_seed_gives_the_same_bits(name):
 
 
 def test_the_paper_scale_may_multiply_in_bfloat16(name):
-    learner = build(name, TaskDescription((3, 8, 8), 4), {**SMALL[name], "precision": "bfloat16"})
+    learner = method(name).build(TaskDescription((3, 8, 8), 4), {**SMALL[name], "precision": "bfloat16"})
     x, y = batch()
     trained(learner, x, y, updates=2)
     assert learner(x, torch.full_like(y, -1)).dtype == torch.float32
@@ -175,9 +176,9 @@ def test_the_shortcut_is_every_second_pixel_and_channels_of_zeros():
 
 def test_what_leaves_no_filter_is_refused():
     with pytest.raises(UserError, match="0.35 of filters 1 leaves none"):
-        build("cl_vgg11_035", TaskDescription((3, 8, 8), 4), {"filters": 1})
-    with pytest.raises(UserError, match="vgg11: unknown setting filtres"):
-        build("vgg11", TaskDescription((3, 8, 8), 4), {"filtres": 1})
+        method("cl_vgg11_035").build(TaskDescription((3, 8, 8), 4), {"filters": 1})
+    with pytest.raises(UserError, match="vgg: unknown setting filtres"):
+        method("vgg11").build(TaskDescription((3, 8, 8), 4), {"filtres": 1})
 
 
 @torch.no_grad()
@@ -185,7 +186,7 @@ def test_what_leaves_no_filter_is_refused():
 def test_layers_are_arranged_as_the_papers_say(name):
     """Only layers are called: where ReLU, pooling, shortcut and mean are is written out. CL networks have no ReLU."""
     torch.manual_seed(0)
-    learner = build(name, TaskDescription((3, 32, 32), 4), {"filters": 4}).eval()
+    learner = method(name).build(TaskDescription((3, 32, 32), 4), {"filters": 4}).eval()
     relu = (lambda z: z) if name.startswith("cl_") else (lambda z: z.clamp(min=0))
     x = torch.randn(1, 2, 3, 32, 32)
     z = x[0]

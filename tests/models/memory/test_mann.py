@@ -5,13 +5,14 @@ import torch
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
-from metamemory.models import TaskDescription, build
+from metamemory.models import TaskDescription
 from metamemory.models.memory.mann import MANN
 from metamemory.models.memory.ntm import NTM
 from metamemory.models.metric.autoencoder_neighbour import AutoencoderNeighbour
 from metamemory.models.recurrent.feedforward import FeedForward
 from metamemory.nn.labels import Characters, Values
 from metamemory.nn.memory_network import FeedForwardMemoryNetwork, MemoryNetwork
+from metamemory.study.methods import method
 from metamemory.training.flops import flops_per_step
 
 
@@ -21,7 +22,11 @@ from metamemory.training.flops import flops_per_step
     [(Characters(5, 5), torch.randint(5, (4, 2, 5)), 25), (Values(1), torch.rand(4, 2, 1), 2)],
 )
 def test_labels_of_any_kind(name, labels, y, outputs):
-    assert build(name, TaskDescription((7,), labels), {"hidden": 6})(torch.rand(4, 2, 7), y).shape == (4, 2, outputs)
+    assert method(name).build(TaskDescription((7,), labels), {"hidden": 6})(torch.rand(4, 2, 7), y).shape == (
+        4,
+        2,
+        outputs,
+    )
 
 
 def test_a_feed_forward_network_remembers_nothing():
@@ -76,7 +81,7 @@ MANNS = [("mann", MemoryNetwork, 1.0), ("mann_strength", MemoryNetwork, 10.0),
 @pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
 def test_what_params_yaml_leaves_to_a_mann_is_the_papers(name, kind, strength):
     """128 slots of 40, 4 heads, 200 units, a decay of 0.99; no strength of the keys, but where it is the point."""
-    network = build(name, TaskDescription((1, 20, 20), 5), {}).network
+    network = method(name).build(TaskDescription((1, 20, 20), 5)).network
     assert type(network) is kind and network.to_access.in_features == 200
     sizes = network.slots, network.width, network.heads, network.decay, network.strength
     assert sizes == (128, 40, 4, 0.99, strength)
@@ -85,7 +90,7 @@ def test_what_params_yaml_leaves_to_a_mann_is_the_papers(name, kind, strength):
 @pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
 def test_parameters_and_flops_are_those_of_the_closed_formulas(name, kind, strength):
     h, n, w, r, ways, pixels = 20, 16, 6, 3, 5, 64
-    learner = build(name, TaskDescription((1, 8, 8), ways), {"hidden": h, "slots": n, "width": w, "heads": r})
+    learner = method(name).build(TaskDescription((1, 8, 8), ways), {"hidden": h, "slots": n, "width": w, "heads": r})
     gates = 4 if kind is MemoryNetwork else 1
     before = h + r * w if kind is MemoryNetwork else r * w
     weights = gates * h * (pixels + ways + before) + h * r * (w + 1) + ways * (h + r * w)
@@ -97,7 +102,7 @@ def test_parameters_and_flops_are_those_of_the_closed_formulas(name, kind, stren
 @pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
 def test_a_mann_answers_from_its_controller_and_from_what_was_read(name, kind, strength):
     torch.manual_seed(0)
-    learner = build(name, TaskDescription((1, 4, 4), 3), {"hidden": 7, "slots": 6, "width": 4, "heads": 2})
+    learner = method(name).build(TaskDescription((1, 4, 4), 3), {"hidden": 7, "slots": 6, "width": 4, "heads": 2})
     x, y_seen = torch.rand(9, 2, 1, 4, 4), torch.randint(-1, 3, (9, 2))
     shown = torch.cat([x.flatten(2), fn.one_hot(y_seen + 1, 4)[..., 1:].float()], dim=-1)
     outputs, _ = learner.network(shown, learner.network.initial_state(2))  # h and reads

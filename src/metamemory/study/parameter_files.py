@@ -1,0 +1,81 @@
+"""The files of parameters, read and of the right form: each has its sections, and no other. What is in the entries of
+an experiment is checked when they are merged (`checks`).
+
+Everything here raises a UserError, of one line, with the file and the key.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from metamemory.errors import UserError, closest
+from metamemory.study.yaml_files import read_yaml
+
+FRONT = "params.yaml"
+OF_THE_FRONT = ("scale", "seeds", "headline", "papers")
+OF_A_PAPER = ("methods", "experiments", "curricula", "parts")
+OF_AN_EXPERIMENT = ("protocol", "methods", "settings", "scales", "seeds")
+
+
+def choose(known: Iterable[str], name: str, what: str, file: str) -> str:
+    """`name` if it is known; else an error that says what is, and what may have been meant.
+
+    Raises:
+        UserError: it is not.
+    """
+    known = list(known)
+    if name in known:
+        return name
+    raise UserError(f"{file}: no {what} {name!r}{closest(name, known)}")
+
+
+def read_front(path: Path) -> dict[str, Any]:
+    """params.yaml: all of its sections are there, and no other."""
+    values, file, known = read_yaml(path, FRONT), FRONT, OF_THE_FRONT
+    for section in known:
+        if not isinstance(values, dict) or section not in values:
+            raise UserError(f"{file} has no {section}")
+    for section in values:
+        choose(known, section, "section", file)
+    if not isinstance(values["headline"], dict):
+        raise UserError(
+            f"{file}: headline is {values['headline']!r}, and must be experiments, with methods and settings"
+        )
+    return values
+
+
+def read_paper(root: Path, file: str) -> dict[str, Any]:
+    """What a paper's file holds, with those sections that it does not have."""
+    values = read_yaml(root / file, file)
+    if not isinstance(values, dict) or "experiments" not in values:
+        raise UserError(f"{file} has no experiments")
+    for section in values:
+        choose(OF_A_PAPER, section, "section", file)
+    found = {section: values.get(section) or {} for section in OF_A_PAPER}
+    for section, entries in found.items():
+        if not isinstance(entries, dict):
+            raise UserError(f"{file}: {section} is {entries!r}, and must be names, each with what it stands for")
+    for name, experiment in found["experiments"].items():
+        if not isinstance(experiment, dict):
+            raise UserError(
+                f"{file}: experiments.{name} is {experiment!r}, and must have {', '.join(OF_AN_EXPERIMENT)}"
+            )
+        for key in experiment:
+            choose(OF_AN_EXPERIMENT, key, f"key in experiments.{name}:", file)
+        for part in ("methods", "settings", "scales"):
+            if not isinstance(experiment.get(part), dict) or not experiment[part]:
+                raise UserError(f"{file}: experiments.{name} has no {part}")
+    return found
+
+
+def require_names(values: Any, where: str) -> list[str]:
+    """`values`, if they are names."""
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise UserError(f"{where} is {values!r}, and must be a list of names")
+    return values
+
+
+def require_seeds(seeds: Any, where: str) -> None:
+    """Refuse what are no seeds."""
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise UserError(f"{where} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
