@@ -1,4 +1,4 @@
-"""The command line: `python -m metamemory run | config | data | report | list | pipeline | record | digests | carry`."""
+"""The command line: `python -m metamemory COMMAND`, as its help lists them."""
 
 import argparse
 import os
