@@ -17,11 +17,19 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as fn
 
 from metamemory.kernels import native
+from metamemory.shapes import Float
 
 EPS, MOMENTUM = 1e-5, 0.1  # torch's defaults
 
 
-def batch_norm(u: Tensor, mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, training: bool) -> Tensor:
+def batch_norm(
+    u: Float[Tensor, "images channels height width"],
+    mean: Float[Tensor, " channels"],
+    var: Float[Tensor, " channels"],
+    gain: Float[Tensor, " channels"],
+    bias: Float[Tensor, " channels"],
+    training: bool,
+) -> Float[Tensor, "images channels height width"]:
     """`torch.nn.functional.batch_norm` with its defaults.
 
     Args:

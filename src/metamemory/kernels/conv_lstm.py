@@ -26,9 +26,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as fn
 
 from metamemory.kernels import gates
+from metamemory.shapes import Float
 
 
-def conv_lstm_reference(u: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def conv_lstm_reference(
+    u: Float[Tensor, "time batch gates height width"],
+    w_h: Float[Tensor, "gates filters kernel kernel"],
+    h: Float[Tensor, "batch filters height width"],
+    c: Float[Tensor, "batch filters height width"],
+) -> tuple[Float[Tensor, "time batch filters height width"], Float[Tensor, "batch filters height width"]]:
     """The same operation, one step after the other, differentiated by autograd: the oracle.
 
     Takes and returns what `conv_lstm` does; differentiable to any order.
@@ -43,7 +49,12 @@ def conv_lstm_reference(u: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[T
     return torch.stack(hs), c
 
 
-def conv_lstm(u: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def conv_lstm(
+    u: Float[Tensor, "time batch gates height width"],
+    w_h: Float[Tensor, "gates filters kernel kernel"],
+    h: Float[Tensor, "batch filters height width"],
+    c: Float[Tensor, "batch filters height width"],
+) -> tuple[Float[Tensor, "time batch filters height width"], Float[Tensor, "batch filters height width"]]:
     """Run one ConvLSTM layer over T steps.
 
     Args:

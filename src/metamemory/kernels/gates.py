@@ -22,9 +22,17 @@ import torch
 from torch import Tensor
 
 from metamemory.kernels import native
+from metamemory.shapes import Float
 
 
-def forward(u: Tensor, hidden: Tensor, c: Tensor, a: Tensor, c_next: Tensor, h_next: Tensor) -> None:
+def forward(
+    u: Float[Tensor, "rows gates"],
+    hidden: Float[Tensor, "rows gates"],
+    c: Float[Tensor, "rows filters"],
+    a: Float[Tensor, "rows gates"],
+    c_next: Float[Tensor, "rows filters"],
+    h_next: Float[Tensor, "rows filters"],
+) -> None:
     """One step: from u, hidden [N, 4F] and c [N, F], write a [N, 4F], c_next and h_next [N, F].
 
     All contiguous; nothing may overlap.
@@ -37,7 +45,15 @@ def forward(u: Tensor, hidden: Tensor, c: Tensor, a: Tensor, c_next: Tensor, h_n
         forward_reference(u, hidden, c, a, c_next, h_next)
 
 
-def backward(a: Tensor, c: Tensor, c_next: Tensor, d_above: Tensor, d_next: Tensor, d_c: Tensor, d_a: Tensor) -> None:
+def backward(
+    a: Float[Tensor, "rows gates"],
+    c: Float[Tensor, "rows filters"],
+    c_next: Float[Tensor, "rows filters"],
+    d_above: Float[Tensor, "rows filters"],
+    d_next: Float[Tensor, "rows filters"],
+    d_c: Float[Tensor, "rows filters"],
+    d_a: Float[Tensor, "rows gates"],
+) -> None:
     """The same step back.
 
     Args:
@@ -54,7 +70,14 @@ def backward(a: Tensor, c: Tensor, c_next: Tensor, d_above: Tensor, d_next: Tens
         backward_reference(a, c, c_next, d_above, d_next, d_c, d_a)
 
 
-def forward_reference(u: Tensor, hidden: Tensor, c: Tensor, a: Tensor, c_next: Tensor, h_next: Tensor) -> None:
+def forward_reference(
+    u: Float[Tensor, "rows gates"],
+    hidden: Float[Tensor, "rows gates"],
+    c: Float[Tensor, "rows filters"],
+    a: Float[Tensor, "rows gates"],
+    c_next: Float[Tensor, "rows filters"],
+    h_next: Float[Tensor, "rows filters"],
+) -> None:
     """`forward` by its formulas."""
     torch.add(u, hidden, out=a)
     i, f, o, g = _gates(a, c.dtype)

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
+from metamemory.shapes import Float
 
 TINY = 1e-6  # beside the product of two norms
 MOST_HEADS = 64  # of the C functions, which have an array on the stack with a place for each
@@ -60,7 +61,13 @@ class Access(NamedTuple):
     least: Tensor
 
 
-def access(keys: Tensor, gates: Tensor, before: Memory, decay: float, strength: float) -> tuple[Tensor, Memory]:
+def access(
+    keys: Float[Tensor, "batch heads width"],
+    gates: Float[Tensor, "batch heads"],
+    before: Memory,
+    decay: float,
+    strength: float,
+) -> tuple[Float[Tensor, "batch heads width"], Memory]:
     """One step as an operation with its own backward pass: reads [B, R, W] and the memory after it.
 
     Takes what `forward` does. The gradient of a gradient is refused by autograd with "once_differentiable";
@@ -99,8 +106,9 @@ class _Access(torch.autograd.Function):
 
 
 def forward(
-    keys: Tensor, gates: Tensor, before: Memory, decay: float, strength: float,
-    after: Memory, found: Access, reads: Tensor,
+    keys: Float[Tensor, "batch heads width"], gates: Float[Tensor, "batch heads"],
+    before: Memory, decay: float, strength: float,
+    after: Memory, found: Access, reads: Float[Tensor, "batch heads width"],
 ) -> None:  # fmt: skip
     """One step: write to the memory, then read from it.
 
@@ -122,8 +130,10 @@ def forward(
 
 
 def backward(
-    keys: Tensor, gates: Tensor, before: Memory, after: Memory, found: Access, strength: float, d_reads: Tensor,
-    d_slots: Tensor, d_reading: Tensor, d_keys: Tensor, d_gates: Tensor,
+    keys: Float[Tensor, "batch heads width"], gates: Float[Tensor, "batch heads"],
+    before: Memory, after: Memory, found: Access, strength: float, d_reads: Float[Tensor, "batch heads width"],
+    d_slots: Float[Tensor, "batch width slots"], d_reading: Float[Tensor, "batch heads slots"],
+    d_keys: Float[Tensor, "batch heads width"], d_gates: Float[Tensor, "batch heads"],
 ) -> None:  # fmt: skip
     """The same step back.
 
@@ -148,8 +158,12 @@ def backward(
 
 
 def access_reference(
-    keys: Tensor, gates: Tensor, before: Memory, decay: float, strength: float
-) -> tuple[Tensor, Memory, Access]:
+    keys: Float[Tensor, "batch heads width"],
+    gates: Float[Tensor, "batch heads"],
+    before: Memory,
+    decay: float,
+    strength: float,
+) -> tuple[Float[Tensor, "batch heads width"], Memory, Access]:
     """The formulas: reads, the memory after the step, and what was found on the way; differentiable."""
     n_heads = gates.shape[1]
     least = before.usage.argsort(dim=-1, stable=True)[:, :n_heads]

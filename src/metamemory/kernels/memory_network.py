@@ -19,12 +19,16 @@ from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import gates, least_recently_used
 from metamemory.kernels.least_recently_used import Access, Memory
+from metamemory.shapes import Float
 
 
 def memory_network_reference(
-    u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
+    u: Float[Tensor, "time batch gates"],
+    w_state: Float[Tensor, "gates outputs"],
+    w_access: Float[Tensor, "access units"], b_access: Float[Tensor, " access"],
+    h: Float[Tensor, "batch units"], c: Float[Tensor, "batch units"], reads: Float[Tensor, "batch reads"],
     memory: Memory, decay: float, strength: float,
-) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
+) -> tuple[Float[Tensor, "time batch outputs"], Float[Tensor, "batch units"], Memory]:  # fmt: skip
     """The same operation by its formulas, differentiated by autograd: the oracle.
 
     Takes and returns what `memory_network` does.
@@ -42,9 +46,12 @@ def memory_network_reference(
 
 
 def memory_network(
-    u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor,
+    u: Float[Tensor, "time batch gates"],
+    w_state: Float[Tensor, "gates outputs"],
+    w_access: Float[Tensor, "access units"], b_access: Float[Tensor, " access"],
+    h: Float[Tensor, "batch units"], c: Float[Tensor, "batch units"], reads: Float[Tensor, "batch reads"],
     memory: Memory, decay: float, strength: float,
-) -> tuple[Tensor, Tensor, Memory]:  # fmt: skip
+) -> tuple[Float[Tensor, "time batch outputs"], Float[Tensor, "batch units"], Memory]:  # fmt: skip
     """Run the controller and its memory over T steps.
 
     Args:

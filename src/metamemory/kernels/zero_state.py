@@ -12,16 +12,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
+from metamemory.shapes import Float
 
 
-def zero_state_gates(a: Tensor) -> Tensor:
+def zero_state_gates(a: Float[Tensor, "images gates height width"]) -> Float[Tensor, "images filters height width"]:
     """h [N, F, H, W] from pre-activations a [N, 3F, H, W], in the order i, o, g along channels; of the same type."""
     if a.device.type == "cpu" and native.library("zero_state", a.dtype) is not None:
         return _ZeroStateGates.apply(a.movedim(1, -1).contiguous()).movedim(-1, 1)
     return zero_state_gates_reference(a)
 
 
-def zero_state_gates_reference(a: Tensor) -> Tensor:
+def zero_state_gates_reference(
+    a: Float[Tensor, "images gates height width"],
+) -> Float[Tensor, "images filters height width"]:
     """`zero_state_gates` by its formulas; gates and cell in float32 at least."""
     wide = a if a.dtype == torch.float64 else a.float()
     i, o, g = wide.chunk(3, dim=1)

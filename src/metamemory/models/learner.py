@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from metamemory.errors import UserError
 from metamemory.nn.labels import Labels, labels_of
+from metamemory.shapes import Float, Shaped
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ class Learner(nn.Module):
         """The state before the first step of `batch` episodes: a NamedTuple of tensors."""
         raise NotImplementedError
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: Any
+    ) -> tuple[Float[Tensor, "time batch *answer"], Any]:
         """Continue an episode.
 
         Args:
@@ -136,21 +139,32 @@ class Learner(nn.Module):
             answers.append(answer)
         return torch.stack(answers), state
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(
+        self, x_t: Float[Tensor, " batch *shape"], y_seen_t: Shaped[Tensor, " batch *label"], state: Any
+    ) -> tuple[Float[Tensor, " batch *answer"], Any]:
         """Online use, one step of `run`: x_t [batch, ...], y_seen_t [batch, ...] -> answer [batch, n_way], next
         state."""
         answers, state = self.run(x_t[None], y_seen_t[None], state)
         return answers[0], state
 
-    def forward(self, x: Tensor, y_seen: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"]
+    ) -> Float[Tensor, "time batch *answer"]:
         """A whole episode: x [time, batch, ...], y_seen [time, batch, ...] -> answers [time, batch, n_way]."""
         return self.run(x, y_seen, self.initial_state(x.shape[1]))[0]
 
-    def absorb(self, x: Tensor, y_seen: Tensor, state: Any) -> Any:
+    def absorb(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: Any
+    ) -> Any:
         """The state after these steps, whose answers are not needed."""
         return self.run(x, y_seen, state)[1]
 
-    def predict(self, query_x: Tensor, state: Any, y_seen: Tensor | None = None) -> Tensor:
+    def predict(
+        self,
+        query_x: Float[Tensor, "query batch *shape"],
+        state: Any,
+        y_seen: Shaped[Tensor, " batch *label"] | None = None,
+    ) -> Float[Tensor, "query batch *answer"]:
         """Answers from a frozen state, each query on its own.
 
         Args:
@@ -167,7 +181,12 @@ class Learner(nn.Module):
         answers, _ = self.step(query_x.flatten(0, 1), shown.repeat(queries, *(1,) * (shown.dim() - 1)), copies)
         return answers.unflatten(0, (queries, batch))
 
-    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(
+        self,
+        support_x: Float[Tensor, "support batch *shape"],
+        support_y: Shaped[Tensor, "support batch *label"],
+        query_x: Float[Tensor, "query batch *shape"],
+    ) -> Float[Tensor, "query batch *answer"]:
         """Answers to queries after a support set.
 
         Args:

@@ -10,10 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from metamemory.shapes import Float
+
 BASE = 10_000.0  # of the wavelengths in `rotate`
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend(
+    q: Float[Tensor, "time batch heads size"],
+    k: Float[Tensor, "so_far batch heads size"],
+    v: Float[Tensor, "so_far batch heads outputs"],
+) -> Float[Tensor, "time batch heads outputs"]:
     """q [T, B, H, D], k [S, B, H, D], v [S, B, H, E] -> [T, B, H, E]. The softmax is over keys, for each query."""
     steps, so_far = len(q), len(k)
     visible = torch.ones(steps, so_far, dtype=torch.bool, device=q.device).tril(so_far - steps)
@@ -21,7 +27,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return fn.scaled_dot_product_attention(q, k, v, attn_mask=visible).permute(2, 0, 1, 3)
 
 
-def rotate(x: Tensor, start: int) -> Tensor:
+def rotate(x: Float[Tensor, "time batch heads size"], start: int) -> Float[Tensor, "time batch heads size"]:
     """Turn the pairs (x_d, x_{d + D/2}) of step t by the angle t / BASE^(2d / D). x [T, B, H, D], D even.
 
     `start` is the position of the first of the steps. A product of two rotated vectors depends on their

@@ -23,6 +23,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.kernels.batch_norm import batch_norm
 from metamemory.kernels.conv_lstm import conv_lstm
+from metamemory.shapes import Float
 
 
 class ConvLSTMState(NamedTuple):
@@ -88,7 +89,9 @@ class ConvLSTM(nn.Module):
         zero = self.w_h.new_zeros(batch, self.filters, *size)
         return ConvLSTMState(zero, zero)
 
-    def forward(self, x: Tensor, state: ConvLSTMState) -> tuple[Tensor, ConvLSTMState]:
+    def forward(
+        self, x: Float[Tensor, "time batch channels height width"], state: ConvLSTMState
+    ) -> tuple[Float[Tensor, "time batch filters height width"], ConvLSTMState]:
         """x [time, batch, channel, height, width] -> h of every step, and the state after the last."""
         product = self.precision
         bias = None if self.normalise else self.bias.to(product)

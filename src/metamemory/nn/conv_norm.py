@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.kernels.batch_norm import batch_norm
+from metamemory.shapes import Float
 
 
 class ConvNorm(nn.Module):
@@ -33,7 +34,7 @@ class ConvNorm(nn.Module):
     def used(self) -> int:
         return sum(each.numel() for each in self.parameters())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images filters _ _"]:
         """x [image, channel, height, width] -> [image, filters, height / stride, width / stride]."""
         x = x.to(self.precision).contiguous(memory_format=torch.channels_last)
         weight = self.weight.to(self.precision, memory_format=torch.channels_last)

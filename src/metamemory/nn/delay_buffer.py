@@ -8,8 +8,12 @@ that only see the stream (Babu et al. 2021, section 4.2).
 import torch
 from torch import Tensor
 
+from metamemory.shapes import Float
 
-def until_labelled(waiting: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+
+def until_labelled(
+    waiting: Float[Tensor, "delay batch *shape"], e: Float[Tensor, "time batch *shape"]
+) -> tuple[Float[Tensor, "time batch *shape"], Float[Tensor, "delay batch *shape"]]:
     """The embeddings whose labels are shown now, and those that wait after that.
 
     Args:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from metamemory.shapes import Float
+
 
 class Encoder(nn.Module):
     """Four convolutional blocks and a linear layer.
@@ -60,7 +62,7 @@ class Encoder(nn.Module):
         self.out_features = flat if features is None else features
         self.linear = nn.Identity() if features is None else nn.Linear(flat, features)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*lead channels height width"]) -> Float[Tensor, "*lead features"]:
         """x [..., channel, height, width] float32 -> [..., features]."""
         images = x.reshape(-1, *x.shape[-3:])
         # channels last, which convolutions and pooling are fastest in; `contiguous` would leave a single channel as is

@@ -36,6 +36,7 @@ from torch.nn import functional as fn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from metamemory.errors import UserError
+from metamemory.shapes import Float, Int, Shaped
 
 Weights = dict[str, Tensor]
 
@@ -62,7 +63,9 @@ def descend(
     return theta
 
 
-def mean_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+def mean_cross_entropy(
+    logits: Float[Tensor, "samples batch n_way"], y: Int[Tensor, "samples batch"]
+) -> Float[Tensor, ""]:
     """Of the samples of an episode, summed over the episodes: logits [N, B, K], y [N, B]. A null label (-1) counts as 0
     in the mean."""
     return fn.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=-1, reduction="sum") / len(y)
@@ -70,8 +73,8 @@ def mean_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 def adapt(
     model: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    x: Float[Tensor, "samples batch *shape"],
+    y: Shaped[Tensor, "samples batch *label"],
     steps: int,
     rate: float,
     order: int,
@@ -106,7 +109,9 @@ def adapt(
     return dict(zip(names, descend(loss_of, theta, rate, order, steps), strict=True))
 
 
-def answer(model: nn.Module, theta: Weights, x: Tensor, batch_statistics: bool = False) -> Tensor:
+def answer(
+    model: nn.Module, theta: Weights, x: Float[Tensor, "samples batch *shape"], batch_statistics: bool = False
+) -> Float[Tensor, "samples batch *answer"]:
     """Logits [N, B, K] for x [N, B, ...], each episode by its own weights; those that are not in theta are the
     model's."""
     _require_statistics(model, batch_statistics)

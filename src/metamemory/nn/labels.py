@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.shapes import Float, Int
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Classes:
     def outputs(self) -> int:
         return self.n_way
 
-    def __call__(self, y: Tensor) -> Tensor:
+    def __call__(self, y: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape inputs"]:
         """[...] -> [..., inputs] float32."""
         return one_hot(y, self.n_way)
 
@@ -59,7 +60,7 @@ class Characters:
     def outputs(self) -> int:
         return self.length * self.alphabet
 
-    def __call__(self, y: Tensor) -> Tensor:
+    def __call__(self, y: Int[Tensor, "*shape length"]) -> Float[Tensor, "*shape inputs"]:
         """[..., length] -> [..., inputs] float32."""
         return one_hot(y, self.alphabet).flatten(-2)
 
@@ -86,7 +87,7 @@ class Values:
     def outputs(self) -> int:
         return 2 * self.size
 
-    def __call__(self, y: Tensor) -> Tensor:
+    def __call__(self, y: Float[Tensor, "*shape size"]) -> Float[Tensor, "*shape inputs"]:
         """[..., size] -> [..., inputs] float32."""
         return y.nan_to_num(0.0)
 
@@ -114,7 +115,7 @@ class Masks:
     def outputs(self) -> int:
         return self.height * self.width
 
-    def __call__(self, y: Tensor) -> Tensor:
+    def __call__(self, y: Float[Tensor, "*shape height width"]) -> Float[Tensor, "*shape inputs"]:
         """[..., height, width] -> [..., inputs] float32."""
         return y.flatten(-2).float()
 
@@ -149,7 +150,7 @@ def labels_for(learner: str, n_way: int | Labels, *kinds: type[Labels]) -> Label
 
 
 @torch.no_grad()
-def amplify_labels(weight: Tensor, labels: Labels, gain: float) -> None:
+def amplify_labels(weight: Float[Tensor, "units inputs"], labels: Labels, gain: float) -> None:
     """Make the weights that read the label `gain` times as large as they were drawn.
 
     A label is a few numbers of an input of some four hundred, and next to a drawing it is hardly heard: a network has
@@ -163,6 +164,6 @@ def amplify_labels(weight: Tensor, labels: Labels, gain: float) -> None:
     weight[:, weight.shape[1] - labels.inputs :] *= gain
 
 
-def one_hot(y: Tensor, n_way: int) -> Tensor:
+def one_hot(y: Int[Tensor, "*shape"], n_way: int) -> Float[Tensor, "*shape n_way"]:
     """[...] int64 -> [..., n_way] float32; the null label -1 is all zeros."""
     return fn.one_hot(y + 1, n_way + 1)[..., 1:].float()

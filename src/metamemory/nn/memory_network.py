@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from metamemory.kernels.least_recently_used import Memory, access
 from metamemory.kernels.memory_network import memory_network
+from metamemory.shapes import Float
 
 
 class MemoryNetworkState(NamedTuple):
@@ -74,7 +75,9 @@ class MemoryNetwork(nn.Module):
         memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
         return MemoryNetworkState(zeros(hidden), zeros(hidden), zeros(self.heads * self.width), memory)
 
-    def forward(self, x: Tensor, state: MemoryNetworkState) -> tuple[Tensor, MemoryNetworkState]:
+    def forward(
+        self, x: Float[Tensor, "time batch inputs"], state: MemoryNetworkState
+    ) -> tuple[Float[Tensor, "time batch outputs"], MemoryNetworkState]:
         """[T, B, in_features] -> h and reads of every step [T, B, H + R W], and the state after the last."""
         weights = (self.from_state.weight, self.to_access.weight, self.to_access.bias)
         outputs, c, memory = memory_network(self.from_input(x), *weights, *state, self.decay, self.strength)
@@ -118,7 +121,9 @@ class FeedForwardMemoryNetwork(nn.Module):
         memory = Memory(zeros(self.width, self.slots), zeros(self.heads, self.slots), zeros(self.slots))
         return FeedForwardMemoryNetworkState(zeros(self.heads * self.width), memory)
 
-    def forward(self, x: Tensor, state: FeedForwardMemoryNetworkState) -> tuple[Tensor, FeedForwardMemoryNetworkState]:
+    def forward(
+        self, x: Float[Tensor, "time batch inputs"], state: FeedForwardMemoryNetworkState
+    ) -> tuple[Float[Tensor, "time batch outputs"], FeedForwardMemoryNetworkState]:
         """[T, B, in_features] -> h and reads of every step [T, B, H + R W], and the state after the last."""
         (reads, memory), outputs = state, []
         for u_t in self.from_input(x).unbind():

@@ -19,10 +19,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from metamemory.shapes import Bool, Float
+
 FAR = 1e9  # distance to a prototype that is not there: finite, so that gradients are
 
 
-def logits_with_novelty(d: Tensor, known: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+def logits_with_novelty(
+    d: Float[Tensor, "*lead n_way"],
+    known: Bool[Tensor, "*lead n_way"],
+    beta: Float[Tensor, "..."],
+    gamma: Float[Tensor, "..."],
+) -> Float[Tensor, "*lead n_way"]:
     """Logits, equal to log p(k) but for a constant where every class is known.
 
     Args:

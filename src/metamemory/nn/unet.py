@@ -20,6 +20,7 @@ from torch.nn import functional as fn
 
 from metamemory.errors import UserError
 from metamemory.nn.labels import Classes, Labels, Masks, labels_of
+from metamemory.shapes import Float
 
 LEVELS = (0, 0, 1, 1, 2, 2, 1, 1, 0, 0)  # of layers 1 to 10
 DEPTH = max(LEVELS)
@@ -35,7 +36,9 @@ def channels(inputs: int, filters: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def through(x: Tensor, layer: Callable[[int, Tensor], Tensor]) -> Tensor:
+def through(
+    x: Float[Tensor, "*lead channels height width"], layer: Callable[[int, Tensor], Tensor]
+) -> Float[Tensor, "*lead filters height width"]:
     """Put maps [..., channel, height, width] through the ten layers; `layer(n, maps)` is the nth, n from 1 to 10."""
     kept: dict[int, Tensor] = {}
     before = 0

@@ -15,6 +15,7 @@ from torch.nn import functional as fn
 from metamemory.kernels.batch_norm import batch_norm
 from metamemory.kernels.zero_state import zero_state_gates
 from metamemory.nn.conv_lstm import ConvLSTM
+from metamemory.shapes import Float
 
 
 class ZeroStateConvLSTM(ConvLSTM):
@@ -48,7 +49,7 @@ class ZeroStateConvLSTM(ConvLSTM):
     def used(self) -> int:
         return sum(3 * each.numel() // 4 for name, each in self.named_parameters() if name != "w_h")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images filters _ _"]:
         """x [image, channel, height, width] -> h [image, filters, height / stride, width / stride]."""
         product = self.precision
         w_x = self._used(self.w_x).to(product, memory_format=torch.channels_last)

@@ -22,6 +22,7 @@ Shape legend: T steps, B batch, C channels, which grow from block to block, K an
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 
 class Attended(NamedTuple):
@@ -61,7 +63,9 @@ class AttentionBlock(nn.Module):
         empty = self.affine.weight.new_zeros
         return Attended(empty(0, batch, self.sizes[1]), empty(0, batch, self.sizes[2]))
 
-    def forward(self, z: Tensor, past: Attended) -> tuple[Tensor, Attended]:
+    def forward(
+        self, z: Float[Tensor, "time batch channels"], past: Attended
+    ) -> tuple[Float[Tensor, "time batch more"], Attended]:
         q, k, v = self.affine(z).split(self.sizes, dim=-1)
         state = Attended(torch.cat([past.keys, k]), torch.cat([past.values, v]))
         read = attend(q[:, :, None], state.keys[:, :, None], state.values[:, :, None])[:, :, 0]  # one head
@@ -81,7 +85,9 @@ class DenseBlock(nn.Module):
     def initial_state(self, batch: int) -> Tensor:
         return self.then.weight.new_zeros(self.dilation, batch, 2 * self.filters)
 
-    def forward(self, z: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, z: Float[Tensor, "time batch channels"], past: Float[Tensor, "dilation batch outputs"]
+    ) -> tuple[Float[Tensor, "time batch more"], Float[Tensor, "dilation batch outputs"]]:
         then = torch.cat([past, self.then(z)])  # multiplied before it is moved: nothing is padded or gathered
         f, g = (self.now(z) + then[: len(z)]).chunk(2, dim=-1)
         return torch.cat([z, f.tanh() * g.sigmoid()], dim=-1), then[-self.dilation :]
@@ -117,7 +123,7 @@ class SNAIL(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         length: int = 45,
-        attention: tuple[tuple[int, int], ...] = ((64, 32), (256, 128), (512, 256)),
+        attention: Sequence[Sequence[int]] = ((64, 32), (256, 128), (512, 256)),
         tc_filters: int = 128,
         first_dilation: int = 1,
         features: int = 64,
@@ -145,7 +151,9 @@ class SNAIL(Learner):
     def initial_state(self, batch: int) -> SNAILState:
         return SNAILState(tuple(block.initial_state(batch) for block in self.blocks))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: SNAILState
+    ) -> tuple[Float[Tensor, "time batch n_way"], SNAILState]:
         z, states = torch.cat([self.encoder(x), one_hot(y_seen, self.n_way)], dim=-1), []
         for block, past in zip(self.blocks, state.blocks, strict=True):
             z, kept = block(z, past)

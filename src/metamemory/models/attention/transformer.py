@@ -26,6 +26,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend, rotate
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 
 class LayerState(NamedTuple):
@@ -56,7 +57,9 @@ class Layer(nn.Module):
         empty = self.out.weight.new_zeros(0, batch, self.heads, self.out.in_features // self.heads)
         return LayerState(empty, empty)
 
-    def forward(self, z: Tensor, past: LayerState) -> tuple[Tensor, LayerState]:
+    def forward(
+        self, z: Float[Tensor, "time batch width"], past: LayerState
+    ) -> tuple[Float[Tensor, "time batch width"], LayerState]:
         q, k, v = self.qkv(self.norm_1(z)).unflatten(-1, (3, self.heads, -1)).unbind(dim=2)
         start = len(past.keys)
         state = LayerState(torch.cat([past.keys, rotate(k, start)]), torch.cat([past.values, v]))
@@ -110,7 +113,12 @@ class Transformer(Learner):
     def initial_state(self, batch: int) -> TransformerState:
         return TransformerState(tuple(layer.initial_state(batch) for layer in self.layers))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+    def run(
+        self,
+        x: Float[Tensor, "time batch channel height width"],
+        y_seen: Int[Tensor, "time batch"],
+        state: TransformerState,
+    ) -> tuple[Float[Tensor, "time batch n_way"], TransformerState]:
         embedded, states = self.encoder(x), []
         z = embedded + self.label(one_hot(y_seen, self.n_way).to(embedded.dtype))
         for layer, past in zip(self.layers, state.layers, strict=True):

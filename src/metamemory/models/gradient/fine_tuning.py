@@ -21,6 +21,7 @@ from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, lin
 from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
+from metamemory.shapes import Float, Int
 
 
 class FineTuning(OnlineSGD):
@@ -74,7 +75,12 @@ class FineTuning(OnlineSGD):
         names = (name for name, _ in self.features.named_parameters())
         return linear(w, b, inner_loop.answer(self.features, dict(zip(names, cnn, strict=True)), x))
 
-    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(
+        self,
+        support_x: Float[Tensor, "support batch channel height width"],
+        support_y: Int[Tensor, "support batch"],
+        query_x: Float[Tensor, "query batch channel height width"],
+    ) -> Float[Tensor, "query batch n_way"]:
         """Meta-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
         [Q, B, K] after the inner steps on the whole support set, each query on its own."""
         theta = self.initial_state(support_x.shape[1]).theta

@@ -37,6 +37,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.labels import Classes, Labels, labels_for
+from metamemory.shapes import Float, Int
 
 Weights = tuple[Tensor, ...]
 
@@ -90,7 +91,9 @@ class OnlineSGD(Learner, abstract=True):
         """x [N, B, channel, height, width] -> what is needed of it to answer and to adapt, each [N, B, ...]."""
         raise NotImplementedError
 
-    def answer(self, theta: Weights, *prepared: Tensor) -> Tensor:
+    def answer(
+        self, theta: Weights, *prepared: Float[Tensor, "samples batch ..."]
+    ) -> Float[Tensor, "samples batch n_way"]:
         """Logits [N, B, K] of prepared samples [N, B, ...], each episode by its own weights."""
         raise NotImplementedError
 
@@ -99,14 +102,18 @@ class OnlineSGD(Learner, abstract=True):
         waiting = (theta[0].new_zeros(self.delay, batch, *shape) for shape in self.waiting_shapes)
         return FastState(tuple(waiting), tuple(each.expand(batch, *each.shape) for each in theta))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: FastState) -> tuple[Tensor, FastState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: FastState
+    ) -> tuple[Float[Tensor, "time batch n_way"], FastState]:
         prepared = self.prepare(x)
         thetas, state = self._descend(prepared, y_seen, state)
         samples = zip(*(each[:, None].unbind() for each in prepared), strict=True)  # of step t: each [1, B, ...]
         logits = [self.answer(theta, *sample) for theta, sample in zip(thetas, samples, strict=True)]
         return torch.cat(logits), state
 
-    def absorb(self, x: Tensor, y_seen: Tensor, state: FastState) -> FastState:
+    def absorb(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: FastState
+    ) -> FastState:
         """The state after these steps, as `run` has it; their answers, which cost a forward pass each, are left out."""
         return self._descend(self.prepare(x), y_seen, state)[1]
 
@@ -131,13 +138,22 @@ class OnlineSGD(Learner, abstract=True):
 
         return inner_loop.descend(loss, theta, self.rate if rate is None else rate, self.order, steps)
 
-    def predict(self, query_x: Tensor, state: FastState, y_seen: Tensor | None = None) -> Tensor:
+    def predict(
+        self,
+        query_x: Float[Tensor, "query batch channel height width"],
+        state: FastState,
+        y_seen: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "query batch n_way"]:
         """As in `Learner`; all queries are answered by the same weights, of which no copies are made."""
         if y_seen is not None:
             state = self.absorb(torch.zeros_like(query_x[:1]), y_seen[None], state)
         return self.answer(state.theta, *self.prepare(query_x))
 
 
-def linear(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+def linear(
+    weight: Float[Tensor, "batch outputs inputs"],
+    bias: Float[Tensor, "batch outputs"],
+    x: Float[Tensor, "samples batch inputs"],
+) -> Float[Tensor, "samples batch outputs"]:
     """A linear layer with weights [B, out, in] and [B, out] of each episode: [N, B, in] -> [N, B, out]."""
     return torch.einsum("boi,nbi->nbo", weight, x) + bias

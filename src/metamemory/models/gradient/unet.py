@@ -28,6 +28,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop, unet
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
+from metamemory.shapes import Float, Shaped
 
 
 class UNetState(NamedTuple):
@@ -81,7 +82,12 @@ class FineTunedUNet(Learner):
         theta = tuple(weight.expand(batch, *weight.shape) for weight in self.net.parameters())
         return UNetState(theta, theta[0].new_zeros(batch, *self.input_shape))
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: UNetState) -> tuple[Tensor, UNetState]:
+    def step(
+        self,
+        x_t: Float[Tensor, "batch channel height width"],
+        y_seen_t: Shaped[Tensor, " batch *size"],
+        state: UNetState,
+    ) -> tuple[Float[Tensor, "batch height width"], UNetState]:
         """As in `Learner`, with masks for labels: y_seen_t [B, H, W] -> logits [B, H, W]. No gradient comes back from
         it to the parameters: they are learned in pre-training."""
         mask, waiting = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0], state.waiting[None]  # [1, B, H, W], [1, B, ...]
@@ -91,7 +97,12 @@ class FineTunedUNet(Learner):
             )
             return self._answer(theta, x_t[None])[0], UNetState(theta, x_t)
 
-    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(
+        self,
+        support_x: Float[Tensor, "support batch channel height width"],
+        support_y: Float[Tensor, "support batch height width"],
+        query_x: Float[Tensor, "query batch channel height width"],
+    ) -> Float[Tensor, "query batch height width"]:
         """Pre-training. support_x [N, B, C, H, W], support_y [N, B, H, W], query_x [Q, B, C, H, W] -> logits
         [Q, B, H, W] of the adapted weights."""
         theta = inner_loop.adapt(
@@ -104,7 +115,9 @@ class FineTunedUNet(Learner):
         return inner_loop.answer(self.net, dict(zip(names, theta, strict=True)), x)
 
 
-def pixel_loss(logits: Tensor, y: Tensor) -> Tensor:
+def pixel_loss(
+    logits: Float[Tensor, "samples batch height width"], y: Float[Tensor, "samples batch height width"]
+) -> Float[Tensor, ""]:
     """Mean over pixels and pictures of an episode, summed over episodes: [N, B, H, W]; 0 where y is null (-1)."""
     told, of_object = (y >= 0).float(), y.clamp(min=0)
     loss = fn.binary_cross_entropy_with_logits(logits, of_object, told, reduction="sum")
@@ -123,5 +136,5 @@ class Convolutions(nn.Module):
         )
         self.readout = nn.Conv2d(filters, 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "images channel height width"]) -> Float[Tensor, "images height width"]:
         return self.readout(unet.through(x, lambda n, maps: self.layers[n - 1](maps)))[:, 0]

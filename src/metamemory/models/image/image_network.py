@@ -29,6 +29,7 @@ from metamemory.nn.conv_norm import ConvNorm
 from metamemory.nn.labels import Classes, Labels, labels_for
 from metamemory.nn.precision import product_type
 from metamemory.nn.zero_state_conv_lstm import ZeroStateConvLSTM
+from metamemory.shapes import Float, Int
 
 
 class EmptyState(NamedTuple):
@@ -95,6 +96,8 @@ class ImageNetwork(Learner, abstract=True):
     def initial_state(self, batch: int) -> EmptyState:
         return EmptyState()
 
-    def run(self, x: Tensor, y_seen: Tensor, state: EmptyState) -> tuple[Tensor, EmptyState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: EmptyState
+    ) -> tuple[Float[Tensor, "time batch n_way"], EmptyState]:
         features = self.maps(x.flatten(0, 1)).float().mean(dim=(-2, -1))
         return self.classifier(features).unflatten(0, x.shape[:2]), state

@@ -37,6 +37,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for
+from metamemory.shapes import Bool, Float, Int
 
 NEVER = -1e9  # logit of what must get no weight: finite, so that a row of nothing else has no nan
 
@@ -120,11 +121,15 @@ class APL(Learner):
             written=weight.new_zeros(batch, dtype=torch.int64),
         )
 
-    def step(self, x_t: Tensor, y_seen_t: Tensor, state: APLState) -> tuple[Tensor, APLState]:
+    def step(
+        self, x_t: Float[Tensor, "batch channel height width"], y_seen_t: Int[Tensor, " batch"], state: APLState
+    ) -> tuple[Float[Tensor, "batch n_way"], APLState]:
         logits, _, state = self._step(self.encoder(x_t), y_seen_t, state)
         return logits, state
 
-    def run(self, x: Tensor, y_seen: Tensor, state: APLState) -> tuple[Tensor, APLState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: APLState
+    ) -> tuple[Float[Tensor, "time batch n_way"], APLState]:
         e, found = self.encoder(x), []  # [T, B, D]
         with torch.no_grad():
             for e_t, y_seen_t in zip(e.unbind(), y_seen.unbind(), strict=True):
@@ -174,7 +179,7 @@ class Decoder(nn.Module):
         )
         self.classifier = nn.Linear(heads * size, n_way)
 
-    def forward(self, e: Tensor, nearest: Labelled) -> Tensor:
+    def forward(self, e: Float[Tensor, "*lead features"], nearest: Labelled) -> Float[Tensor, "*lead n_way"]:
         """e [..., D], nearest [..., N] -> logits [..., K]; zeros where there is no neighbour at all."""
         there = nearest.y >= 0  # [..., N]
         query = e[..., None, :].expand_as(nearest.e)
@@ -196,7 +201,9 @@ class Attention(nn.Module):
         self.heads, self.scale = heads, size**-0.5
         self.qkv = nn.Sequential(nn.Linear(heads * size, 3 * heads * size), nn.LayerNorm(3 * heads * size))
 
-    def forward(self, a: Tensor, there: Tensor) -> Tensor:
+    def forward(
+        self, a: Float[Tensor, "*lead neighbours width"], there: Bool[Tensor, "*lead neighbours"]
+    ) -> Float[Tensor, "*lead neighbours width"]:
         """a [..., N, V], there [..., N]: rows that can be looked at -> [..., N, V]."""
         q, k, v = self.qkv(a).unflatten(-1, (3, self.heads, -1)).transpose(-4, -2).unbind(dim=-3)  # [..., h, N, size]
         attention = (q @ k.mT * self.scale).masked_fill(~there[..., None, None, :], NEVER).softmax(dim=-1)

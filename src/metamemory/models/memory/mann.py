@@ -35,6 +35,7 @@ from metamemory.nn.memory_network import (
     MemoryNetwork,
     MemoryNetworkState,
 )
+from metamemory.shapes import Float, Shaped
 
 CONTROLLERS = ("lstm", "feedforward")
 State = MemoryNetworkState | FeedForwardMemoryNetworkState
@@ -95,7 +96,9 @@ class MANN(Learner):
     def initial_state(self, batch: int) -> State:
         return self.network.initial_state(batch)
 
-    def run(self, x: Tensor, y_seen: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: State
+    ) -> tuple[Float[Tensor, "time batch outputs"], State]:
         inputs = torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)
         outputs, state = self.network(inputs, state)
         return self.classifier(outputs), state

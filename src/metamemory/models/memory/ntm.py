@@ -34,6 +34,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn import addressing
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.shapes import Float, Shaped
 
 
 class NTMState(NamedTuple):
@@ -129,7 +130,9 @@ class NTM(Learner):
             memory=zeros(self.rows, self.width),
         )
 
-    def run(self, x: Tensor, y_seen: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: NTMState
+    ) -> tuple[Float[Tensor, "time batch outputs"], NTMState]:
         u, h, r = self.from_input(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)), [], []  # u [T, B, 4 hidden]
         for u_t in u.unbind():  # only what needs the step before is left to the loop
             state = self._recur(u_t, state)

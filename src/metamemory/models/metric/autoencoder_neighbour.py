@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 FAR = 1e9  # squared distance to a class that has not been named yet: finite, so that gradients are
 
@@ -64,7 +65,9 @@ class AutoencoderNeighbour(Learner):
         empty = self.encoder[0].weight.new_zeros(0, batch, self.features)
         return Features(empty, empty.new_zeros(0, batch, dtype=torch.int64))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Features) -> tuple[Tensor, Features]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Int[Tensor, "time batch"], state: Features
+    ) -> tuple[Float[Tensor, "time batch n_way"], Features]:
         e = self.encoder(x.flatten(2))
         state = Features(torch.cat([state.e, e]), torch.cat([state.y_seen, y_seen]))
         return self._answers(e, *state), state

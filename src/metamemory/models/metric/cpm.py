@@ -32,6 +32,7 @@ from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
+from metamemory.shapes import Float, Int
 
 
 class CPMState(NamedTuple):
@@ -58,7 +59,12 @@ class GatedPrototypes(nn.Module):
         # small gates: the first few samples of a class then weigh about the same
         nn.init.constant_(self.of_sample.bias, -2.0)
 
-    def forward(self, z: Tensor, of_class: Tensor, p: Tensor) -> Tensor:
+    def forward(
+        self,
+        z: Float[Tensor, "time batch features"],
+        of_class: Float[Tensor, "time batch n_way"],
+        p: Float[Tensor, "batch n_way features"],
+    ) -> Float[Tensor, "time batch n_way features"]:
         """z [T, B, D], of_class [T, B, K] one-hot or all 0, p [B, K, D] -> the prototypes of each step [T, B, K, D]."""
         prototypes = []
         for z_t, gate_t, write_t in zip(z.unbind(), self.of_sample(z).unbind(), of_class.unbind(), strict=True):
@@ -117,7 +123,9 @@ class CPM(Learner):
             known=self.tau.new_zeros(batch, self.n_way, dtype=torch.bool),
         )
 
-    def run(self, x: Tensor, y_seen: Tensor, state: CPMState) -> tuple[Tensor, CPMState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: CPMState
+    ) -> tuple[Float[Tensor, "time batch n_way"], CPMState]:
         e = self.encoder(x)  # [T, B, D]
         r, lstm = self.lstm(e, state.lstm)
         h, m, g_e, g_h, beta, gamma = self.read(r).split(self.sizes, dim=-1)

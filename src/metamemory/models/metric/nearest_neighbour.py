@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 
 class Stored(NamedTuple):
@@ -49,7 +50,9 @@ class NearestNeighbour(Learner):
         empty = self.pixels.new_zeros(0, batch, len(self.pixels))
         return Stored(empty, empty.new_zeros(0, batch, dtype=torch.int64))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Stored) -> tuple[Tensor, Stored]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Int[Tensor, "time batch"], state: Stored
+    ) -> tuple[Float[Tensor, "time batch n_way"], Stored]:
         now = x.flatten(2)  # [T, B, D]
         state = Stored(torch.cat([state.x, now]), torch.cat([state.y_seen, y_seen]))
         distances = torch.cdist(now.transpose(0, 1), state.x.transpose(0, 1)).square()  # [B, T, stored]

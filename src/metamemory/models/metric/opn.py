@@ -26,6 +26,7 @@ from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
+from metamemory.shapes import Float, Int
 
 
 class OPNState(NamedTuple):
@@ -74,7 +75,9 @@ class OPN(Learner):
             counts=self.beta.new_zeros(batch, self.n_way),
         )
 
-    def run(self, x: Tensor, y_seen: Tensor, state: OPNState) -> tuple[Tensor, OPNState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: OPNState
+    ) -> tuple[Float[Tensor, "time batch n_way"], OPNState]:
         e = self.encoder(x)  # [T, B, D]
         labelled, waiting = until_labelled(state.waiting, e)
         of_class = one_hot(y_seen, self.n_way)  # [T, B, K]
@@ -85,7 +88,12 @@ class OPN(Learner):
         logits = logits_with_novelty(d, counts > 0, self.beta, self.log_gamma.exp())
         return logits, OPNState(waiting, sums[-1], counts[-1])
 
-    def predict(self, query_x: Tensor, state: OPNState, y_seen: Tensor | None = None) -> Tensor:
+    def predict(
+        self,
+        query_x: Float[Tensor, "query batch channel height width"],
+        state: OPNState,
+        y_seen: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "query batch n_way"]:
         """As in `Learner`, one query after the other: in training each is normalised with its batch alone."""
         shown = self.labels.null(query_x.shape[1], device=query_x.device) if y_seen is None else y_seen
         return torch.stack([self.step(x, shown, state)[0] for x in query_x])

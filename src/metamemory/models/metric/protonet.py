@@ -29,6 +29,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 FAR = 1e9  # squared distance to a prototype that is not there: finite, so that gradients are
 
@@ -75,7 +76,12 @@ class ProtoNet(Learner):
         self.n_way, self.delay = self.labels.n_way, delay
         self.encoder = Encoder(input_shape, features, filters)
 
-    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(
+        self,
+        support_x: Float[Tensor, "support batch channel height width"],
+        support_y: Int[Tensor, "support batch"],
+        query_x: Float[Tensor, "query batch channel height width"],
+    ) -> Float[Tensor, "query batch n_way"]:
         """As in `Learner`. A class without a sample in the support set has a logit of -1e9."""
         z, z_query = self.encoder(torch.cat([support_x, query_x])).split([len(support_x), len(query_x)])
         of_class = one_hot(support_y, self.n_way)  # [S, B, K]
@@ -90,7 +96,12 @@ class ProtoNet(Learner):
             counts=zeros(batch, self.n_way),
         )
 
-    def run(self, x: Tensor, y_seen: Tensor, state: ProtoNetState) -> tuple[Tensor, ProtoNetState]:
+    def run(
+        self,
+        x: Float[Tensor, "time batch channel height width"],
+        y_seen: Int[Tensor, "time batch"],
+        state: ProtoNetState,
+    ) -> tuple[Float[Tensor, "time batch n_way"], ProtoNetState]:
         z = self.encoder(x)  # [T, B, D]
         labelled, waiting = until_labelled(state.waiting, z)
         of_class = one_hot(y_seen, self.n_way)  # [T, B, K]

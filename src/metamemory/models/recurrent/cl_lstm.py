@@ -28,6 +28,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.precision import product_type
+from metamemory.shapes import Float, Int
 
 
 class CLLSTMState(NamedTuple):
@@ -109,7 +110,9 @@ class CLLSTM(Learner):
         cl = tuple(layer.initial_state(batch, size) for layer, size in zip(self.cl, self.sizes, strict=True))
         return CLLSTMState(cl, (zero, zero))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: CLLSTMState) -> tuple[Tensor, CLLSTMState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: CLLSTMState
+    ) -> tuple[Float[Tensor, "time batch n_way"], CLLSTMState]:
         label = one_hot(y_seen, self.n_way)  # [T, B, K]
         cl_states, skip = [], None
         for layer, (cl, size, cl_state) in enumerate(zip(self.cl, self.sizes, state.cl, strict=True), start=1):

@@ -31,6 +31,7 @@ from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 from metamemory.nn.precision import product_type
+from metamemory.shapes import Float, Shaped
 
 
 class CLUNetState(NamedTuple):
@@ -95,7 +96,12 @@ class CLUNet(Learner):
             tuple(layer.initial_state(batch, size) for layer, size in zip(self.cl, self.sizes, strict=True))
         )
 
-    def run(self, x: Tensor, y_seen: Tensor, state: CLUNetState) -> tuple[Tensor, CLUNetState]:
+    def run(
+        self,
+        x: Float[Tensor, "time batch channel height width"],
+        y_seen: Shaped[Tensor, "time batch *size"],
+        state: CLUNetState,
+    ) -> tuple[Float[Tensor, "time batch height width"], CLUNetState]:
         """As in `Learner`, with masks for labels: y_seen [T, B, H, W] -> logits [T, B, H, W]."""
         mask, states = plane(y_seen, x.shape[-2:]), []
 

@@ -34,6 +34,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 
 class LSTMState(NamedTuple):
@@ -99,7 +100,12 @@ class CNNLSTM(Learner):
         nn.init.constant_(self.lstm.bias_ih_l0.data[hidden : 2 * hidden], forget_bias)
         self.classifier = nn.Linear(hidden, n_way)
 
-    def answer_queries(self, support_x: Tensor, support_y: Tensor, query_x: Tensor) -> Tensor:
+    def answer_queries(
+        self,
+        support_x: Float[Tensor, "support batch channel height width"],
+        support_y: Int[Tensor, "support batch"],
+        query_x: Float[Tensor, "query batch channel height width"],
+    ) -> Float[Tensor, "query batch n_way"]:
         """Pre-training. support_x [N, B, channel, height, width], support_y [N, B], query_x [Q, B, ...] -> logits
         [Q, B, K] of the adapted CNN and head, each query on its own."""
         model = nn.Sequential(self.encoder.blocks, nn.Flatten(), self.head)
@@ -110,7 +116,9 @@ class CNNLSTM(Learner):
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
         return LSTMState(zero, zero)
 
-    def run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    def run(
+        self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: LSTMState
+    ) -> tuple[Float[Tensor, "time batch n_way"], LSTMState]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             features = self.encoder(x).flatten(0, 1)
         features = self.normalise(features).unflatten(0, x.shape[:2]) / math.sqrt(features.shape[1])  # [T, B, D]

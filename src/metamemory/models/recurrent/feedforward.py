@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.shapes import Float, Shaped
 
 
 class EmptyState(NamedTuple):
@@ -42,5 +43,7 @@ class FeedForward(Learner):
     def initial_state(self, batch: int) -> EmptyState:
         return EmptyState()
 
-    def run(self, x: Tensor, y_seen: Tensor, state: EmptyState) -> tuple[Tensor, EmptyState]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: EmptyState
+    ) -> tuple[Float[Tensor, "time batch outputs"], EmptyState]:
         return self.layers(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1)), state

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.shapes import Float, Shaped
 
 
 class LSTMState(NamedTuple):
@@ -56,6 +57,8 @@ class LSTM(Learner):
         zero = self.classifier.weight.new_zeros(1, batch, self.lstm.hidden_size)
         return LSTMState(zero, zero)
 
-    def run(self, x: Tensor, y_seen: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: LSTMState
+    ) -> tuple[Float[Tensor, "time batch outputs"], LSTMState]:
         h, last = self.lstm(torch.cat([x.flatten(2), self.labels(y_seen)], dim=-1), state)
         return self.classifier(h), LSTMState(*last)

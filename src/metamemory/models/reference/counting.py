@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.shapes import Float, Int
 
 
 class Counts(NamedTuple):
@@ -43,6 +44,8 @@ class Counting(Learner):
     def initial_state(self, batch: int) -> Counts:
         return Counts(self.zero.expand(batch, -1))
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Counts) -> tuple[Tensor, Counts]:
+    def run(
+        self, x: Float[Tensor, "time batch *shape"], y_seen: Int[Tensor, "time batch"], state: Counts
+    ) -> tuple[Float[Tensor, "time batch n_way"], Counts]:
         shown = state.shown + one_hot(y_seen, len(self.zero)).cumsum(dim=0)  # [time, batch, n_way]
         return -shown, Counts(shown[-1])

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Labels, Values, labels_for
+from metamemory.shapes import Float
 
 
 class Samples(NamedTuple):
@@ -57,7 +58,9 @@ class GaussianProcess(Learner):
         empty = self.origin.new_zeros(0, batch, len(self.origin))
         return Samples(empty, empty[..., :1])
 
-    def run(self, x: Tensor, y_seen: Tensor, state: Samples) -> tuple[Tensor, Samples]:
+    def run(
+        self, x: Float[Tensor, "time batch dimensions"], y_seen: Float[Tensor, "time batch 1"], state: Samples
+    ) -> tuple[Float[Tensor, "time batch 2"], Samples]:
         """x [T, B, D], y_seen [T, B, 1] -> mean and logarithm of the variance of each value, [T, B, 2]."""
         state = Samples(torch.cat([state.x, x]), torch.cat([state.y_seen, y_seen]))
         return self._posterior(*state)[-len(x) :], state
