@@ -14,7 +14,7 @@ UNIT = {torch.float32: 1e-5, torch.bfloat16: 2**-7}  # of the last place of what
 
 
 def there_and_back(forward, backward, rows, filters, product, spread=3.0, seed=0):
-    """Everything that one step and its way back write, from random inputs."""
+    """Everything that one step and its backward pass write, from random inputs."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape, dtype=torch.float32):
