@@ -1,10 +1,9 @@
 """A run on a few images, split into thirds of four classes each."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
+from metamemory.data.images import ImageSet
 from metamemory.protocols import Context
 from metamemory.protocols.conduct import conduct as conduct_run
 
@@ -13,11 +12,10 @@ from metamemory.protocols.conduct import conduct as conduct_run
 def context(images, tmp_path):
     """`context(images)`: where a run is done, with an image set of these images."""
 
-    def context(images=images, **changes):
+    def context(images=images):
         thirds = {split: torch.arange(4) + 4 * i for i, split in enumerate(("train", "validation", "test"))}
-        image_set = SimpleNamespace(
-            images=images, splits={"thirds": thirds}, name="drawings", title="Drawings", digest="0", **changes
-        )
+        classes = tuple(f"class {number}" for number in range(len(images)))
+        image_set = ImageSet("omniglot", None, "0", images, classes, {"thirds": thirds})
         return Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=image_set)
 
     return context

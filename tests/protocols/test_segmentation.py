@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_refused_before_it_trains(conduct, pictures, tmp_pa
         conduct("unet")
     with pytest.raises(UserError, match="cl_unet has no inner loop: write it without `pretrain`"):
         conduct("cl_unet", pretrain={"k_shot": 2, "n_query": 2})
-    with pytest.raises(UserError, match="data.name is drawings, which has no masks"):
+    with pytest.raises(UserError, match="data.name is omniglot, which has no masks"):
         conduct("cl_unet", images=pictures[:, :, :3])
     assert not list(tmp_path.iterdir())
 

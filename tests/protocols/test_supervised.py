@@ -2,13 +2,13 @@
 
 import copy
 import json
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
+from metamemory.data.images import ImageSet
 from metamemory.errors import UserError
 from metamemory.papers.babu2021 import supervised, supervised_figures
 from metamemory.protocols import Context
@@ -45,9 +45,7 @@ def photographs():
 
 @pytest.fixture
 def conduct(photographs, tmp_path):
-    images = SimpleNamespace(
-        images=photographs, classes=("red", "green", "blue", "grey"), name="cifar_fs", title="CIFAR-FS", digest="0"
-    )
+    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {})
 
     def conduct(learner="resnet", model=CL, **changes):
         config = {**copy.deepcopy(CONFIG), "model": model, "learner": learner, "protocol": "supervised", **changes}

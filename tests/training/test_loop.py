@@ -48,7 +48,7 @@ def test_stopping_and_going_on_changes_no_bit(images, tmp_path, optimiser):
     whole, at_end = run(images, tmp_path / "whole.pt", settings=settings)
     slices = 0
     while True:  # a slice of no minutes ends at the first checkpoint: one update
-        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0, settings=settings)
+        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0.0, settings=settings)
         slices += 1
         if at is not None:
             break
@@ -117,7 +117,7 @@ def test_the_learning_rate_rises_and_falls():
 def test_the_stages_before_the_last_have_their_share_of_the_rate(images, tmp_path, monkeypatch):
     rates, set_rate = [], loop.set_rate
     monkeypatch.setattr(loop, "set_rate", lambda optimiser, rate: (rates.append(rate), set_rate(optimiser, rate)))
-    settings = dataclasses.replace(SETTINGS, warmup=0, cooldown=0, learning_rate=0.01, curriculum_rate=0.5)
+    settings = dataclasses.replace(SETTINGS, warmup=0, cooldown=0.0, learning_rate=0.01, curriculum_rate=0.5)
     run(images, tmp_path / "c.pt", settings=settings, stages=curriculum(images, episodes=40))
     assert rates == [0.005] * 10 + [0.01] * 14
 

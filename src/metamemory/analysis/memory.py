@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
+from metamemory.shapes import Bool, Float
 from metamemory.tasks.episode import Episode, Task
 from metamemory.training.rollout import sampled
 
@@ -52,7 +53,7 @@ def trace(learner: Learner, episode: Episode) -> Trace:
     return Trace(*map(torch.stack, zip(*steps, strict=True)))
 
 
-def read_of_step(found: Trace) -> Tensor:
+def read_of_step(found: Trace) -> Float[Tensor, "time time batch"]:
     """What share of all that is read at step t comes from slots that belong to step s, over the share of these slots in
     the memory: 1 is no preference. [t, s, B], nan where s has no slot any more, or s > t."""
     steps, _, slots = found.least.shape

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
+from metamemory.shapes import Bool, Float
 from metamemory.tasks.episode import Episode
 
 State = Any  # of a learner with a layered state
 BINS = 10  # of equal width, for the calibration error
 
 
-def calibration_error(confidence: Tensor, right: Tensor) -> float:
+def calibration_error(confidence: Float[Tensor, " answer"], right: Bool[Tensor, " answer"]) -> float:
     """Expected calibration error: the mean distance, over answers, between how sure the learner was and how often it
     was right when it was about as sure (Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
@@ -48,7 +49,7 @@ def replaced(state: State, other: State, part: str) -> State:
 @torch.no_grad()
 def answers(
     learner: Learner, episode: Episode, alter: Callable[[int, State], State] = lambda t, state: state
-) -> Tensor:
+) -> Float[Tensor, "time batch n_way"]:
     """Step through an episode, with the state changed by `alter(t, state)` before step t: logits [T, B, K]."""
     state, logits = learner.initial_state(episode.x.shape[1]), []
     for t, (x_t, y_seen_t) in enumerate(zip(episode.x, episode.y_seen, strict=True)):
@@ -103,7 +104,7 @@ def by_shot(values: dict[str, Tensor], shot: Tensor, n_shots: int, measure: Call
     return [measure(**{name: each[shot == k] for name, each in values.items()}) for k in range(n_shots)]
 
 
-def told_apart(logits: Tensor, episode: Episode) -> dict[str, Any]:
+def told_apart(logits: Float[Tensor, "time batch n_way"], episode: Episode) -> dict[str, Any]:
     """confidence and right, [T, B], of the answers to an episode."""
     confidence, answer = logits.softmax(dim=-1).max(dim=-1)
     return {"confidence": confidence, "right": answer == episode.y}

@@ -20,7 +20,7 @@ from metamemory.training.loop import Stage
 from metamemory.training.rollout import Rollout, rollout
 from metamemory.training.update import Training, settings_of
 
-Row = dict[str, float]
+Row = dict[str, int | float]
 
 
 @dataclass(frozen=True)

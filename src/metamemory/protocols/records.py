@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode
 from metamemory.tasks.sampling import denormalise
 from metamemory.training.statistics import bootstrap
@@ -15,7 +16,7 @@ DECIMALS = 5  # of a metric
 SHORT = 4  # decimals of a number in an example
 
 
-def score_rows(accuracy: Tensor) -> list[dict[str, float]]:
+def score_rows(accuracy: Float[Tensor, "episode shot"]) -> list[dict[str, int | float]]:
     """A row a shot from accuracy [episode, shot] float64: its mean and the ends of its interval over episodes; shots
     that no episode has are left out."""
     rows = []
@@ -26,7 +27,7 @@ def score_rows(accuracy: Tensor) -> list[dict[str, float]]:
     return rows
 
 
-def metrics_by_shot(rows: list[dict[str, float]]) -> dict[str, float]:
+def metrics_by_shot(rows: list[dict[str, int | float]]) -> dict[str, int | float]:
     """`accuracy_<k>_shot` of each row."""
     return {f"accuracy_{row['shot']}_shot": round(row["accuracy"], DECIMALS) for row in rows}
 

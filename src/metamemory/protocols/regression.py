@@ -13,6 +13,7 @@ from metamemory.nn.labels import Values
 from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS
 from metamemory.protocols.sections import Sections
+from metamemory.shapes import Float
 from metamemory.tasks.functions import GaussianProcessFunctions, log_likelihood, shown
 from metamemory.training.rollout import Rollout
 from metamemory.training.statistics import bootstrap
@@ -59,7 +60,7 @@ class RegressionProtocol(Protocol):
         return {"data": self.validation.source}
 
 
-def log_likelihoods(found: Rollout) -> Tensor:
+def log_likelihoods(found: Rollout) -> Float[Tensor, "time episode"]:
     """Nats, of every step of the episodes: [time, episode] float64 on the CPU."""
     return torch.cat([log_likelihood(answers, episode.y) for episode, answers in found], dim=1).double().cpu()
 

@@ -18,6 +18,7 @@ from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, encoded, rounded
 from metamemory.protocols.sections import Sections
 from metamemory.settings import Count, declared
+from metamemory.shapes import Float, Int
 from metamemory.tasks.supervised import ImageSplits, Normalisation, Supervised, split_images
 from metamemory.training.loop import Stage
 from metamemory.training.rollout import Rollout, answered
@@ -111,7 +112,7 @@ class SupervisedProtocol(Protocol):
         }
 
 
-def together(found: Rollout) -> tuple[Tensor, Tensor]:
+def together(found: Rollout) -> tuple[Float[Tensor, "image n_way"], Int[Tensor, " image"]]:
     """Logits [image, n_way] and labels [image] of batches of images."""
     logits, y = zip(*((logits[0], episode.y[0]) for episode, logits in found), strict=True)
     return torch.cat(logits), torch.cat(y)

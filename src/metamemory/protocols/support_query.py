@@ -17,6 +17,7 @@ from metamemory.protocols.protocol import Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, encoded, rounded
 from metamemory.protocols.sections import OF_ITS_DATA, Sections
 from metamemory.settings import Declared, Several, declared
+from metamemory.shapes import Float
 from metamemory.tasks.episode import SupportQueryEpisode
 from metamemory.tasks.sampling import denormalise
 from metamemory.tasks.support_query import SupportQuery
@@ -79,7 +80,7 @@ class SupportQueryProtocol(Protocol):
         return Findings(metrics, scores, _example(*example(learner, tests[0], self.test_seed)))
 
 
-def accuracy_by_episode(found: Rollout) -> Tensor:
+def accuracy_by_episode(found: Rollout) -> Float[Tensor, " episode"]:
     """Share of the queries that were answered rightly: [episode] float64 on the CPU."""
     batches = [(logits.argmax(dim=-1) == episode.query_y).double().mean(dim=0).cpu() for episode, logits in found]
     return torch.cat(batches)

@@ -4,8 +4,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as fn
 
+from metamemory.shapes import Float, Shaped
 
-def affine_warp(images: Tensor, angles: Tensor, moves: Tensor, size: int) -> Tensor:
+
+def affine_warp(
+    images: Shaped[Tensor, "*images channel height width"],
+    angles: Float[Tensor, "*images"],
+    moves: Float[Tensor, "*images 2"],
+    size: int,
+) -> Float[Tensor, "*images channel size size"]:
     """Rotate and translate images, each by its own angle and distance, and reduce them to `size` x `size` pixels.
 
     The value at a point p of the output is that of the image at R p - m, where R rotates by the angle and m is the
@@ -31,7 +38,9 @@ def affine_warp(images: Tensor, angles: Tensor, moves: Tensor, size: int) -> Ten
     return fn.grid_sample(flat, grid, align_corners=False).view(*images.shape[:-2], size, size)
 
 
-def flip_and_shift(x: Tensor, generator: Generator) -> Tensor:
+def flip_and_shift(
+    x: Shaped[Tensor, "*images channel size size"], generator: Generator
+) -> Shaped[Tensor, "*images channel size size"]:
     """Random horizontal flip (p = 0.5) and translation by up to size // 8 pixels each way, zero-padded.
 
     Args:

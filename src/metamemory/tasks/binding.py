@@ -20,6 +20,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.augmentation import affine_warp
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.online_few_shot import delayed
@@ -107,7 +108,7 @@ class Binding(FewShot):
             y = self._choose(self.labels, self.n_way, (batch,), generator)[episodes, y]
         return Episode(x=x, y_seen=delayed(y, 1), y=y, shot=shot)
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "time batch *choices"]:
         """Logits of all steps, [time, batch, n_way], or [time, batch, 5, 5] of strings: character, then choice."""
         return self.split_characters(learner(episode.x, episode.y_seen))
 
@@ -115,7 +116,9 @@ class Binding(FewShot):
         """A learner's output by character, where labels are strings."""
         return logits.unflatten(-1, (STRING, ALPHABET)) if self.strings else logits
 
-    def right(self, logits: Tensor, y: Tensor) -> Tensor:
+    def right(
+        self, logits: Float[Tensor, "time batch *characters choices"], y: Int[Tensor, "time batch *characters"]
+    ) -> Bool[Tensor, "time batch"]:
         """Which answers are right, [time, batch]: of a string, all of it."""
         right = logits.argmax(dim=-1) == y
         return right.all(dim=-1) if self.strings else right
@@ -149,7 +152,7 @@ class Binding(FewShot):
         return numbers[..., None] // places % ALPHABET
 
 
-def occurrences_before(y: Tensor, n_way: int) -> Tensor:
+def occurrences_before(y: Int[Tensor, "time batch"], n_way: int) -> Int[Tensor, "time batch"]:
     """How often y_t has come before step t. [time, batch] int64, from 0 to n_way - 1."""
     counts = fn.one_hot(y, n_way).cumsum(dim=0)
     return counts.gather(-1, y[..., None])[..., 0] - 1

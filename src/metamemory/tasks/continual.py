@@ -27,6 +27,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import FewShot, require
 
@@ -95,7 +96,7 @@ class Continual(FewShot):
             query_y=label.repeat(self.n_query, 1),
         )
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "query batch n_way"]:
         """Logits of the queries after the whole stream, [query, batch, n_way]."""
         state = learner.absorb(episode.x, episode.y_seen, learner.initial_state(episode.x.shape[1]))
         return learner.predict(episode.query_x, state)
@@ -108,7 +109,9 @@ class Continual(FewShot):
         return Score(loss / episode.query_y.shape[1], accuracy)
 
     @torch.no_grad()
-    def retained(self, learner: nn.Module, episode: Episode, moments: Sequence[int]) -> Tensor:
+    def retained(
+        self, learner: nn.Module, episode: Episode, moments: Sequence[int]
+    ) -> Float[Tensor, "moment subtask batch"]:
         """What a learner knows of each subtask as later ones come: all of a long task seen as it grows.
 
         The first m subtasks of a task are a task of m subtasks. So the stream is halted after m of them, for each m of

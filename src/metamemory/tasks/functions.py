@@ -23,6 +23,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from metamemory.errors import UserError
+from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
 
@@ -76,7 +77,9 @@ class GaussianProcessFunctions:
         steps = torch.arange(self.length, device=self.device)
         return Episode(x=x, y_seen=shown(y), y=y, shot=steps[:, None].expand(-1, batch))
 
-    def functions(self, x: Tensor, generator: Generator) -> Tensor:
+    def functions(
+        self, x: Float[Tensor, "time batch dimensions"], generator: Generator
+    ) -> Float[Tensor, "time batch 1"]:
         """Values f(x), without noise, of a function drawn for each episode: [time, batch, D] -> [time, batch, 1]."""
         places = x.transpose(0, 1).double()
         covariance = (torch.cdist(places, places) / self.length_scale).square().div(-2).exp()
@@ -85,7 +88,7 @@ class GaussianProcessFunctions:
         white = torch.randn(*root.shape[:2], 1, generator=generator, device=x.device, dtype=torch.float64)
         return (root @ white).float().transpose(0, 1).contiguous()
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "time batch 2"]:
         """[time, batch, 2]: mean and logarithm of the variance of every value, as the learner expects it."""
         return learner(episode.x, episode.y_seen)
 
@@ -98,12 +101,14 @@ class GaussianProcessFunctions:
         return Score(loss, 1 - errors / (1 + self.noise**2))
 
 
-def shown(y: Tensor) -> Tensor:
+def shown(y: Float[Tensor, "time batch 1"]) -> Float[Tensor, "time batch 1"]:
     """Values as they are shown, one step later, nan at first. [time, batch, 1]."""
     return torch.cat([torch.full_like(y[:1], torch.nan), y[:-1]])
 
 
-def log_likelihood(answers: Tensor, y: Tensor) -> Tensor:
+def log_likelihood(
+    answers: Float[Tensor, "time batch 2"], y: Float[Tensor, "time batch 1"]
+) -> Float[Tensor, "time batch"]:
     """Logarithm of the normal density of y [time, batch, 1], nats: answers [time, batch, 2] -> [time, batch]."""
     mean, log_variance = answers.unbind(dim=-1)
     return -(log_variance + (y[..., 0] - mean).square() / log_variance.exp() + math.log(2 * math.pi)) / 2

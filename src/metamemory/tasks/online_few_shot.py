@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import FewShot, require
 
@@ -67,11 +68,13 @@ class OnlineFewShot(FewShot):
         x = self._look_up(classes.T.gather(0, y), chosen.flatten(1).T.gather(0, order), generator)
         return Episode(x=x, y_seen=delayed(y, self.delay), y=y, shot=shots(y, self.delay))
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "time batch n_way"]:
         """Logits of all steps, [time, batch, n_way]."""
         return learner(episode.x, episode.y_seen)
 
-    def right(self, logits: Tensor, y: Tensor) -> Tensor:
+    def right(
+        self, logits: Float[Tensor, "time batch n_way"], y: Int[Tensor, "time batch"]
+    ) -> Bool[Tensor, "time batch"]:
         """Which answers are right, [time, batch] bool."""
         return logits.argmax(dim=-1) == y
 
@@ -85,12 +88,12 @@ class OnlineFewShot(FewShot):
         return Score(loss / episode.y.shape[1], accuracy)
 
 
-def delayed(y: Tensor, delay: int) -> Tensor:
+def delayed(y: Int[Tensor, "time batch *label"], delay: int) -> Int[Tensor, "time batch *label"]:
     """Labels as shown: y moved `delay` steps later, null (-1) before. [time, batch] int64."""
     return torch.cat([torch.full_like(y[:delay], -1), y[:-delay]])[: len(y)]
 
 
-def shots(y: Tensor, delay: int) -> Tensor:
+def shots(y: Int[Tensor, "time batch"], delay: int) -> Int[Tensor, "time batch"]:
     """How many labels of y_t's class are shown up to and with step t. [time, batch] int64."""
     same = y[:, None] == y[None]  # [time t, time j, batch]
     steps = torch.arange(len(y), device=y.device)

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from metamemory.errors import UserError
+from metamemory.shapes import Float, Shaped
 from metamemory.tasks.augmentation import flip_and_shift
 
 GREY, DEVIATION = 0.5, 0.25  # about the mean and the standard deviation of photographs, on a scale of 0 to 1
@@ -79,7 +80,7 @@ class FewShot:
         return keys.topk(k).indices
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalise(images: Shaped[Tensor, "*images channel height width"]) -> Float[Tensor, "*images channel height width"]:
     """uint8 images [..., channel, height, width] as float32: drawings from 0 (paper) to 1 (ink); photographs, which
     have three channels, with a mean of about 0 and a standard deviation of about 1. (From 0 to 1, they all look much
     alike beside a label.)"""
@@ -87,7 +88,7 @@ def normalise(images: Tensor) -> Tensor:
     return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x
 
 
-def denormalise(x: Tensor) -> Tensor:
+def denormalise(x: Float[Tensor, "*images channel height width"]) -> Shaped[Tensor, "*images channel height width"]:
     """The opposite of `normalise`."""
     if x.shape[-3] == 3:
         x = x * DEVIATION + GREY

@@ -25,6 +25,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Bool, Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.online_few_shot import shots
 from metamemory.tasks.sampling import FewShot, require
@@ -116,19 +117,27 @@ class Segmentation(FewShot):
         return Score(loss, accuracy)
 
 
-def iou(answer: Tensor, thing: Tensor) -> Tensor:
+def iou(
+    answer: Bool[Tensor, "*pictures height width"], thing: Bool[Tensor, "*pictures height width"]
+) -> Float[Tensor, "*pictures"]:
     """Intersection over union of bool masks [..., H, W]: [...] float32; nan where there is no thing."""
     both = (answer & thing).sum(dim=(-1, -2))
     either = (answer | thing).sum(dim=(-1, -2))
     return torch.where(thing.any(-1).any(-1), both / either, torch.nan)
 
 
-def masked(answer: Tensor, thing: Tensor) -> Tensor:
+def masked(
+    answer: Bool[Tensor, "*pictures height width"], thing: Bool[Tensor, "*pictures height width"]
+) -> Float[Tensor, "*pictures"]:
     """Share of the thing that the answer leaves out; as `iou`."""
     return (~answer & thing).sum(dim=(-1, -2)) / thing.sum(dim=(-1, -2))
 
 
-def measure_masks(answer: Tensor, thing: Tensor, wanted: Tensor) -> Tensor:
+def measure_masks(
+    answer: Bool[Tensor, "time batch height width"],
+    thing: Bool[Tensor, "time batch height width"],
+    wanted: Bool[Tensor, "time batch"],
+) -> Float[Tensor, "time batch"]:
     """The one where the thing is wanted, the other where it is not: answer and thing [T, B, H, W], wanted [T, B] ->
     [T, B] float32."""
     return torch.where(wanted, iou(answer, thing), masked(answer, thing))

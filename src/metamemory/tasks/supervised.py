@@ -18,6 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Float, Shaped
 from metamemory.tasks.augmentation import flip_and_shift
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
@@ -36,7 +37,7 @@ class ImageSplits(NamedTuple):
     test: Tensor
 
 
-def split_images(images: Tensor, n_way: int) -> ImageSplits:
+def split_images(images: Shaped[Tensor, "classes image channel height width"], n_way: int) -> ImageSplits:
     """The first `n_way` classes, their images for training, held out from these, and for testing.
 
     Args:
@@ -114,7 +115,7 @@ class Supervised:
         for chosen in torch.arange(len(self), device=self.device).split(batch):
             yield self._episode(self.images[chosen], chosen)
 
-    def answer(self, learner: nn.Module, episode: Episode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "1 batch n_way"]:
         """Logits [1, batch, n_way]."""
         return learner(episode.x, episode.y_seen)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import FewShot, require
 
@@ -75,7 +76,7 @@ class SupportQuery(FewShot):
         episodes = torch.arange(batch, device=self.device)
         return SupportQueryEpisode(x[order, episodes], y[order, episodes], x[support:], y[support:])
 
-    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Tensor:
+    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Float[Tensor, "query batch labels"]:
         """Logits of the queries, [query, batch, n_way or labels]; -inf for labels that the support set does not
         have."""
         logits = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
@@ -84,7 +85,9 @@ class SupportQuery(FewShot):
         there = fn.one_hot(episode.support_y, logits.shape[-1]).any(dim=0)  # [batch, labels]
         return logits.masked_fill(~there, -torch.inf)
 
-    def right(self, logits: Tensor, y: Tensor) -> Tensor:
+    def right(
+        self, logits: Float[Tensor, "query batch labels"], y: Int[Tensor, "query batch"]
+    ) -> Bool[Tensor, "query batch"]:
         """Which answers are right, [query, batch] bool."""
         return logits.argmax(dim=-1) == y
 

@@ -9,17 +9,17 @@ The same task, seed and batch size always give the same episodes, whoever answer
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from metamemory.models.learner import Learner
-from metamemory.tasks.episode import Episode, Task
+from metamemory.shapes import Bool, Float, Int
+from metamemory.tasks.episode import Episode, SupportQueryEpisode, Task
 
-Answer = Callable[[Learner, Episode], Tensor]
+Answer = Callable[[nn.Module, Episode], Tensor]
 Rollout = Iterable[tuple[Episode, Tensor]]  # batches of episodes, and the answers to each
 
 
 def rollout(
-    learner: Learner, task: Task, episodes: int, batch_size: int, seed: int, answer: Answer | None = None
+    learner: nn.Module, task: Task, episodes: int, batch_size: int, seed: int, answer: Answer | None = None
 ) -> Rollout:
     """Episodes of a task and a learner's answers to them, batch by batch.
 
@@ -40,7 +40,7 @@ def sampled(task: Task, episodes: int, batch_size: int, seed: int) -> Iterator[E
 
 
 @torch.no_grad()
-def answered(learner: Learner, episodes: Iterable[Episode], answer: Answer) -> Rollout:
+def answered(learner: nn.Module, episodes: Iterable[Episode], answer: Answer) -> Rollout:
     """Each batch with the learner's answers to it, given in evaluation mode and without gradients.
 
     The learner's mode is put back after every batch, so that it is what it was wherever the caller stops.
@@ -55,12 +55,16 @@ def answered(learner: Learner, episodes: Iterable[Episode], answer: Answer) -> R
         yield episode, answers
 
 
-def example(learner: Learner, task: Task, seed: int, answer: Answer | None = None) -> tuple[Episode, Tensor]:
+def example(
+    learner: nn.Module, task: Task, seed: int, answer: Answer | None = None
+) -> tuple[Episode | SupportQueryEpisode, Tensor]:
     """The first episode that is drawn with a seed, as a batch of one, and the learner's answers to it."""
     return next(iter(rollout(learner, task, 1, 1, seed, answer)))
 
 
-def accuracies(found: Rollout, right: Callable[[Tensor, Tensor], Tensor], n_shots: int) -> Tensor:
+def accuracies(
+    found: Rollout, right: Callable[[Tensor, Tensor], Tensor], n_shots: int
+) -> Float[Tensor, "episode n_shots"]:
     """Accuracy by shot of all episodes: [episode, n_shots] float64 on the CPU, nan where an episode has no such step.
 
     Args:
@@ -75,7 +79,9 @@ def accuracies(found: Rollout, right: Callable[[Tensor, Tensor], Tensor], n_shot
     return torch.cat(batches)
 
 
-def accuracy_by_shot(right: Tensor, shot: Tensor, scored: Tensor, n_shots: int) -> Tensor:
+def accuracy_by_shot(
+    right: Bool[Tensor, "time batch"], shot: Int[Tensor, "time batch"], scored: Bool[Tensor, "time batch"], n_shots: int
+) -> Float[Tensor, "batch n_shots"]:
     """Share of right answers of each episode among the steps with so many labelled samples of their class before.
 
     Args:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 
 class Interval(NamedTuple):
@@ -14,7 +15,7 @@ class Interval(NamedTuple):
     over: str
 
 
-def bootstrap(values: np.ndarray, over: str, resamples: int = 2000) -> Interval:
+def bootstrap(values: np.ndarray | Tensor, over: str, resamples: int = 2000) -> Interval:
     """The mean of `values` [n] (nan left out) with its interval; the same values give the same interval.
 
     With one value there is nothing to resample: low = high = mean.
