@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from metamemory.models.learner import Learner
-from metamemory.shapes import Bool, Float
+from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Task
 from metamemory.training.rollout import sampled
 
