@@ -39,33 +39,40 @@ def changed_stages(project):
 
 def in_stream(result):
     """Of an experiment that names characters or photographs in a stream."""
-    assert len(result.by_shot) == 9 and len(result.example["y"]) == 45
-    assert result.metrics["accuracy_5_shot"] == pytest.approx(result.by_shot[5]["accuracy"], abs=1e-5)
+    assert len(result.scores) == 9 and len(result.example["y"]) == 45
+    assert result.metrics["accuracy_5_shot"] == pytest.approx(result.scores[5]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"].partition(" (")[0] in ("Omniglot", "glyphs", "CIFAR-FS", "scenes")
     if result.manifest["parameters"]:
         assert result.manifest["training_flops"] > 3 * 48 * result.manifest["flops_per_step"]
 
 
 def of_inspection(result):
-    assert len(result.by_shot) == 9
+    assert len(result.scores) == 9
     assert set(result.example) == {"calibration_error", "confidence", "reset", "frozen", "frozen_after", "moved"}
 
 
 def of_continual_learning(result):
     assert 0 <= result.metrics["accuracy_5_subtasks"] <= 1
-    assert {"seen", "first", "last"} <= set(result.by_shot[0]) and len(result.example["known"]) == 5
+    assert {"seen", "first", "last"} <= set(result.scores[0]) and len(result.example["known"]) == 5
 
 
 def of_segmentation(result):
-    assert len(result.by_shot) == 9 and len(result.example["wanted"]) == 18
+    assert len(result.scores) == 9 and len(result.example["wanted"]) == 18
 
 
 def of_segmentation_injection(result):
     of_segmentation(result)
 
 
+def of_support_query(result):
+    assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
+    tests = result.manifest["configuration"]["test"]
+    assert len(result.scores) == (len(tests) if isinstance(tests, list) else 1)
+    assert len(result.example["query_y"]) == result.scores[0]["n_way"] * 15
+
+
 def of_supervised_learning(result):
-    assert result.metrics["accuracy"] == pytest.approx(result.by_shot[0]["accuracy"], abs=1e-5)
+    assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")
     assert result.manifest["training_images"] == 45_000 and len(result.example["answer"]) == 12
 
@@ -77,7 +84,7 @@ def test_every_run_leaves_its_results(project):
     for result in finished(project.root):
         manifest = result.manifest
         assert result.metrics and manifest["data"]["title"] and len(result.history) <= 200
-        assert result.by_shot and all(row.get("low", 0) <= row.get("high", 1) for row in result.by_shot)
+        assert result.scores and all(row.get("low", 0) <= row.get("high", 1) for row in result.scores)
         if manifest.get("parameters"):
             assert sum(each.numel() for each in load_file(result.run.model).values()) >= manifest["parameters"]
             episodes = manifest["configuration"]["training"]["episodes"]

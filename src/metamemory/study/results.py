@@ -43,8 +43,6 @@ class Result:
     def scores(self) -> list[dict[str, float]]:
         return self._rows("scores.csv")
 
-    by_shot = scores  # until all that reads it has the new name
-
     @property
     def history(self) -> list[dict[str, float]]:
         return self._rows("history.csv")
