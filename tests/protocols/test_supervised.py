@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
