@@ -71,7 +71,7 @@ def test_what_can_be_told_apart_is_learned(conduct, model):
 
 def test_what_is_trained_validated_and_tested_on(photographs, tmp_path):
     """Of each of three classes: the last sixth is for tests, and of the rest every tenth image is held out."""
-    images = SimpleNamespace(images=photographs)
+    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {})
     context = Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=images)
     run = protocol.SupervisedProtocol({**copy.deepcopy(CONFIG), "learner": "resnet"}, 0, context)
     of_class = photographs[0]
