@@ -17,19 +17,6 @@ from metamemory.models.learner import Learner, TaskDescription
 
 OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a constructor is told of the task, beside its settings
 
-# Methods that were files of their own, until params/ says which learner and settings each is.
-FORMER: dict[str, tuple[str, dict[str, Any]]] = {
-    "mann_strength": ("mann", {"strength": 10.0}),
-    "mann_feedforward": ("mann", {"controller": "feedforward"}),
-    "cnn_f_lstm": ("cnn_lstm", {"frozen": True}),
-    "vgg11": ("vgg", {}),
-    "cl_vgg11_050": ("vgg", {"memory": True, "share": 0.5}),
-    "cl_vgg11_035": ("vgg", {"memory": True, "share": 0.35}),
-    "resnet20": ("resnet", {}),
-    "cl_resnet20_050": ("resnet", {"memory": True, "share": 0.5}),
-    "cl_resnet20_035": ("resnet", {"memory": True, "share": 0.35}),
-}
-
 
 def available() -> list[str]:
     """Names of all learners, in order of the alphabet."""
@@ -52,7 +39,6 @@ def learner_class(name: str) -> type[Learner]:
     Raises:
         UserError: there is no such file, it defines no learner or more than one, or one without a title or a paper.
     """
-    name, _ = FORMER.get(name, (name, {}))
     family = _files().get(name)
     classes = _learners_in(f"{__name__}.{family}.{name}") if family else []
     if not classes:
@@ -84,8 +70,7 @@ def build(learner: str, task: TaskDescription, settings: Mapping[str, Any]) -> L
             f"{learner}: unknown setting {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}"
         )
     told = {"delay": task.delay} if cls.needs_delay else {}
-    _, own = FORMER.get(learner, (learner, {}))
-    return cls(task.input_shape, task.labels, **told, **{**own, **settings})
+    return cls(task.input_shape, task.labels, **told, **settings)
 
 
 @functools.cache
