@@ -65,7 +65,6 @@ class CLUNet(Learner):
     title = "CL U-Net"
     paper = "babu2021"
     answers = "mask"
-    layered_state = True
 
     def __init__(
         self,
