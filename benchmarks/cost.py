@@ -1,4 +1,4 @@
-"""Time and memory of a step of every learner at full size, beside what `papers.babu2021.cost` counts: a part of `make bench`.
+"""Time and memory of a step of every learner at full size, beside what `papers.babu2021.cost` counts; see `make bench`.
 
 A *forward* step answers a sample from a frozen state; an *adapted* step is shown the label of the sample before, learns
 from it, and answers. Memory is that of the tensors that are made in an adapted step: the most that live at once, beyond
