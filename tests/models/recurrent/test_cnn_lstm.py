@@ -113,7 +113,7 @@ def test_the_stream_equals_the_equation(images, lstm_step, frozen):
 @torch.no_grad()
 def test_without_adaptation_the_head_reads_the_features_that_the_stream_has(images):
     learner, episode = fresh(inner_steps=0), support_and_queries(images)
-    logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
+    logits = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
     torch.testing.assert_close(logits, learner.head(learner.encoder(episode.query_x)), rtol=1e-4, atol=1e-5)
 
 
@@ -133,12 +133,12 @@ def test_features_reach_the_lstm_about_as_long_as_a_label_however_small_the_cnn_
 @torch.no_grad()
 def test_a_query_is_answered_on_its_own_and_the_support_set_has_no_order(images):
     learner, episode = fresh(), support_and_queries(images)
-    logits = learner.answer_queries(episode.x, episode.y_seen, episode.query_x)
-    alone = learner.answer_queries(episode.x, episode.y_seen, episode.query_x[4:5])
+    logits = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
+    alone = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x[4:5])
     torch.testing.assert_close(alone[0], logits[4], rtol=1e-4, atol=1e-5)
-    turned = learner.answer_queries(episode.x.flip(0), episode.y_seen.flip(0), episode.query_x)
+    turned = learner.answer_queries(episode.support_x.flip(0), episode.support_y.flip(0), episode.query_x)
     torch.testing.assert_close(turned, logits, rtol=1e-4, atol=1e-5)
-    single = learner.answer_queries(episode.x[:, 1:], episode.y_seen[:, 1:], episode.query_x[:, 1:])
+    single = learner.answer_queries(episode.support_x[:, 1:], episode.support_y[:, 1:], episode.query_x[:, 1:])
     torch.testing.assert_close(single[:, 0], logits[:, 1], rtol=1e-4, atol=1e-5)
 
 
