@@ -26,8 +26,9 @@ def test_the_committed_locks_are_those_of_the_results():
     expected, recorded, _ = locks.entries(ROOT, {})
     assert recorded > 250
     for path, stages in expected.items():
-        assert locks.read_stages(path) == stages, path
-        assert len(stages) <= 100, path
+        of_git = {name: stage for name, stage in stages.items() if "@smoke-" not in name}  # those claim nothing
+        assert {name: stage for name, stage in locks.read_stages(path).items() if "@smoke-" not in name} == of_git, path
+        assert len(of_git) <= 100, path
 
 
 @pytest.mark.parametrize(

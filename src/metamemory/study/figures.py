@@ -211,10 +211,11 @@ def support_and_queries(result: Result, queries: int = 20) -> Figure:
         for axes, image in zip(column, chosen, strict=False):
             picture(axes, image)
         column[0].set_title(str(label), fontsize=9)
-    images, probabilities = below.subplots(2, 1, height_ratios=[0.5, 0.2 * rows], sharex=True)
+    grid = {"height_ratios": [0.5, 0.2 * rows], "hspace": 0.5}
+    images, probabilities = below.subplots(2, 1, sharex=True, gridspec_kw=grid)
     _draw_images(images, query, steps)
     _draw_answers(probabilities, {**query, "probability": example["probability"]}, steps, result.run.method)
-    probabilities.set_xlabel("query")
+    probabilities.set(xticks=[], xlabel="query")
     return figure
 
 
