@@ -11,6 +11,7 @@
 ##   make book                  build the book from results/, if anything that it shows has changed
 ##   make test                  lint, then the tests, as many side by side as there are cores (two cores: ten minutes)
 ##   make test-all              the same with the slow ones
+##   make test-mutations        mistakes made again in copies of the package, which tests must catch (about an hour)
 ##   make bench                 speed against plain references, side by side (results/speed/)
 ##   make lint                  style of the code and the notebooks
 ##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
@@ -54,7 +55,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study data test test-all lint book bench clean
+.PHONY: help study data test test-mutations test-all lint book bench clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -122,7 +123,11 @@ test: lint
 
 # The last -m wins over the one among pytest's options in pyproject.toml.
 test-all: lint
-	@$(PYTEST) -m ''
+	@$(PYTEST) -m 'not mutation'
+
+# Mistakes made again in copies of the package, each of which the tests named for it must catch (an hour).
+test-mutations: $(READY)
+	@$(PYTEST) -m mutation tests/test_mutations.py
 
 bench: $(READY)
 	@python benchmarks/speed.py

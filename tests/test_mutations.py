@@ -32,7 +32,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.slow
+@pytest.mark.mutation
 def test_a_copy_without_a_mistake_passes(tmp_path, cache):
     copy = mutations.make_copy(tmp_path / "copy")
     every = sorted({path for each in mutations.MUTATIONS for path in each.tests.split()})
@@ -40,7 +40,7 @@ def test_a_copy_without_a_mistake_passes(tmp_path, cache):
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-@pytest.mark.slow
+@pytest.mark.mutation
 @every_mutation
 def test_a_mistake_is_caught(mutation, tmp_path, cache):
     copy = mutations.make_copy(tmp_path / "copy")
