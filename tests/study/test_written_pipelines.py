@@ -20,7 +20,6 @@ def test_the_committed_pipelines_are_those_of_the_parameters():
     assert set(pipeline.pipelines(ROOT)) == {ROOT / "dvc.yaml", *ROOT.glob("notebooks/*/*/dvc.yaml")}
 
 
-@pytest.mark.xfail(reason="results/ have their former names until they are migrated", strict=True)
 def test_the_committed_locks_are_those_of_the_results():
     """Else: `python -m metamemory record`. And none is longer than DVC reads and writes in a moment."""
     expected, recorded, _ = locks.entries(ROOT, {})

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return {_renamed(key): value for key, value in _read_json(self.run.found("metrics.json")).items()}
+        return _read_json(self.run.result("metrics.json"))
 
     @property
     def scores(self) -> list[dict[str, float]]:
@@ -49,25 +48,16 @@ class Result:
 
     @property
     def example(self) -> dict[str, Any]:
-        return _read_json(self.run.found("example.json"))
+        return _read_json(self.run.result("example.json"))
 
     def _rows(self, ending: str) -> list[dict[str, float]]:
-        path = self.run.found(ending)
+        path = self.run.result(ending)
         with _reading(path), path.open(encoding="utf-8") as file:
             table = csv.DictReader(file)
-            rows = [{_renamed(key): float(value) for key, value in row.items()} for row in table]
+            rows = [{key: float(value) for key, value in row.items()} for row in table]
             if not table.fieldnames:
                 raise ValueError
         return rows
-
-
-def _renamed(key: str) -> str:
-    """One name for one quantity, also in results that are not renamed yet."""
-    if found := re.fullmatch(r"accuracy_(\d+)_classes_instance_2", key):
-        return f"accuracy_1_shot_{found[1]}_way"
-    if found := re.fullmatch(r"accuracy_instance_(\d+)", key):
-        return f"accuracy_{int(found[1]) - 1}_shot"
-    return key
 
 
 @contextmanager

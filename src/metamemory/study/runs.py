@@ -37,7 +37,6 @@ from metamemory.study.parameters import SCALES, Parameters, closest, label_overr
 from metamemory.study.recording import file_digest, hardware, record
 
 ENDINGS = ("metrics.json", "scores.csv", "history.csv", "example.json", "manifest.json")  # of its files in results/
-FORMER = {"metrics.json": "json", "scores.csv": "shots.csv", "history.csv": "csv", "example.json": "episode.json"}
 MOST_THREADS = 8  # more do not help with maps of this size
 
 
@@ -62,12 +61,6 @@ class Run:
     def result(self, ending: str) -> Path:
         """A file of the results: `ending` is one of ENDINGS."""
         return self.root / "results" / f"{self.place}.{ending}"
-
-    def found(self, ending: str) -> Path:
-        """The same where it is; results that are not renamed yet have the former ending."""
-        path = self.result(ending)
-        former = self.result(FORMER.get(ending, ending))
-        return former if former.exists() and not path.exists() else path
 
     @property
     def call(self) -> str:
@@ -205,7 +198,7 @@ def finished(run: Run) -> str | None:
     """The fingerprint that the finished run was made with; None if it is not finished, or one of its files is lost."""
     with suppress(OSError, ValueError, KeyError):
         manifest = read_manifest(run)
-        whole = all(run.found(ending).exists() for ending in ENDINGS)
+        whole = all(run.result(ending).exists() for ending in ENDINGS)
         if whole and file_digest(run.model) == manifest["model"]:
             return manifest["fingerprint"]
     return None
