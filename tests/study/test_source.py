@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from metamemory.errors import UserError
+from metamemory.study import runs
 from metamemory.study.parameters import Parameters, project_root
-from metamemory.study.runs import Run, execute, roots
+from metamemory.study.runs import Run, roots
 from metamemory.study.source import PACKAGE, digest, reached
 
 EDITS = 60  # of numbers in a run's code
@@ -322,7 +323,7 @@ def test_a_module_of_the_package_may_be_renamed(copy):
 
 
 @pytest.mark.parametrize(("experiment", "method"), [("online_few_shot", "cl_lstm"), ("mann_classification", "mann")])
-def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, experiment, method):
+def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, monkeypatch, experiment, method):
     """A run is watched, and numbers in lines that it came by are changed, one at a time, at random."""
     drawings(tmp_path / "data" / "glyphs")
     for name in ("params.yaml", "params"):
@@ -334,7 +335,10 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, exper
     setting = "omniglot" if experiment == "online_few_shot" else "five"
     few = {"training": {"episodes": 16, "validations": 1, "validation_episodes": 4}, "evaluation": {"episodes": 4}}
     run = Run("smoke", experiment, method, setting, overrides=few, root=tmp_path)
-    executed = watched(lambda: execute(run))
+    executed: dict[str, set[int]] = {}
+    for place, name in ((runs, "conduct"), (runs.data, "load")):  # what the engine does before is no part of the run
+        monkeypatch.setattr(place, name, watched(getattr(place, name), executed))
+    runs.execute(run)
     numbers = [each for path, lines in sorted(executed.items()) for each in numbers_in(path, lines)]
     assert len(numbers) > EDITS
     before = digest(roots_of(experiment, method), copy)
@@ -353,9 +357,8 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, exper
     assert digest(roots_of(experiment, method), copy) == before
 
 
-def watched(call):
-    """Lines of the package that a call executes, by file; but those of the engine, which only starts the run."""
-    found = {}
+def watched(function, found):
+    """The function, whose calls leave in `found` which lines of the package they execute, by file."""
 
     def trace(frame, event, _):
         path = Path(frame.f_code.co_filename)
@@ -365,12 +368,14 @@ def watched(call):
             found.setdefault(str(path.relative_to(PACKAGE)), set()).add(frame.f_lineno)
         return trace
 
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(None)
-    return found
+    def call(*arguments, **named):
+        sys.settrace(trace)
+        try:
+            return function(*arguments, **named)
+        finally:
+            sys.settrace(None)
+
+    return call
 
 
 def numbers_in(path, lines):
@@ -378,23 +383,3 @@ def numbers_in(path, lines):
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.lineno in lines:
             yield path, node
-
-
-def test_dependencies_point_one_way():
-    """papers -> study -> protocols -> training -> models -> nn -> kernels, analysis -> training, tasks -> data: a
-    package uses those below it, whatever the step."""
-    below: dict[str, set[str]] = {"kernels": set(), "data": set()}
-    below["nn"] = {"kernels"}
-    below["models"] = {"nn", *below["nn"]}
-    below["tasks"] = {"data"}
-    below["training"] = {"models", "tasks", "data", *below["models"]}
-    below["analysis"] = {"training", *below["training"]}
-    below["protocols"] = {"analysis", *below["analysis"]}
-    below["study"] = {"protocols", *below["protocols"]}
-    below["papers"] = {"study", *below["study"]}
-    for path in PACKAGE.rglob("*.py"):
-        layer = path.relative_to(PACKAGE).parts[0]
-        for node in ast.walk(ast.parse(path.read_text())) if layer in below else ():
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("metamemory."):
-                target = node.module.split(".")[1]
-                assert target in {layer, "errors"} | below[layer], f"{path} imports {node.module}"
