@@ -158,7 +158,7 @@ def test_a_small_batch_can_be_learned_by_heart(name, images):
 
 
 def test_unknown_names_are_refused_with_what_there_is(name):
-    with pytest.raises(UserError, match=f"{name}: unknown setting filtres"):
+    with pytest.raises(UserError, match=f"{method(name).learner}: unknown setting filtres"):
         method(name).build(TaskDescription(SHAPE, 3), {"filtres": 3})
     with pytest.raises(UserError, match="no learner 'cl_ltsm'"):
         learner_class("cl_ltsm")
