@@ -115,8 +115,8 @@ lint: $(READY)
 	@ruff format --check $(CODE)
 	@$(if $(NOTEBOOKS),nbstripout --verify $(NOTEBOOKS),true)
 
-# A worker a core, each with one thread; tests that share something costly stay on one worker.
-PYTEST = OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadgroup
+# A worker a core, each with one thread; the tests of a file, which may share something costly, stay on one worker.
+PYTEST = OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile
 
 test: lint
 	@$(PYTEST)

@@ -15,8 +15,7 @@ from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import finished
 from metamemory.study.runs import planned
 
-pytestmark = pytest.mark.xdist_group("project")  # one copy of the project for all
-
+EXPERIMENT = "notebooks/babu2021/online_few_shot/dvc.yaml"  # its stages only: the book takes a minute
 LSTM = "src/metamemory/models/recurrent/lstm.py"
 
 # the learner that the page on extending the study shows
@@ -93,6 +92,18 @@ def test_every_run_leaves_its_results(project):
             globals().get(f"of_{result.run.experiment}", in_stream)(result)
 
 
+def test_the_book_is_built_and_shows_the_runs(project):
+    """By `dvc repro`, with warnings as errors; and it opens without a network."""
+    html = project.root / "book/_build/html"
+    page = (html / "babu2021/online_few_shot.html").read_text()
+    assert "CL+LSTM" in page and "smoke" in page and "Traceback" not in page
+    title = "Omniglot" if (project.root / "data/omniglot").exists() else "glyphs (stand-in for Omniglot)"
+    assert title in page and title in (html / "babu2021/protocol.html").read_text()
+    for path in html.rglob("*.html"):
+        loaded = re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"(https?://[^\"]+)", path.read_text())
+        assert not [url for url in loaded if "canonical" not in url], path.name
+
+
 def test_a_second_repro_does_nothing(project):
     assert "Data and pipelines are up to date" in project.run("dvc", "repro")
     assert project.run("git", "status", "--porcelain") == ""
@@ -116,10 +127,10 @@ def test_a_docstring_runs_the_digests_and_nothing_else(project):
 def test_editing_a_learner_changes_its_own_stage_only(project):
     project.edit(LSTM, "self.classifier(h)", "2 * self.classifier(h)")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
-    output = project.run("dvc", "repro")
+    output = project.run("dvc", "repro", EXPERIMENT)
     assert "lstm/omniglot/seed0: begins" in output and "cl_lstm/omniglot" not in output
     project.edit(LSTM, "2 * self.classifier(h)", "self.classifier(h)")
-    project.run("dvc", "repro")
+    project.run("dvc", "repro", EXPERIMENT)
 
 
 def test_a_learner_that_cannot_be_read_stops_its_own_stage_only(project):
@@ -152,7 +163,7 @@ def test_a_learner_is_added_with_one_file_and_one_line(project):
     before = "      nearest_neighbour: {}\n"
     project.edit("params/babu2021.yaml", before, f"{before}      last_label: {{}}\n")
     assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
-    assert "last_label" in project.run("dvc", "repro")
+    assert "last_label" in project.run("dvc", "repro", EXPERIMENT)
     report = project.run("python", "-m", "metamemory", "report")
     rows = [line for line in report.splitlines() if line.startswith("| The last label ")]
     assert len(rows) == 2 and "smoke scale" in rows[0]
@@ -162,7 +173,7 @@ def test_a_learner_is_added_with_one_file_and_one_line(project):
 
 def test_an_experiment_of_dvc_changes_a_parameter(project):
     change = "params/babu2021.yaml:experiments.online_few_shot.methods.lstm.smoke.model.hidden=12"
-    output = project.run("dvc", "exp", "run", "-S", change, "-n", "narrow")
+    output = project.run("dvc", "exp", "run", "-S", change, "-n", "narrow", EXPERIMENT)
     assert "narrow" in output
     manifest = json.loads(
         (project.root / "results/smoke/online_few_shot/lstm/omniglot/seed0.manifest.json").read_text()
