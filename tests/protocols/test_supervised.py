@@ -2,7 +2,6 @@
 
 import copy
 import json
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
