@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
+from metamemory.models import LSTM
 from metamemory.protocols import Outcome
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.recording import record
@@ -41,7 +42,7 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
 )
 def test_a_damaged_result_is_named(tmp_path, ending, read):
     run = Run("smoke", "e", "m", "s", root=tmp_path)
-    outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, scores=[], history=[], example={}, facts={})
+    outcome = Outcome(LSTM((1, 2, 2), n_way=2, hidden=1), metrics={}, scores=[], history=[], example={}, facts={})
     record(run, outcome, {}, {}, "", torch.device("cpu"), 1.0)
     (whole,) = finished(tmp_path)
     assert (whole.metrics, whole.scores, whole.history, whole.example) == ({}, [], [], {})
