@@ -3,6 +3,7 @@
 import pytest
 
 from metamemory import papers
+from metamemory.papers import report
 from metamemory.papers.report import print_report
 from metamemory.study.parameters import project_root
 
@@ -20,9 +21,11 @@ def test_every_section_is_printed_in_order(capsys, monkeypatch):
     of_paper = {"b2001": [("first", table("one")), ("left out", table(""))], "a1999": [("last", table("two"))]}
     monkeypatch.setattr(papers, "available", lambda: list(of_paper))
     monkeypatch.setattr(papers, "sections", of_paper.get)
+    monkeypatch.setattr(report, "stale_table", lambda root: "three")
     name = project_root().name
     print_report(project_root())
-    assert capsys.readouterr().out.split("\n", 2)[2] == f"first\none of {name}\n\nlast\ntwo of {name}\n\n"
+    stale = "Stale: today's code might not give these again\nthree\n\n"
+    assert capsys.readouterr().out.split("\n", 2)[2] == f"first\none of {name}\n\nlast\ntwo of {name}\n\n{stale}"
 
 
 def test_nothing_run_is_said(tmp_path, capsys):

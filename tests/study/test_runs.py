@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metamemory.models import LSTM
 from metamemory.protocols import Outcome
 from metamemory.study import runs
 from metamemory.study.parameters import project_root
@@ -13,7 +14,7 @@ from metamemory.study.runs import Run
 @pytest.mark.parametrize("lost", ["results/smoke/e/m/s/seed0.scores.csv", "runs/smoke/e/m/s/seed0/model.safetensors"])
 def test_a_run_that_lost_a_file_is_not_finished(tmp_path, lost):
     run = Run("smoke", "e", "m", "s", root=tmp_path)
-    outcome = Outcome(torch.nn.Linear(1, 1), metrics={}, scores=[], history=[], example={}, facts={})
+    outcome = Outcome(LSTM((1, 2, 2), n_way=2, hidden=1), metrics={}, scores=[], history=[], example={}, facts={})
     record(run, outcome, {}, {}, "as asked for", torch.device("cpu"), 1.0)
     assert runs.finished(run) == "as asked for"
     (tmp_path / lost).unlink()
