@@ -8,6 +8,7 @@ from typing import Any
 import papermill
 
 from metamemory.errors import UserError
+from metamemory.settings import SettingError
 from metamemory.study.pipeline import folder
 from metamemory.study.runs import Run
 
@@ -46,6 +47,6 @@ def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> No
             stderr_file=sys.stderr,
         )
     except papermill.PapermillExecutionError as error:
-        if error.ename == "UserError":
+        if error.ename in (UserError.__name__, SettingError.__name__):
             raise UserError(error.evalue) from None
         raise UserError(f"{notebook}: {error.ename}: {error.evalue}; the traceback is in {executed}") from error
