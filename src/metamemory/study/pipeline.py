@@ -137,7 +137,7 @@ def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> d
     files = "{scale}/{experiment}/{method}/{setting}/seed{seed}".format(experiment=experiment, **names)
     plots = {
         SCORES: _plot_of_scores(parameters.protocol(experiment)),
-        HISTORY: {"title": "Learning curve", "x": "episodes", "y": "loss"},
+        HISTORY: HISTORY_PLOT,
     }
     if trained:
         del plots[HISTORY]  # it is empty: the run looks at what another has trained

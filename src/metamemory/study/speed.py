@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from metamemory.study.tables import markdown
 
@@ -12,12 +13,17 @@ FORMS = {  # of pipelines, in benchmarks/pipeline.py
 }
 
 
+def measured(name: str, root: Path = Path(".")) -> dict[str, Any] | None:
+    """What a benchmark wrote to results/speed/<name>.json; None where it has not been run."""
+    path = root / "results" / "speed" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def neighbours_table(root: Path = Path(".")) -> str:
     """How much of its lone speed a run keeps beside a busy process; a hint where it has not been measured."""
-    path = root / "results" / "speed" / "neighbours.json"
-    if not path.exists():
+    report = measured("neighbours", root)
+    if report is None:
         return "Not measured here: `python benchmarks/neighbours.py`."
-    report = json.loads(path.read_text(encoding="utf-8"))
     rows = [
         [
             row["what"],
@@ -49,10 +55,9 @@ def _aim(row: dict, where: str) -> str:
 
 def durations_table(root: Path = Path(".")) -> str:
     """How long the tests take; a hint where it has not been measured."""
-    path = root / "results" / "speed" / "tests.json"
-    if not path.exists():
+    report = measured("tests", root)
+    if report is None:
         return "Not measured here: `python benchmarks/tests.py`."
-    report = json.loads(path.read_text(encoding="utf-8"))
     rows = [
         [f"`make {row['target']}`", f"{row['passed']:,}", f"{row['skipped']:,}", f"{row['minutes']:.1f}"]
         for row in report["rows"]
@@ -66,10 +71,9 @@ def durations_table(root: Path = Path(".")) -> str:
 
 def pipeline_table(root: Path = Path(".")) -> str:
     """What DVC needs beside the runs, by the form of the pipelines; a hint where it has not been measured."""
-    path = root / "results" / "speed" / "pipeline.json"
-    if not path.exists():
+    report = measured("pipeline", root)
+    if report is None:
         return "Not measured here: `python benchmarks/pipeline.py`."
-    report = json.loads(path.read_text(encoding="utf-8"))
     rows = []
     for name, words in FORMS.items():
         form = report["forms"][name]

@@ -11,7 +11,6 @@ a label may come more than one step late; `flops_per_step` in the manifests has 
 1 multiply-add is 2 FLOPs; products of convolutions and matrices count, all else does not.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from metamemory.papers.babu2021.reported import ADAPTED, FORWARD, TABLE_1
 from metamemory.study.claims import Claim
 from metamemory.study.methods import title
 from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.speed import measured
 from metamemory.study.tables import markdown
 from metamemory.training.flops import flops_of, flops_per_step
 
@@ -175,7 +175,7 @@ CLAIM_COLUMNS = ("claim", "paper, GFLOPs", "this study, GFLOPs", "verdict")
 
 def measured_table(root: Path = Path(".")) -> str:
     """Time and memory of a step on this hardware, written by `make bench`; a hint where it has not been run."""
-    report = _report(root, "cost")
+    report = measured("cost", root)
     if report is None:
         return "Not measured here: `make bench`."
     rows = [
@@ -195,7 +195,7 @@ def measured_table(root: Path = Path(".")) -> str:
 
 def speed_table(root: Path = Path(".")) -> str:
     """The ratios that `make bench` measured, with where and on what; a hint where it has not been run."""
-    report = _report(root, "cpu")
+    report = measured("cpu", root)
     if report is None:
         return "Speed has not been measured here: `make bench`."
     signs = str.maketrans({"<": "≤", ">": "≥", "=": None})
@@ -229,7 +229,7 @@ def _on_gpu(report: Mapping[str, Any]) -> str:
 def online_table(root: Path = Path(".")) -> str:
     """What each learner costs at full size, as `make bench` measured it: training, as a multiple of CL+LSTM's time; a
     step online, as an episode grows to 1,000 steps."""
-    report = _report(root, "cpu")
+    report = measured("cpu", root)
     if report is None:
         return "Not measured here: `make bench`."
     rows = [
@@ -248,9 +248,3 @@ def online_table(root: Path = Path(".")) -> str:
         f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32; "
         f"– where it was not measured, or there is nothing to train. Steps: one stream, batch 1. {report['hardware']}."
     )
-
-
-def _report(root: Path, name: str) -> dict[str, Any] | None:
-    """What `make bench` wrote; None where it has not been run."""
-    path = root / "results" / "speed" / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
