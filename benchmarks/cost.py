@@ -104,7 +104,7 @@ def main() -> None:
         "learners": found,
     }
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(json.dumps(report, indent=1) + "\n")
+    options.to.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")
 
 

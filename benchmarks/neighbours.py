@@ -213,7 +213,7 @@ def write(options: argparse.Namespace, found: list[dict]) -> None:
         "rows": found,
     }
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(json.dumps(report, indent=1) + "\n")
+    options.to.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for row in found:
         print(
             f"{row['what']:36} alone {row['alone']:6.1f}/s = {row['alone / lone']:.2f}   beside {row['beside']:6.1f}/s"

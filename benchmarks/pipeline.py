@@ -61,17 +61,19 @@ class Copy:
             shutil.copy(here / name, root / name)
         for name, text in {"data/images.bin": "0" * 100_000, "book/intro.md": "# Book\n"}.items():
             (root / name).parent.mkdir()
-            (root / name).write_text(text)
-        (root / "run").write_text(COMMAND.replace("ENDINGS", " ".join(ENDINGS)))
+            (root / name).write_text(text, encoding="utf-8")
+        (root / "run").write_text(COMMAND.replace("ENDINGS", " ".join(ENDINGS)), encoding="utf-8")
         self._multiply(times, largest)
         pipeline.write_pipelines(root)
         pipeline.write_digests(root)
         for path in root.glob("notebooks/*/*/dvc.yaml"):
-            path.write_text(path.read_text().replace("python -m metamemory run", "sh run"))
+            path.write_text(
+                path.read_text(encoding="utf-8").replace("python -m metamemory run", "sh run"), encoding="utf-8"
+            )
         book = "mkdir -p book/_build/html && echo > book/_build/html/index.html"
-        top = yaml.safe_load((root / "dvc.yaml").read_text())
+        top = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
         top["stages"]["digests"]["cmd"], top["stages"]["book"]["cmd"] = "true", book
-        (root / "dvc.yaml").write_text(yaml.safe_dump(top))
+        (root / "dvc.yaml").write_text(yaml.safe_dump(top), encoding="utf-8")
         subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
         self.dvc("add", "--quiet", "data")
 
@@ -79,11 +81,11 @@ class Copy:
         """Write parameters with each experiment so often, and with as many seeds as give the stages recorded."""
         here = project_root()
         parameters = Parameters(here)
-        front = yaml.safe_load((self.root / "params.yaml").read_text())
+        front = yaml.safe_load((self.root / "params.yaml").read_text(encoding="utf-8"))
         for paper in list(front["papers"]):
             for again in range(times):
                 ending = f"_{again}" if again else ""
-                values = yaml.safe_load((here / "params" / f"{paper}.yaml").read_text())
+                values = yaml.safe_load((here / "params" / f"{paper}.yaml").read_text(encoding="utf-8"))
                 experiments = {}
                 for name, section in values["experiments"].items():
                     lock = here / "notebooks" / paper / name / "dvc.lock"
@@ -94,13 +96,13 @@ class Copy:
                     experiments[name + ending]["seeds"] = list(range(seeds))
                     notebook = self.root / f"notebooks/{paper}{ending}/{name}{ending}/{name}{ending}.ipynb"
                     notebook.parent.mkdir(parents=True)
-                    notebook.write_text(json.dumps({"cells": [{"source": [f"# {name}"]}]}))
+                    notebook.write_text(json.dumps({"cells": [{"source": [f"# {name}"]}]}), encoding="utf-8")
                 if again:
                     front["papers"].append(paper + ending)
                     values.pop("methods", None)  # are known from the first of them
                 values["experiments"] = experiments
-                (self.root / "params" / f"{paper}{ending}.yaml").write_text(yaml.safe_dump(values))
-        (self.root / "params.yaml").write_text(yaml.safe_dump({**front, "scale": "laptop"}))
+                (self.root / "params" / f"{paper}{ending}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        (self.root / "params.yaml").write_text(yaml.safe_dump({**front, "scale": "laptop"}), encoding="utf-8")
 
     def dvc(self, *words: str) -> dict[str, float]:
         """Run a command of DVC; its seconds on the clock and of the processor."""
@@ -125,9 +127,11 @@ class Copy:
             entry = {"hash": "md5", "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
             entries.append({"path": str(path.relative_to(self.root)), **entry})
         for path, stages in self.locks.items():
-            (stage,) = (file := yaml.safe_load(path.with_suffix(".yaml").read_text()))["stages"].values()
+            (stage,) = (file := yaml.safe_load(path.with_suffix(".yaml").read_text(encoding="utf-8")))[
+                "stages"
+            ].values()
             stage["deps"] = [*stage["deps"][1:], *(each["path"] for each in entries)]
-            path.with_suffix(".yaml").write_text(yaml.safe_dump(file, sort_keys=False))
+            path.with_suffix(".yaml").write_text(yaml.safe_dump(file, sort_keys=False), encoding="utf-8")
             for each in stages.values():
                 kept = [entry for entry in each["deps"] if not entry["path"].startswith(f"{pipeline.DIGESTS}/")]
                 each["deps"] = [*kept, *entries]
@@ -135,10 +139,10 @@ class Copy:
 
     def join(self) -> None:
         """Move all stages to one dvc.yaml and one dvc.lock at the top."""
-        top = yaml.safe_load((self.root / "dvc.yaml").read_text())
+        top = yaml.safe_load((self.root / "dvc.yaml").read_text(encoding="utf-8"))
         recorded = locks.read_stages(self.root / "dvc.lock")
         for path, stages in self.locks.items():
-            file = yaml.safe_load(path.with_suffix(".yaml").read_text())
+            file = yaml.safe_load(path.with_suffix(".yaml").read_text(encoding="utf-8"))
             for stage in file["stages"].values():
                 del stage["wdir"]
             top["stages"] |= file["stages"]
@@ -147,14 +151,16 @@ class Copy:
             path.with_suffix(".yaml").unlink()
         experiments: dict[str, Any] = {}
         for path in (self.root / "params").iterdir():
-            experiments |= yaml.safe_load(path.read_text())["experiments"]
-        (self.root / "params" / "all.yaml").write_text(yaml.safe_dump({"experiments": experiments}))
-        (self.root / "dvc.yaml").write_text(yaml.safe_dump({"vars": ["params/all.yaml"], **top}, sort_keys=False))
+            experiments |= yaml.safe_load(path.read_text(encoding="utf-8"))["experiments"]
+        (self.root / "params" / "all.yaml").write_text(yaml.safe_dump({"experiments": experiments}), encoding="utf-8")
+        (self.root / "dvc.yaml").write_text(
+            yaml.safe_dump({"vars": ["params/all.yaml"], **top}, sort_keys=False), encoding="utf-8"
+        )
         _write_lock(self.root / "dvc.lock", recorded)
 
 
 def _write_lock(path: Path, stages: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False, width=80))
+    path.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False, width=80), encoding="utf-8")
 
 
 def measure(copy: Copy, targets: list[str]) -> dict[str, Any]:
@@ -204,7 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
         report["forms"]["one lock"] = measure(copy, names)
         report["load_after"] = [round(each, 1) for each in os.getloadavg()]
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 
 

@@ -224,7 +224,7 @@ def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, l
 def peak_gigabytes(precision: str, steps: int) -> float:
     """The largest memory of a process that does one training iteration of CL+LSTM on an episode of so many steps."""
     command = [sys.executable, __file__, "--long", str(steps), "--memory-of", precision]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout)
 
 
 def train_once(precision: str, steps: int) -> float:
@@ -335,7 +335,7 @@ def main() -> None:
         report["gpu"] = of | on_gpu(device, options.rounds)
         print(f"on the GPU: {report['gpu']}")
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(json.dumps(report, indent=1) + "\n")
+    options.to.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")
 
 

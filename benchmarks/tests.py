@@ -37,7 +37,9 @@ def own_seconds() -> float:
 def measure(target: str) -> tuple[dict, float]:
     """The row of a target of the Makefile, and how many processors others took meanwhile."""
     began, busy, own = time.monotonic(), busy_seconds(), own_seconds()
-    done = subprocess.run(["make", target], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        ["make", target], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    )
     seconds = time.monotonic() - began
     others = (busy_seconds() - busy - (own_seconds() - own)) / seconds
     found = counts(done.stdout)
@@ -61,7 +63,7 @@ def main() -> None:
         "torch": torch.__version__,
     }
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    options.to.write_text(json.dumps(report, indent=1) + "\n")
+    options.to.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for row in report["rows"]:
         print(f"make {row['target']:9} {row['passed']} passed, {row['skipped']} skipped, {row['minutes']:.1f} minutes")
     print(f"{report['hardware']}, {report['workers']} workers, others took {report['others']:.2f}; {options.to}")

@@ -751,7 +751,13 @@ def run_tests(copy: Path, tests: str, cache: Path) -> subprocess.CompletedProces
     environment |= {"PYTHONPATH": str(copy / "src"), "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests.split()]
     return subprocess.run(
-        command, cwd=copy, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=copy,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
     )
 
 

@@ -127,5 +127,5 @@ def test_training_imports_nothing_of_the_book():
         "[learner_class(name) for name in available()]\n"
         "print([name for name in ('matplotlib', 'seaborn', 'papermill', 'dvc', 'IPython') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == "[]"

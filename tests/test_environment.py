@@ -32,22 +32,22 @@ def pin(requirement: Requirement) -> str:
 
 @pytest.fixture(scope="module")
 def lock() -> dict[str, Requirement]:
-    return requirements((ROOT / "requirements.lock").read_text().splitlines())
+    return requirements((ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture(scope="module")
 def direct() -> dict[str, Requirement]:
-    return requirements((ROOT / "requirements.in").read_text().splitlines())
+    return requirements((ROOT / "requirements.in").read_text(encoding="utf-8").splitlines())
 
 
 @pytest.fixture(scope="module")
 def conda() -> list:
-    return yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
 
 
 @pytest.fixture(scope="module")
 def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_lock_is_exact_and_meets_the_direct_requirements(lock, direct):
@@ -74,12 +74,12 @@ def test_python_versions_agree(conda, project):
     (python,) = [entry.partition("=")[2] for entry in conda if str(entry).startswith("python=")]
     supported = SpecifierSet(project["requires-python"])
     assert supported.contains(python)
-    (tried,) = re.findall(r"for candidate in .*", (ROOT / "Makefile").read_text())
+    (tried,) = re.findall(r"for candidate in .*", (ROOT / "Makefile").read_text(encoding="utf-8"))
     versions = [f"3.{minor}" for minor in range(8, 20)]
     assert set(re.findall(r"python(3\.\d+)", tried)) == {v for v in versions if supported.contains(v)}
 
 
 def test_lock_names_no_index_and_no_path():
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text and not re.search(r"(^|\s)[/~]", text)
     assert not re.search(r"^-", text, flags=re.MULTILINE)

@@ -13,7 +13,7 @@ PACKAGE = Path(metamemory.__file__).parent
 MODULES = [
     ".".join(("metamemory", *path.relative_to(PACKAGE).with_suffix("").parts))
     for path in sorted(PACKAGE.rglob("*.py"))
-    if ">>>" in path.read_text()
+    if ">>>" in path.read_text(encoding="utf-8")
 ]
 
 

@@ -45,7 +45,7 @@ def test_runs_are_measured_alone_and_beside_a_neighbour(script, tmp_path, monkey
         neighbours.main()
     finally:
         os.sched_setaffinity(0, before)
-    rows = json.loads(to.read_text())["rows"]
+    rows = json.loads(to.read_text(encoding="utf-8"))["rows"]
     assert [row["what"] for row in rows] == list(kept)
     assert rows[0]["alone / lone"] == 1 and all(row["alone"] > 0 and row["beside"] > 0 for row in rows)
     assert rows[0]["target"] == {"alone": 0.95, "beside": 0.45}
@@ -60,7 +60,7 @@ def test_the_neighbour_ends_with_the_process_that_began_it():
         "print(subprocess.Popen(command, start_new_session=True).pid, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(project_root() / "benchmarks/neighbours.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as parent:
         neighbour = int(parent.stdout.readline())
         assert running(neighbour)
         parent.kill()  # even before the neighbour has begun
@@ -72,7 +72,7 @@ def test_the_neighbour_ends_with_the_process_that_began_it():
 
 def running(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
@@ -118,7 +118,7 @@ def test_the_table_of_tests(tmp_path, script):
 def write(root, name, report):
     path = root / "results" / "speed" / f"{name}.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(report))
+    path.write_text(json.dumps(report), encoding="utf-8")
 
 
 def test_the_book_says_what_dvc_needs(tmp_path):
@@ -136,7 +136,7 @@ def test_the_book_says_what_dvc_needs(tmp_path):
         "forms": {name: {**form, "longest_lock": 123_456} for name in ("digests", "files", "one lock")},
     }
     (tmp_path / "results" / "speed").mkdir(parents=True)
-    (tmp_path / "results" / "speed" / "pipeline.json").write_text(json.dumps(report))
+    (tmp_path / "results" / "speed" / "pipeline.json").write_text(json.dumps(report), encoding="utf-8")
     table = pipeline_table(tmp_path)
     assert "12.3 (aim: ≤ 20)" in table and "23.4 (aim: ≤ 30)" in table and "0.6 (aim: ≤ 1)" in table
     assert "123" in table and "it is 0.4 s" in table and "load 2.5" in table and "A processor, DVC 3.0" in table
@@ -146,7 +146,7 @@ def test_the_book_says_what_dvc_needs(tmp_path):
 def test_what_dvc_needs_is_measured(script, tmp_path, capsys):
     to = tmp_path / "speed" / "pipeline.json"
     script("pipeline").main(["--times", "1", "--largest", "1", "--output", str(to)])
-    report = json.loads(to.read_text())
+    report = json.loads(to.read_text(encoding="utf-8"))
     assert report["stages"] > 100 and report["pipelines"] == len(list(project_root().glob("notebooks/*/*/dvc.yaml")))
     assert {"digests", "files", "one lock"} == set(report["forms"])
     one, own = (report["forms"][name]["longest_lock"] for name in ("one lock", "digests"))

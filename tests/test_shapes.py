@@ -37,7 +37,7 @@ print("trained")
 
 
 def test_without_the_checkers_everything_is_imported_and_trains():
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0 and done.stdout == "trained\n", done.stderr
 
 

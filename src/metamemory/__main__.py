@@ -1,8 +1,11 @@
 """The command line: `python -m metamemory COMMAND`, as its help lists them."""
 
 import argparse
+import codecs
+import io
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ SCALE = "smoke, laptop or paper (default: `scale` in params.yaml)"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 after a one-line error, 130 when interrupted."""
+    _print_in_any_locale()
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -25,6 +29,22 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _print_in_any_locale() -> None:
+    """UTF-8 where no locale is set; else the terminal's own, with what it has not written in another way."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            unset = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if unset else None, errors="backslashreplace" if unset else "plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """A space for a space that the encoding does not have, and the like; an escape where there is nothing like it."""
+    text = error.object[error.start : error.end]
+    alike = unicodedata.normalize("NFKC", text).encode(error.encoding, "backslashreplace")
+    return alike.decode(error.encoding), error.end
 
 
 def _parser() -> argparse.ArgumentParser:

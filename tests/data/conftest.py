@@ -50,7 +50,7 @@ class Omniglot:
         self.write_sums()
 
     def write_sums(self) -> None:
-        (self.mirror / "SHA256SUMS").write_text(f"{store.file_sha256(self.pack)}  omniglot.zip\n")
+        (self.mirror / "SHA256SUMS").write_text(f"{store.file_sha256(self.pack)}  omniglot.zip\n", encoding="utf-8")
 
     def _write_archive(self, part: str, names: tuple[str, ...]) -> None:
         members = [(name, drawing) for name in names for drawing in range(DRAWINGS)]

@@ -195,7 +195,7 @@ def test_the_host_serves_it(fss, root, host):
 
 
 def test_where_the_host_asks_questions_silhouettes_stand_in(fss, root, host, few_silhouettes):
-    host.write_text("<html>Google Drive can't scan this file for viruses</html>")
+    host.write_text("<html>Google Drive can't scan this file for viruses</html>", encoding="utf-8")
     lines = []
     prepare(["fss1000"], root, log=lines.append)
     assert "answered with a page in place of the archive" in lines[0] and "stand-in silhouettes" in lines[0]

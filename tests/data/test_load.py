@@ -61,7 +61,7 @@ def test_rebuilds_a_damaged_cache(prepared, damage):
 def test_works_where_the_cache_cannot_be_written(prepared):
     cache = prepared.parent / ".cache"
     cache.rmdir()
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the folder should be", encoding="utf-8")
     assert load("glyphs", 14, prepared).images.shape == (3, 20, 1, 14, 14)
 
 
@@ -86,9 +86,9 @@ def alter_images(path: Path) -> None:
 
 
 def alter_splits(path: Path) -> None:
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     record["splits"]["vinyals"]["train"].reverse()
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(record), encoding="utf-8")
 
 
 @pytest.mark.parametrize(

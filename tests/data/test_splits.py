@@ -13,7 +13,9 @@ EVALUATION = (
 
 
 def omniglot_classes() -> tuple[str, ...]:
-    lists = json.loads((Path(omniglot.__file__).parent / "splits" / "omniglot_vinyals.json").read_text())
+    lists = json.loads(
+        (Path(omniglot.__file__).parent / "splits" / "omniglot_vinyals.json").read_text(encoding="utf-8")
+    )
     names = {
         f"{alphabet}/character{number:02d}"
         for part in ("train", "validation", "test")
@@ -37,7 +39,9 @@ def test_omniglot(assert_partition):
 
 
 def test_cifar_fs(assert_partition):
-    lists = json.loads((Path(cifar_fs.__file__).parent / "splits" / "cifar_fs_bertinetto.json").read_text())
+    lists = json.loads(
+        (Path(cifar_fs.__file__).parent / "splits" / "cifar_fs_bertinetto.json").read_text(encoding="utf-8")
+    )
     classes = tuple(sorted(lists["train"] + lists["validation"] + lists["test"]))
     parts = cifar_fs.splits(classes)["bertinetto"]
     assert_partition(parts, {"train": 64, "validation": 16, "test": 20})

@@ -73,7 +73,7 @@ def test_without_a_compiler_the_formulas_are_used(monkeypatch, tmp_path):
 def test_a_compiler_that_fails_is_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     broken = tmp_path / "broken.c"
-    broken.write_text("this is not C")
+    broken.write_text("this is not C", encoding="utf-8")
     assert native.load(broken) is None
     assert not list(tmp_path.glob("metamemory/*"))
 

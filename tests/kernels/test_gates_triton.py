@@ -20,7 +20,9 @@ if os.environ.get("TRITON_INTERPRET") != "1":
 
     def test_in_the_interpreter():
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-        done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+        done = subprocess.run(
+            command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stdout
 
     @pytest.mark.parametrize("product", ["*fp32", "*bf16"])

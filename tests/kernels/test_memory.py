@@ -23,6 +23,6 @@ print(min(faults() for _ in range(8)))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
 def test_pages_are_not_cleared_anew():
-    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, encoding="utf-8")
     before, after = map(int, done.stdout.split())
     assert before > 100 > after

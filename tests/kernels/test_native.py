@@ -19,7 +19,7 @@ compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C c
 def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source):
     command = [native.compiler(), "-std=gnu11", "-Werror=vla", "-Wall", "-Werror", "-Wno-unknown-pragmas"]
     command += ["-Wno-unused-function", "-Wno-psabi", "-fsyntax-only", *CONSTANTS, str(source)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
 
 
@@ -52,7 +52,8 @@ def test_memory_that_is_not_there_is_one_line_and_not_a_crash(tmp_path, source, 
     broke = tmp_path / "broke.c"
     broke.write_text(
         "#include <stdlib.h>\n#define malloc(size) NULL\n#define calloc(count, size) NULL\n"
-        f'#include "{native.FOLDER / source}.c"\n'
+        f'#include "{native.FOLDER / source}.c"\n',
+        encoding="utf-8",
     )
     call = getattr(native.load(broke, *CONSTANTS), function)
     tensor = torch.zeros(64)

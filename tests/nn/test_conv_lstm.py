@@ -83,7 +83,7 @@ def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, tmp_path, about, expe
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
     if about is not None:
-        (tmp_path / "cpuinfo").write_text(about)
+        (tmp_path / "cpuinfo").write_text(about, encoding="utf-8")
     assert product_type("auto") == expected
     assert product_type("bfloat16") == torch.bfloat16
 

@@ -11,7 +11,7 @@ import pytest
 from metamemory.study.parameters import project_root
 
 ROOT = project_root()
-BLOCKS = re.findall(r"```(python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "book/extend.md").read_text(), re.S)
+BLOCKS = re.findall(r"```(python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "book/extend.md").read_text(encoding="utf-8"), re.S)
 FILES = {path: text for language, path, text in BLOCKS if language == "python"}
 PAPER = "src/metamemory/papers/doe2027"
 
@@ -27,7 +27,13 @@ def copy(tmp_path):
     def run(*words):
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
         done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -37,9 +43,9 @@ def copy(tmp_path):
 
 
 def edit(path, old, new):
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path.name} has {old!r} {text.count(old)} times"
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 SECTIONS = """
@@ -56,7 +62,7 @@ def test_a_paper_is_one_folder(copy):
     assert {path.rpartition("/")[2] for path in written} == {"__init__.py", "reported.py", "tables.py", "report.py"}
     (copy.root / PAPER).mkdir()
     for path in written:
-        (copy.root / path).write_text(FILES[path])
+        (copy.root / path).write_text(FILES[path], encoding="utf-8")
     made = copy("-c", SECTIONS)  # what `report` prints
     assert "'doe2027'" in made and "Doe 2027, Table 1 | method" in made
     (ours,) = [line for line in made.splitlines() if "CL+LSTM" in line and "paper scale" in line]
@@ -78,7 +84,7 @@ print(learner(torch.zeros(2, 1, 1, 2, 2), torch.tensor([[-1], [2]])).argmax(-1).
 def test_a_learner_is_one_file_and_one_line(copy):
     """That `dvc repro` then does its run, and the report shows it, is in tests/study/test_pipeline.py."""
     path = "src/metamemory/models/reference/last_label.py"
-    (copy.root / path).write_text(FILES[path])
+    (copy.root / path).write_text(FILES[path], encoding="utf-8")
     before = "      nearest_neighbour: {}\n"
     edit(copy.root / "params/babu2021.yaml", before, f"{before}      last_label: {{}}\n")
     runs = copy("-m", "metamemory", "list", "--scale", "smoke")

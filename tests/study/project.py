@@ -57,12 +57,14 @@ class Project:
             # mirror has, so that no test waits for its host
             text = json.dumps(values).replace('"name": "fss1000"', '"name": "silhouettes"')
             path.write_text(yaml.safe_dump(json.loads(text), sort_keys=False), encoding="utf-8")
-        (self.root / "params.yaml").write_text(yaml.safe_dump({**front, "scale": scale}, sort_keys=False))
+        (self.root / "params.yaml").write_text(
+            yaml.safe_dump({**front, "scale": scale}, sort_keys=False), encoding="utf-8"
+        )
 
     def edit(self, path: str, old: str, new: str) -> None:
-        text = (self.root / path).read_text()
+        text = (self.root / path).read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {path}"
-        (self.root / path).write_text(text.replace(old, new, 1))
+        (self.root / path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
@@ -80,7 +82,13 @@ class Project:
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command in the copy; its standard output, and errors with it."""
         done = subprocess.run(
-            words, cwd=self.root, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            words,
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
         )
         if check:
             assert done.returncode == 0, done.stdout

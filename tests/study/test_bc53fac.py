@@ -17,7 +17,8 @@ def before(tmp_path_factory):
     tree = tmp_path_factory.mktemp("before")
     (tree / "src/metamemory/models").mkdir(parents=True)
     (tree / "src/metamemory/models/mann_strength.py").write_text(
-        "class Base:\n    pass\n\n\nclass Strong(Base):\n    pass\n"
+        "class Base:\n    pass\n\n\nclass Strong(Base):\n    pass\n",
+        encoding="utf-8",
     )
     return before_of(tree, ROOT / "migrations/bc53fac")
 

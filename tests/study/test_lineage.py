@@ -129,7 +129,7 @@ class Tree:
     def run(self, *words, code=0):
         environment = {**os.environ, "PYTHONPATH": str(self.root / "src"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "metamemory", *map(str, words)]
-        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, encoding="utf-8")
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -141,7 +141,7 @@ class Tree:
     @property
     def manifest(self):
         (path,) = (self.root / "results").glob("*/*/*/*/*.manifest.json")
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 RUN = ("run", "online_few_shot", "--method", "lstm", "--setting", "omniglot", "--scale", "smoke")
@@ -160,7 +160,7 @@ def test_a_result_goes_with_a_change_that_keeps_its_bits_and_with_no_other(tmp_p
     # a module is renamed: nothing has to be done at all
     (after.root / "src/metamemory/nn/precision.py").rename(after.root / "src/metamemory/nn/number_type.py")
     for path in (after.root / "src").rglob("*.py"):
-        path.write_text(path.read_text().replace("nn.precision", "nn.number_type"))
+        path.write_text(path.read_text(encoding="utf-8").replace("nn.precision", "nn.number_type"), encoding="utf-8")
     assert "1 as today" in after.run("carry", before.root)
 
     # the same numbers, worked out in another way
@@ -183,7 +183,7 @@ def test_a_result_goes_with_a_change_that_keeps_its_bits_and_with_no_other(tmp_p
     after.edit("training/loop.py", "(min(at.stage_updates, 49) + 1)", "(min(at.stage_updates, 49) + 2)")
     shutil.copytree(before.root / "results", after.root / "results", dirs_exist_ok=True)
     assert "1 stale" in after.run("carry", before.root)
-    (reason,) = json.loads((after.root / "results/stale.json").read_text()).values()
+    (reason,) = json.loads((after.root / "results/stale.json").read_text(encoding="utf-8")).values()
     assert reason.startswith("its shortened run differs: history[")
     assert after.manifest == made
 

@@ -205,10 +205,10 @@ def test_what_is_not_there_is_named_with_what_is(parameters, tmp_path):
         parameters.experiment("few")
     with pytest.raises(UserError, match="params.yaml is not here: run from the top"):
         Parameters(tmp_path)
-    (tmp_path / "params.yaml").write_text("a: [")
+    (tmp_path / "params.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(UserError, match="params.yaml is not YAML"):
         Parameters(tmp_path)
-    (tmp_path / "params.yaml").write_text(FRONT)
+    (tmp_path / "params.yaml").write_text(FRONT, encoding="utf-8")
     with pytest.raises(UserError, match="params/p.yaml is not here"):
         Parameters(tmp_path)
 

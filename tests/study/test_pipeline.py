@@ -21,7 +21,7 @@ LSTM = "src/metamemory/models/recurrent/lstm.py"
 # the learner that the page on extending the study shows
 LEARNER = re.search(
     r"```python\n# src/metamemory/models/reference/last_label.py\n(.*?)```",
-    (project_root() / "book/extend.md").read_text(),
+    (project_root() / "book/extend.md").read_text(encoding="utf-8"),
     re.S,
 )[1]
 
@@ -95,12 +95,14 @@ def test_every_run_leaves_its_results(project):
 def test_the_book_is_built_and_shows_the_runs(project):
     """By `dvc repro`, with warnings as errors; and it opens without a network."""
     html = project.root / "book/_build/html"
-    page = (html / "babu2021/online_few_shot.html").read_text()
+    page = (html / "babu2021/online_few_shot.html").read_text(encoding="utf-8")
     assert "CL+LSTM" in page and "smoke" in page and "Traceback" not in page
     title = "Omniglot" if (project.root / "data/omniglot").exists() else "glyphs (stand-in for Omniglot)"
-    assert title in page and title in (html / "babu2021/protocol.html").read_text()
+    assert title in page and title in (html / "babu2021/protocol.html").read_text(encoding="utf-8")
     for path in html.rglob("*.html"):
-        loaded = re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"(https?://[^\"]+)", path.read_text())
+        loaded = re.findall(
+            r"<(?:script|link|img)[^>]+(?:src|href)=\"(https?://[^\"]+)", path.read_text(encoding="utf-8")
+        )
         assert not [url for url in loaded if "canonical" not in url], path.name
 
 
@@ -136,7 +138,9 @@ def test_editing_a_learner_changes_its_own_stage_only(project):
 def test_a_learner_that_cannot_be_read_stops_its_own_stage_only(project):
     project.edit(LSTM, "class LSTM", "clas LSTM")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
-    assert "SyntaxError" in (project.root / "digests/smoke/online_few_shot/lstm/omniglot.json").read_text()
+    assert "SyntaxError" in (project.root / "digests/smoke/online_few_shot/lstm/omniglot.json").read_text(
+        encoding="utf-8"
+    )
     project.edit(LSTM, "clas LSTM", "class LSTM")
     assert changed_stages(project) == set()
 
@@ -163,7 +167,7 @@ def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
 
 
 def test_a_learner_is_added_with_one_file_and_one_line(project):
-    (project.root / "src/metamemory/models/reference/last_label.py").write_text(LEARNER)
+    (project.root / "src/metamemory/models/reference/last_label.py").write_text(LEARNER, encoding="utf-8")
     before = "      nearest_neighbour: {}\n"
     project.edit("params/babu2021.yaml", before, f"{before}      last_label: {{}}\n")
     assert changed_stages(project) == {"online_few_shot@smoke-last_label-omniglot-0"}
@@ -180,7 +184,7 @@ def test_an_experiment_of_dvc_changes_a_parameter(project):
     output = project.run("dvc", "exp", "run", "-S", change, "-n", "narrow", EXPERIMENT)
     assert "narrow" in output
     manifest = json.loads(
-        (project.root / "results/smoke/online_few_shot/lstm/omniglot/seed0.manifest.json").read_text()
+        (project.root / "results/smoke/online_few_shot/lstm/omniglot/seed0.manifest.json").read_text(encoding="utf-8")
     )
     assert manifest["configuration"]["model"]["hidden"] == 12
     assert len(re.findall(r"Running stage '.*online_few_shot@.*'", output)) == 1
@@ -229,7 +233,8 @@ def test_killed_in_training_it_goes_on_to_the_same_weights(project):
     script = project.root / "killed.py"
     script.write_text(  # checkpoints at every update, so that one is there whenever the kill comes
         "import sys\nfrom metamemory.training import loop\nfrom metamemory.__main__ import main\n"
-        "loop.CHECKPOINT_SECONDS = 0\nsys.exit(main(sys.argv[1:]))\n"
+        "loop.CHECKPOINT_SECONDS = 0\nsys.exit(main(sys.argv[1:]))\n",
+        encoding="utf-8",
     )
     words = f"python killed.py {RUN.split(' ', 3)[3]} {long}".split()
     victim = subprocess.Popen(words, cwd=project.root, env=project.environment, stdout=subprocess.DEVNULL)

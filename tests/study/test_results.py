@@ -46,6 +46,8 @@ def test_a_damaged_result_is_named(tmp_path, ending, read):
     record(run, outcome, {}, {}, "", torch.device("cpu"), 1.0)
     (whole,) = finished(tmp_path)
     assert (whole.metrics, whole.scores, whole.history, whole.example) == ({}, [], [], {})
-    run.result(ending).write_text(run.result(ending).read_text()[:-3] if ending == "manifest.json" else "")
+    run.result(ending).write_text(
+        run.result(ending).read_text(encoding="utf-8")[:-3] if ending == "manifest.json" else "", encoding="utf-8"
+    )
     with pytest.raises(UserError, match=f"seed0.{ending} is missing or damaged: run it again"):
         [read(result) for result in finished(tmp_path)]

@@ -167,7 +167,7 @@ def test_whatever_is_executed_changes_the_digest(package, name, old, new):
 def test_a_module_may_move(package):
     before = digest(ROOTS, package)
     (package / "deep").mkdir()
-    (package / "deep/__init__.py").write_text("")
+    (package / "deep/__init__.py").write_text("", encoding="utf-8")
     (package / "nn/aux.py").rename(package / "deep/extra.py")
     (package / "shapes.py").rename(package / "deep/forms.py")
     (package / "gpu.py").rename(package / "deep/device.py")
@@ -223,7 +223,7 @@ def test_a_root_that_is_not_there_is_named(package):
         digest([("pkg.run", "nothing_of_it")], package)
     with pytest.raises(UserError, match="pkg.gone has no conduct"):
         digest([("pkg.gone", "conduct")], package)
-    (package / "shapes.py").write_text("AREA = = 3\n")
+    (package / "shapes.py").write_text("AREA = = 3\n", encoding="utf-8")
     with pytest.raises(UserError, match="shapes.py is not Python"):
         digest(ROOTS, package)
 
@@ -245,7 +245,8 @@ def test_every_python_and_locale_gives_the_same_digest(package, python):
     }
     here = python == f"python{sys.version_info.major}.{sys.version_info.minor}"
     found = subprocess.run(
-        [sys.executable if here else python, "-c", code], env=environment, capture_output=True, text=True
+        [sys.executable if here else python, "-c", code], env=environment, capture_output=True, text=True,
+        encoding="utf-8",
     ) if here or shutil.which(python) else None  # fmt: skip
     if found is None or (not here and found.returncode == 127):
         pytest.skip(f"no {python} on this machine")
@@ -304,10 +305,10 @@ def test_a_copy_has_the_same_digests(copy):
 )
 def test_code_that_only_some_machines_execute_counts(copy, name, old, new):
     roots = roots_of("online_few_shot", "cl_lstm")
-    text = (copy / name).read_text()
+    text = (copy / name).read_text(encoding="utf-8")
     edit(copy, name, old, new)
     assert digest(roots, copy) != digest(roots)
-    (copy / name).write_text(text)
+    (copy / name).write_text(text, encoding="utf-8")
     assert digest(roots, copy) == digest(roots)
 
 
@@ -315,11 +316,11 @@ def test_a_module_of_the_package_may_be_renamed(copy):
     roots = roots_of("online_few_shot", "cl_lstm")
     (copy / "nn/precision.py").rename(copy / "nn/number_type.py")
     for path in copy.rglob("*.py"):
-        path.write_text(path.read_text().replace("nn.precision", "nn.number_type"))
+        path.write_text(path.read_text(encoding="utf-8").replace("nn.precision", "nn.number_type"), encoding="utf-8")
     assert digest(roots, copy) == digest(roots)
     (copy / "nn/number_type.py").rename(copy / "nn/precision.py")
     for path in copy.rglob("*.py"):
-        path.write_text(path.read_text().replace("nn.number_type", "nn.precision"))
+        path.write_text(path.read_text(encoding="utf-8").replace("nn.number_type", "nn.precision"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(("experiment", "method"), [("online_few_shot", "cl_lstm"), ("mann_classification", "mann")])
@@ -344,15 +345,15 @@ def test_every_number_that_a_run_executes_counts(copy, tmp_path, drawings, monke
     before = digest(roots_of(experiment, method), copy)
     escaped = []
     for path, node in random.Random(0).sample(numbers, EDITS // 2):
-        text = (PACKAGE / path).read_text()
+        text = (PACKAGE / path).read_text(encoding="utf-8")
         lines = text.splitlines(keepends=True)
         row, column, end = node.lineno - 1, node.col_offset, node.end_col_offset
         line = lines[row].encode()
         lines[row] = (line[:column] + repr(node.value + 1).encode() + line[end:]).decode()
-        (copy / path).write_text("".join(lines))
+        (copy / path).write_text("".join(lines), encoding="utf-8")
         if digest(roots_of(experiment, method), copy) == before:
             escaped.append(f"{path}:{node.lineno}: {node.value}")
-        (copy / path).write_text(text)
+        (copy / path).write_text(text, encoding="utf-8")
     assert not escaped
     assert digest(roots_of(experiment, method), copy) == before
 
@@ -379,7 +380,7 @@ def watched(function, found):
 
 
 def numbers_in(path, lines):
-    tree = ast.parse((PACKAGE / path).read_text())
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.lineno in lines:
             yield path, node

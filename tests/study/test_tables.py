@@ -99,7 +99,9 @@ def test_stale_results_are_marked_and_their_reasons_listed(tmp_path):
 
     assert tables.whose(group(0, 1)) == "laptop scale, Omniglot" and tables.stale_table(tmp_path) == ""
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/stale.json").write_text('{"laptop/e/m/s/seed1": "the digest of its source is another"}')
+    (tmp_path / "results/stale.json").write_text(
+        '{"laptop/e/m/s/seed1": "the digest of its source is another"}', encoding="utf-8"
+    )
     assert tables.whose(group(0, 2)) == "laptop scale, Omniglot"
     assert tables.whose(group(0, 1, 2)) == "laptop scale, Omniglot, 1 of 3 stale"
     assert tables.whose(group(1)) == tables.whose(group(1), group(1)) == "laptop scale, Omniglot, stale"

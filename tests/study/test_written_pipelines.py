@@ -16,7 +16,7 @@ ROOT = project_root()
 def test_the_committed_pipelines_are_those_of_the_parameters():
     """Else: `python -m metamemory pipeline`."""
     for path, text in pipeline.pipelines(ROOT).items():
-        assert path.read_text() == text, path
+        assert path.read_text(encoding="utf-8") == text, path
     assert set(pipeline.pipelines(ROOT)) == {ROOT / "dvc.yaml", *ROOT.glob("notebooks/*/*/dvc.yaml")}
 
 
@@ -40,15 +40,15 @@ def test_the_committed_locks_are_those_of_the_results():
     ],
 )
 def test_scale_and_seeds_are_set_in_any_style_of_yaml(tmp_path, text):
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     assert pipeline.choose(tmp_path, scale="smoke", seeds=[0, 1, 2]) == ["scale: smoke", "seeds: [0, 1, 2]"]
     assert pipeline.choose(tmp_path, scale="smoke", seeds=[0, 1, 2]) == []
-    written = (tmp_path / "params.yaml").read_text()
+    written = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     assert written == "# top\nscale: smoke # which\nseeds: [0, 1, 2] # of all\n\nheadline: {} # c\n"
 
 
 def test_an_entry_that_is_not_there_is_an_error(tmp_path):
-    (tmp_path / "params.yaml").write_text("seeds: [0]\n")
+    (tmp_path / "params.yaml").write_text("seeds: [0]\n", encoding="utf-8")
     with pytest.raises(UserError, match="no line 'scale: ...'"):
         pipeline.choose(tmp_path, scale="smoke")
 
@@ -76,16 +76,16 @@ def test_a_stage_depends_on_digests_that_are_written(written):
     found = {str(path.relative_to(written / "digests")) for path in (written / "digests").rglob("*.json")}
     assert found == expected
     for path in found:
-        values = json.loads((written / "digests" / path).read_text())
+        values = json.loads((written / "digests" / path).read_text(encoding="utf-8"))
         assert "source" in values and "error" not in values, path
 
 
 def test_digests_are_written_anew_only_where_they_change(written):
     lost = written / "digests/laptop/recipe/no_such_method/plain.json"
     lost.parent.mkdir(parents=True)
-    lost.write_text("{}")
+    lost.write_text("{}", encoding="utf-8")
     other = written / "digests/package.json"
-    other.write_text("{}")
+    other.write_text("{}", encoding="utf-8")
     before = {path: path.stat().st_mtime_ns for path in (written / "digests").rglob("*.json")}
     changed, count = pipeline.write_digests(written)
     assert changed == 1 and count == len(before) - 1 and not lost.exists()
@@ -93,6 +93,6 @@ def test_digests_are_written_anew_only_where_they_change(written):
 
 
 def test_a_file_that_is_no_lock_is_an_error(tmp_path):
-    (tmp_path / "dvc.lock").write_text("stages")
+    (tmp_path / "dvc.lock").write_text("stages", encoding="utf-8")
     with pytest.raises(UserError, match="is not a dvc.lock"):
         locks.read_stages(tmp_path / "dvc.lock")

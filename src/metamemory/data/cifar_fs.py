@@ -36,6 +36,6 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 def splits(classes: tuple[str, ...]) -> Splits:
     """The one split, "bertinetto", as indices: 64 / 16 / 20 classes, the lists of Bertinetto et al. (2019)."""
     index = {name: position for position, name in enumerate(classes)}
-    lists = json.loads((Path(__file__).parent / "splits" / "cifar_fs_bertinetto.json").read_text())
+    lists = json.loads((Path(__file__).parent / "splits" / "cifar_fs_bertinetto.json").read_text(encoding="utf-8"))
     parts = ("train", "validation", "test")
     return {"bertinetto": {part: sorted(index[name] for name in lists[part]) for part in parts}}

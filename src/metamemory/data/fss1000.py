@@ -46,7 +46,7 @@ Read = Callable[[str], bytes]
 def class_lists() -> dict[str, list[str]]:
     """Names of the 520 / 240 / 240 classes of each part: the test classes of Li et al. (2020), the others as Min et al.
     (2021) divided them."""
-    lists = json.loads((Path(__file__).parent / "splits" / "fss1000_hsnet.json").read_text())
+    lists = json.loads((Path(__file__).parent / "splits" / "fss1000_hsnet.json").read_text(encoding="utf-8"))
     return {part: lists[part] for part in PARTS}
 
 

@@ -126,7 +126,7 @@ def _cached(folder: Path, record: store.Record, size: int, cache: Path) -> np.nd
     path = cache / f"{record.name}-{record.digest[:16]}-{size}.npy"
     checksum = path.with_suffix(".sha256")
     with suppress(OSError, ValueError):
-        if store.file_sha256(path) == checksum.read_text():
+        if store.file_sha256(path) == checksum.read_text(encoding="utf-8"):
             return np.load(path, mmap_mode="c")
     store.check_images(folder, record)
     images = np.stack([_reduce(images, size) for images in store.read_classes(folder, record)])
@@ -136,7 +136,7 @@ def _cached(folder: Path, record: store.Record, size: int, cache: Path) -> np.nd
         with TemporaryDirectory(suffix=PARTIAL, dir=cache) as unfinished:
             fresh, fresh_checksum = Path(unfinished) / path.name, Path(unfinished) / checksum.name
             np.save(fresh, images)
-            fresh_checksum.write_text(store.file_sha256(fresh))
+            fresh_checksum.write_text(store.file_sha256(fresh), encoding="utf-8")
             fresh_checksum.replace(checksum)
             fresh.replace(path)
     return images

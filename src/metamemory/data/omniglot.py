@@ -50,7 +50,7 @@ def splits(classes: tuple[str, ...]) -> Splits:
                The other 806 are for training; a run that needs no validation trains on both, all 964.
     """
     index = {name: position for position, name in enumerate(classes)}
-    lists = json.loads((Path(__file__).parent / "splits" / "omniglot_vinyals.json").read_text())
+    lists = json.loads((Path(__file__).parent / "splits" / "omniglot_vinyals.json").read_text(encoding="utf-8"))
     vinyals = {
         part: sorted(
             index[f"{alphabet}/character{number:02d}"]

@@ -151,7 +151,7 @@ def _from_mirror(mirror: str, file: str, workspace: Path) -> Path:
         path, sums = Path(mirror) / file, Path(mirror) / "SHA256SUMS"
         if not path.is_file():
             raise _mirror_lacks(mirror, file, "no such file")
-    lines = sums.read_text().splitlines() if sums.is_file() else []
+    lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
     expected = {line[66:]: line[:64] for line in lines}  # as sha256sum writes them
     if file in expected and store.file_sha256(path) != expected[file]:
         raise UserError(f"{file} of the mirror {mirror} is not as its SHA256SUMS says: fetch it again")

@@ -79,7 +79,7 @@ def write(
         splits=split(tuple(names)),
     )
     content = {"format": FORMAT, **asdict(record)}
-    (folder / "classes.json").write_text(json.dumps({**content, "sha256": _checksum(content)}) + "\n")
+    (folder / "classes.json").write_text(json.dumps({**content, "sha256": _checksum(content)}) + "\n", encoding="utf-8")
     return record
 
 
@@ -96,7 +96,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / "classes.json"
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         intact = content.pop("sha256") == _checksum(content) and content.pop("format") == FORMAT
     except (OSError, ValueError, KeyError, AttributeError):
         intact = False

@@ -56,10 +56,12 @@ def load(source: Path, *options: str) -> ctypes.CDLL | None:
     command = compiler()
     if command is None:
         return None
-    texts = [each.read_text() for each in (source, *sorted(source.parent.glob("*.h")))]
+    texts = [each.read_text(encoding="utf-8") for each in (source, *sorted(source.parent.glob("*.h")))]
     for flags in ((*FLAGS, "-fopenmp", *options), (*FLAGS, *options)):
         # what the compiler predefines tells its version and, with -march=native, the processor's instructions
-        target = subprocess.run([command, *flags, "-E", "-dM", "-x", "c", os.devnull], capture_output=True, text=True)
+        target = subprocess.run(
+            [command, *flags, "-E", "-dM", "-x", "c", os.devnull], capture_output=True, text=True, encoding="utf-8"
+        )
         if target.returncode == 0:
             key = hashlib.sha256("\n".join([*texts, *flags, target.stdout]).encode()).hexdigest()[:16]
             compiled = _compiled([command, *flags, str(source), "-lm"], f"{source.stem}-{key}.so")

@@ -32,5 +32,5 @@ def _fast_bfloat16() -> bool:
     """
     if torch.cuda.is_available():
         return torch.cuda.get_device_capability() >= (8, 0)
-    about = CPUINFO.read_text() if CPUINFO.exists() else ""
+    about = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
     return "amx_bf16" in about or ("avx512_bf16" in about and "AuthenticAMD" in about)

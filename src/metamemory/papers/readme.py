@@ -62,13 +62,13 @@ def write_readme(root: Path = Path(".")) -> None:
     Raises:
         UserError: a mark is missing, or nothing was run.
     """
-    text = (root / "README.md").read_text()
+    text = (root / "README.md").read_text(encoding="utf-8")
     for mark in (BEGIN, END):
         if text.count(mark) != 1:
             raise UserError(f"README.md must have the line {mark.strip()} once, and has it {text.count(mark)} times")
     before, _, rest = text.partition(BEGIN)
     text = f"{before}{BEGIN}\n{results_section(root)}\n{END}{rest.partition(END)[2]}"
-    write_atomically(root / "README.md", lambda path: path.write_text(text))
+    write_atomically(root / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
     figures.use_style()
     shown = {label_of(groups): groups for groups in _shown(root).values()}
     figure = figures.accuracy_by_shot_at(shown, reported=TABLE_1["omniglot"])

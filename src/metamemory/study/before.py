@@ -30,7 +30,9 @@ class Before:
         self.package = self.tree / "src" / source.PACKAGE.name
         if not self.package.is_dir():
             raise UserError(f"{tree} is no checkout of the project: it has no src/{source.PACKAGE.name}")
-        found = subprocess.run(["git", "-C", str(self.tree), "rev-parse", "HEAD"], capture_output=True, text=True)
+        found = subprocess.run(
+            ["git", "-C", str(self.tree), "rev-parse", "HEAD"], capture_output=True, text=True, encoding="utf-8"
+        )
         self.commit = found.stdout.strip() or "unknown"
 
     def identities(self, named: list[dict[str, Any]]) -> list[dict[str, str]]:
@@ -62,7 +64,9 @@ class Before:
         tree = tree or self.tree
         environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
         words = [sys.executable, "-P", *arguments]
-        done = subprocess.run(words, cwd=tree, env=environment, input=given, capture_output=True, text=True)
+        done = subprocess.run(
+            words, cwd=tree, env=environment, input=given, capture_output=True, text=True, encoding="utf-8"
+        )
         if done.returncode:
             raise UserError(f"{tree}: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
         return done.stdout

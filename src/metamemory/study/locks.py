@@ -68,7 +68,9 @@ def read_stages(path: Path) -> dict[str, Entry]:
         UserError: it is missing or none.
     """
     try:
-        return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[
+            "stages"
+        ]
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
         raise UserError(f"{path} is not a dvc.lock: {type(error).__name__}") from None
 
@@ -80,7 +82,7 @@ def _lock_entry(result: Result, parameters: Parameters, models: Mapping[str, Ent
         if path.startswith(f"{DIGESTS}/"):
             deps.append(_entry(path, root, digests_text(result.manifest["digests"]).encode()))
         elif path == "data":
-            (data,) = yaml.safe_load((root / "data.dvc").read_text())["outs"]
+            (data,) = yaml.safe_load((root / "data.dvc").read_text(encoding="utf-8"))["outs"]
             deps.append({key: data[key] for key in ("path", "hash", "md5", "size", "nfiles")})
         else:
             deps.append(models.get(path) or _entry(path, root))

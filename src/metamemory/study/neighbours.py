@@ -52,7 +52,7 @@ def waited() -> float | None:
     seconds = 0.0
     for thread in Path("/proc/self/task").glob("*/schedstat"):
         try:
-            seconds += int(thread.read_text().split()[1]) / 1e9
+            seconds += int(thread.read_text(encoding="utf-8").split()[1]) / 1e9
         except OSError:  # it has ended
             continue
         except (IndexError, ValueError):

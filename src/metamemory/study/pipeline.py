@@ -126,7 +126,7 @@ def _book(root: Path) -> dict[str, Any]:
 @functools.cache
 def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> dict[str, Any]:
     notebook = place / f"{experiment}.ipynb"
-    title = json.loads((root / notebook).read_text())["cells"][0]["source"][0]
+    title = json.loads((root / notebook).read_text(encoding="utf-8"))["cells"][0]["source"][0]
     section = parameters.experiment(experiment)
     runs = [run for scale in SCALES for run in planned(parameters, scale, [experiment], root)]
     configurations = [(run.scale, parameters.configuration(*_named(run), {})) for run in runs]
@@ -207,7 +207,7 @@ def _package_digest() -> str:
     total = hashlib.sha256()
     for path in sorted(source.PACKAGE.rglob("*")):
         if path.suffix in source.ENDINGS:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             with suppress(SyntaxError):  # of C, or of a learner that is being written
                 tree = ast.parse(text)
                 for node in ast.walk(tree):
@@ -226,9 +226,9 @@ def digests_text(digests: Mapping[str, Any]) -> str:
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Write a file unless it holds just that; whether it was written."""
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return True
 
 
@@ -244,7 +244,7 @@ def choose(root: Path, **values: Any) -> list[str]:
     path = root / "params.yaml"
     changed = []
     for name, value in values.items():
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         entries = {key.value: (key, each) for key, each in yaml.compose(text).value}
         if name not in entries:
             raise UserError(f"{path} has no line '{name}: ...'")

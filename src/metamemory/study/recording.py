@@ -92,7 +92,7 @@ def hardware(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     threads = torch.get_num_threads()
     return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
@@ -111,7 +111,11 @@ def _git_state(root: Path) -> dict[str, Any]:
     def ask(*words: str) -> str | None:
         with suppress(OSError, subprocess.CalledProcessError):
             return subprocess.run(
-                ["git", "-C", str(root), *words], check=True, capture_output=True, text=True
+                ["git", "-C", str(root), *words],
+                check=True,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
             ).stdout.strip()
         return None
 

@@ -111,7 +111,7 @@ def test_a_report_of_times_is_written_and_shown(tmp_path, monkeypatch):
     to = tmp_path / "results" / "speed" / "cost.json"
     monkeypatch.setattr(sys, "argv", ["cost.py", "--repeats", "2", "--to", str(to)])
     benchmark.main()
-    found = json.loads(to.read_text())["learners"]["lstm"]
+    found = json.loads(to.read_text(encoding="utf-8"))["learners"]["lstm"]
     assert found["state_bytes"] == 2 * 8 * 4 and found["milliseconds_adapted"] > 0 and found["peak_bytes"] > 0
     assert "| LSTM " in cost.measured_table(tmp_path)
 
