@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,17 +25,16 @@ QUIET = 0.1  # processors that other programs may take
 LONGEST = 120.0  # seconds that a neighbour can be busy
 LEAD_IN = 2.0  # seconds of each window that do not count, in which a run gets used to its neighbour
 
-# name: threads, runs side by side, environment, whether watched
+# name: threads, runs side by side, environment
 VARIANTS = {
-    "two threads, as OpenMP has it": (2, 1, {}, False),
-    "two threads that spin 1,000 times": (2, 1, {"GOMP_SPINCOUNT": "1000"}, False),
-    "two threads that never spin": (2, 1, {"OMP_WAIT_POLICY": "passive"}, False),
-    "two threads, watched": (2, 1, {}, True),
-    "one thread": (1, 1, {}, False),
-    "two runs of one thread": (1, 2, {}, False),
+    "two threads, as OpenMP has it": (2, 1, {}),
+    "two threads that spin 1,000 times": (2, 1, {"GOMP_SPINCOUNT": "1000"}),
+    "two threads, bound": (2, 1, {"OMP_PROC_BIND": "true"}),
+    "one thread": (1, 1, {}),
+    "two runs of one thread": (1, 2, {}),
 }
 TARGETS = {  # variant: share of the lone speed of two threads "as OpenMP has it", alone and beside
-    "two threads, watched": {"alone": 0.95, "beside": 0.45},
+    "two threads, bound": {"alone": 0.95, "beside": 0.45},
 }
 
 
@@ -47,7 +46,6 @@ def train() -> None:
     from metamemory.kernels.memory import keep_freed_memory
     from metamemory.models import build
     from metamemory.models.learner import TaskDescription
-    from metamemory.study.neighbours import sharing_processors
     from metamemory.study.parameters import Parameters, project_root
 
     torch.manual_seed(0)
@@ -70,13 +68,12 @@ def train() -> None:
             count += 1
         return count * batch / (time.perf_counter() - began)
 
-    with sharing_processors() if os.environ.get("WATCHED") else nullcontext():
-        updates(0)
-        print("ready", flush=True)
-        for line in sys.stdin:
-            lead_in, seconds = json.loads(line)
-            updates(lead_in)
-            print(updates(seconds), flush=True)
+    updates(0)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        lead_in, seconds = json.loads(line)
+        updates(lead_in)
+        print(updates(seconds), flush=True)
 
 
 def be_busy(parent: int) -> None:
@@ -100,9 +97,9 @@ class Runs:
     others: dict[str, list[float]] = field(default_factory=lambda: {"alone": [], "beside": []})
 
     @classmethod
-    def of(cls, threads: int, runs: int, environment: dict[str, str], watched: bool) -> "Runs":
+    def of(cls, threads: int, runs: int, environment: dict[str, str]) -> "Runs":
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-        inherited |= {"OMP_NUM_THREADS": str(threads)} | environment | ({"WATCHED": "1"} if watched else {})
+        inherited |= {"OMP_NUM_THREADS": str(threads)} | environment
         command = [sys.executable, __file__, "--train"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return cls([subprocess.Popen(command, env=inherited, **pipes) for _ in range(runs)])

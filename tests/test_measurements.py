@@ -34,7 +34,7 @@ def test_runs_are_measured_alone_and_beside_a_neighbour(script, tmp_path, monkey
     neighbours = script("neighbours")
     monkeypatch.setattr(neighbours, "LEAD_IN", 0.0)
     monkeypatch.setattr(neighbours, "QUIET", 99)
-    kept = {"two threads, watched": (1, 1, {}, True), "two runs of one thread": (1, 2, {}, False)}
+    kept = {"two threads, bound": (1, 1, {}), "two runs of one thread": (1, 2, {})}
     monkeypatch.setattr(neighbours, "VARIANTS", kept)  # on one thread, which is soon done beside other tests
     to = tmp_path / "speed" / "neighbours.json"
     monkeypatch.setattr(sys, "argv", ["neighbours.py", "--rounds", "1", "--seconds", "0.01", "--to", str(to)])
@@ -49,7 +49,7 @@ def test_runs_are_measured_alone_and_beside_a_neighbour(script, tmp_path, monkey
     assert [row["what"] for row in rows] == list(kept)
     assert rows[0]["alone / lone"] == 1 and all(row["alone"] > 0 and row["beside"] > 0 for row in rows)
     assert rows[0]["target"] == {"alone": 0.95, "beside": 0.45}
-    assert "two threads, watched" in capsys.readouterr().out
+    assert "two threads, bound" in capsys.readouterr().out
     assert len(begun) >= 3 + 2 and all(process.returncode is not None for process in begun), "something is left running"
 
 
@@ -94,12 +94,12 @@ def test_rows_are_shares_of_two_threads_alone(script):
 
 def test_the_table_of_neighbours(tmp_path):
     assert "Not measured here" in neighbours_table(tmp_path)
-    row = {"what": "two threads, watched", "alone": 99.6, "beside": 50.2, "alone / lone": 0.991, "beside / lone": 0.5}
+    row = {"what": "two threads, bound", "alone": 99.6, "beside": 50.2, "alone / lone": 0.991, "beside / lone": 0.5}
     row |= {"target": {"beside": 0.45}, "others alone": 0.02, "others beside": 0.04}
     report = {"rows": [row], "rounds": 5, "processors": 2, "shape": "CL+LSTM", "hardware": "CPU, 2 threads"}
     write(tmp_path, "neighbours", report | {"torch": "2.14.1"})
     table = " ".join(neighbours_table(tmp_path).split())
-    assert "| two threads, watched | 100 | 50 | 0.99 | 0.50 (aim: ≥ 0.45) |" in table
+    assert "| two threads, bound | 100 | 50 | 0.99 | 0.50 (aim: ≥ 0.45) |" in table
     assert "other programs took at most 0.04 processors" in table and "CPU, torch 2.14.1" in table
 
 

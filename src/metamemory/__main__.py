@@ -251,6 +251,9 @@ def _named(options: argparse.Namespace) -> tuple[str, str, str, str, dict[str, A
 
 
 def _run(options: argparse.Namespace) -> None:
+    from metamemory.study.neighbours import bind_threads
+
+    bind_threads()
     from metamemory.study.runs import Run, execute
 
     *name, overrides = _named(options)

@@ -1,126 +1,61 @@
-"""A run of several threads beside other processes: when its threads sleep, that they do, and that bits stay."""
+"""A run of several threads beside other processes: which threads are bound, and that they are."""
 
-import ctypes
-import resource
-import threading
-import time
+import json
+import os
+import subprocess
+import sys
 
 import pytest
+
+from metamemory.study import neighbours
+from metamemory.study.neighbours import MOST_THREADS, bind_threads
+
+WHERE_THREADS_ARE = """
+import json, os, sys
+from metamemory.study.neighbours import bind_threads
+
+if sys.argv[1] == "bound":
+    bind_threads()
 import torch
 from torch.nn import functional as fn
 
-from metamemory.study import neighbours
-from metamemory.study.neighbours import CROWDED, FIRST_REST, LONGEST_REST, Decision, SleepingTeam, sharing_processors
+torch.manual_seed(0)
+x, weight = torch.rand(32, 8, 14, 14), torch.rand(16, 8, 3, 3, requires_grad=True)
+gradient = torch.autograd.grad(fn.conv2d(x, weight, padding=1).tanh().square().sum(), weight)[0]
+masks = [sorted(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")]
+print(json.dumps({"alone": [mask for mask in masks if len(mask) == 1], "gradient": gradient.flatten().tolist()}))
+"""
 
-watched = pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None), "GOMP_parallel") or neighbours.waited() is None,
-    reason="neither GNU's OpenMP, nor a system that tells how long threads wait",
+
+@pytest.mark.parametrize(
+    ("processors", "told", "bound"),
+    [
+        (2, {}, True),
+        (MOST_THREADS, {"HOME": "/"}, True),
+        (1, {}, False),
+        (MOST_THREADS + 1, {}, False),
+        (2, {"OMP_NUM_THREADS": "1"}, False),
+        (2, {"GOMP_SPINCOUNT": "1000"}, False),
+        (2, {"OMP_WAIT_POLICY": "passive"}, False),
+    ],
 )
+def test_threads_are_bound_only_where_a_run_takes_all_processors(processors, told, bound, monkeypatch):
+    monkeypatch.setattr(neighbours, "processors", lambda: processors)
+    environment = dict(told)
+    bind_threads(environment)
+    assert environment == ({**told, "OMP_PROC_BIND": "true"} if bound else told)
 
 
-def test_threads_sleep_while_it_is_crowded_and_some_time_after():
-    decide = Decision()
-    assert not decide(0.0, 100) and not decide(CROWDED, 101)
-    assert decide(CROWDED + 0.1, 102)
-    assert decide(0.0, 102 + 0.9 * FIRST_REST), "too soon to spin again"
-    assert decide(0.9, 110), "still crowded"
-    assert not decide(0.0, 110.25)
-
-
-def test_spinning_is_tried_ever_less_often_while_it_is_crowded_at_once():
-    decide, now, rests = Decision(), 100.0, []
-    for _ in range(9):
-        now += 0.25
-        assert decide(1.0, now)
-        began = now
-        while decide(0.0, now):
-            now += 0.25
-        rests.append(now - began)
-    assert rests[:4] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST, 8 * FIRST_REST]
-    assert rests[-1] == rests[-2] == LONGEST_REST
-    now += 60
-    assert decide(1.0, now) and not decide(0.0, now + FIRST_REST), "a new neighbour: the first rest again"
-
-
-def voluntary_switches(seconds: float = 0.5) -> int:
-    """How often threads of this process go to sleep, while two of them work."""
-    values = torch.rand(200_000)
-    before, end = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw, time.monotonic() + seconds
-    while time.monotonic() < end:
-        values.exp_().clamp_(0, 1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
-
-
-@watched
-def test_with_a_sleeping_team_threads_sleep_instead_of_spinning():
-    torch.set_num_threads(2)
-    voluntary_switches(0.1)
-    spinning = voluntary_switches()
-    team = SleepingTeam()
-    time.sleep(0.1)
-    sleeping = voluntary_switches()
-    team.dismiss()
-    again = voluntary_switches()
-    assert sleeping > 10 * (spinning + 5), (spinning, sleeping)
-    assert sleeping > 10 * (again + 5), (sleeping, again)
-    assert not team.thread.is_alive()
-
-
-@watched
-def test_the_same_bits_with_a_sleeping_team():
-    torch.set_num_threads(2)
-    x, weight = torch.rand(32, 8, 14, 14), torch.rand(16, 8, 3, 3, requires_grad=True)
-
-    def gradient():
-        return torch.autograd.grad(fn.conv2d(x, weight, padding=1).tanh().square().sum(), weight)[0]
-
-    alone = gradient()
-    team = SleepingTeam()
-    beside = gradient()
-    team.dismiss()
-    assert torch.equal(alone, beside)
-
-
-@watched
-def test_the_watch_follows_how_long_threads_wait(monkeypatch):
-    """With a clock of waiting that a test sets: seconds waited since the start, at a share of the time."""
-    kept = []
-
-    class Team:
-        def __init__(self):
-            kept.append("asleep")
-
-        def dismiss(self):
-            kept.append("dismissed")
-
-    share, began = [1.0], time.monotonic()
-    monkeypatch.setattr(neighbours, "SleepingTeam", Team)
-    monkeypatch.setattr(neighbours, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(neighbours, "FIRST_REST", 0.05)
-    monkeypatch.setattr(neighbours, "waited", lambda: 1000 + share[0] * (time.monotonic() - began))
-    torch.set_num_threads(2)
-
-    def recorded(*events):
-        deadline = time.monotonic() + 10
-        while len(kept) < len(events) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return kept == list(events)
-
-    with sharing_processors():
-        assert recorded("asleep")
-        share[0], began = 0.0, time.monotonic()
-        assert recorded("asleep", "dismissed")
-    share[0] = 1.0
-    with sharing_processors():
-        assert recorded("asleep", "dismissed", "asleep")
-    assert kept[3:] == ["dismissed"], "the team does not outlive the run"
-
-
-@pytest.mark.parametrize("told", [None, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
-def test_no_watch_for_one_thread_or_where_the_environment_says_how_to_wait(told, monkeypatch):
-    if told:
-        torch.set_num_threads(2)
-        monkeypatch.setenv(told, "passive" if told == "OMP_WAIT_POLICY" else "1000")
-    before = threading.active_count()
-    with sharing_processors():
-        assert threading.active_count() == before
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells where threads are")
+def test_each_thread_has_a_processor_of_its_own_and_bits_stay():
+    cores = neighbours.processors()
+    if not 1 < cores <= MOST_THREADS:
+        pytest.skip(f"threads are not bound on {cores} processors")
+    told = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    found = {}
+    for how in ("bound", "as it is"):
+        command = [sys.executable, "-c", WHERE_THREADS_ARE, how]
+        found[how] = json.loads(subprocess.run(command, env=told, check=True, capture_output=True, text=True).stdout)
+    assert sorted(found["bound"]["alone"]) == [[each] for each in sorted(os.sched_getaffinity(0))]
+    assert found["as it is"]["alone"] == []
+    assert found["bound"]["gradient"] == found["as it is"]["gradient"]

@@ -32,12 +32,11 @@ from metamemory.protocols import Context, protocol_class
 from metamemory.protocols.conduct import conduct
 from metamemory.study import source
 from metamemory.study.checks import require_possible, stores_samples
-from metamemory.study.neighbours import sharing_processors
+from metamemory.study.neighbours import MOST_THREADS
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.study.recording import file_digest, hardware, record
 
 ENDINGS = ("metrics.json", "scores.csv", "history.csv", "example.json", "manifest.json")  # of its files in results/
-MOST_THREADS = 8  # more do not help with maps of this size
 
 
 @dataclass(frozen=True)
@@ -170,8 +169,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
     context = Context(device, unfinished, minutes, images, trained(run, config))
-    with sharing_processors():
-        outcome = conduct(config, run.seed, context)
+    outcome = conduct(config, run.seed, context)
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes; the same command goes on")
         return False
