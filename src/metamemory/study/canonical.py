@@ -38,6 +38,12 @@ class Names(Protocol):
     def named(self, text: str) -> Target | None:
         """The module or file of the package that a string names."""
 
+    def later(self, name: str, line: int) -> int:
+        """How many statements at the top of the module bind or change a name after a line."""
+
+    def value(self, name: str) -> str | None:
+        """The string that a name of the module always stands for; None if it is no string."""
+
     @property
     def module(self) -> str:
         """The module's own dotted name."""
@@ -51,6 +57,10 @@ class Scope:
     imports: dict[str, Target] = field(default_factory=dict)
     outer: set[str] = field(default_factory=set)  # declared global
     of_class: bool = False
+    later: bool = False  # executed when it is called
+
+
+BY_NAME = ("globals", "eval", "exec")  # which find names of the module in strings
 
 
 class Writer:
@@ -67,11 +77,16 @@ class Writer:
         self.entered: set[str] = set()
         self.scopes: list[Scope] = []
         self.own = ""
+        self.line = 0
 
     def write(self, statements: Iterable[ast.stmt], own: str = "") -> str:
         """The text of the statements that bind the name `own`, which is not part of it unless it is a class's."""
         self.own = own
-        return "\n".join(self.text(each) for each in statements)
+        texts = []
+        for each in statements:
+            self.line = each.lineno
+            texts.append(self.text(each))
+        return "\n".join(texts)
 
     def text(self, node: object) -> str:
         """Of any part of a syntax tree."""
@@ -117,12 +132,22 @@ class Writer:
 
     def _Name(self, node: ast.Name) -> str:
         if isinstance(node.ctx, ast.Load) or (self.scopes and node.id in self.scopes[-1].outer):
-            target = Target("module", self.names.module) if node.id == "globals" else self.target(node)
-            return self._refer(target) if target else f"Name({node.id})"
+            target = self.target(node)
+            if target is None and node.id in BY_NAME:
+                return f"Name({node.id},{self._refer(Target('module', self.names.module))})"
+            return f"{self._refer(target)}{self._not_yet(node.id)}" if target else f"Name({node.id})"
         return "Name(own)" if not self.scopes and node.id == self.own else f"Name({node.id})"
+
+    def _not_yet(self, name: str) -> str:
+        """What will still be done to a name of the module after it is read here, where it is read at once."""
+        here = not any(scope.later for scope in self.scopes)
+        later = self.names.later(name, self.line) if here else 0
+        return f"-{later}" if later else ""
 
     def _Attribute(self, node: ast.Attribute) -> str:
         target = self.target(node)
+        if target is not None and target.place == "sys.modules":
+            return f"~sys.modules{self._refer(Target('module', self.names.module))}"
         return self._refer(target) if target else f"Attribute({self.text(node.value)},{node.attr})"
 
     def _Constant(self, node: ast.Constant) -> str:
@@ -162,14 +187,17 @@ class Writer:
     def _FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         name = "" if not self.scopes and node.name == self.own else node.name
         body = without_docstring(node.body)
-        inside = self._inside(_arguments(node.args), body, [body])
+        inside = self._inside(_arguments(node.args), body, [body], later=True)
         around = f"{self.text(node.decorator_list)}{self.text(node.args)}"
+        if any(isinstance(each, ast.Attribute) and each.attr == "register" for each in node.decorator_list):
+            around += ",".join(ast.unparse(each.annotation) for each in ast.walk(node.args) if _annotated(each))
         return f"{type(node).__name__}({name},{around},{inside})"
 
     _AsyncFunctionDef = _FunctionDef
 
     def _Lambda(self, node: ast.Lambda) -> str:
-        return f"Lambda({self.text(node.args)},{self._inside(_arguments(node.args), [node.body], [node.body])})"
+        inside = self._inside(_arguments(node.args), [node.body], [node.body], later=True)
+        return f"Lambda({self.text(node.args)},{inside})"
 
     def _ClassDef(self, node: ast.ClassDef) -> str:
         body = without_docstring(node.body)
@@ -200,15 +228,42 @@ class Writer:
         return f"Assign({self.text(node.targets)},{self.text(node.value)})"
 
     def _JoinedStr(self, node: ast.JoinedStr) -> str:
-        own = {"__name__": self.names.module}
-        said = [getattr(each, "value", None) for each in node.values]
-        said = [own.get(getattr(each, "id", "")) if isinstance(each, ast.Name) else each for each in said]
-        if all(isinstance(each, str) for each in said) and (target := self.names.named("".join(said))):
+        if target := self._joined(node):
             return f"Module({self._refer(target)})"
         parts = [each for each in node.values if not (isinstance(each, ast.Constant) and each.value == "")]
         return f"JoinedStr({self.text(parts)})"
+
+    def _BinOp(self, node: ast.BinOp) -> str:
+        target = self._joined(node)
+        return f"Module({self._refer(target)})" if target else self._plain(node)
+
+    def _joined(self, node: ast.expr) -> Target | None:
+        """The module or file that a string names which is put together from known ones."""
+        said = self._said(node)
+        return self.names.named(said) if said else None
+
+    def _said(self, node: ast.AST) -> str | None:
+        """The string that an expression always is; None if that is not known."""
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.FormattedValue):
+            return self._said(node.value) if node.format_spec is None and node.conversion == -1 else None
+        if isinstance(node, ast.Name):
+            own = {"__name__": self.names.module, "__package__": self.names.module.rpartition(".")[0]}
+            return own.get(node.id) or (self.names.value(node.id) if self.target(node) else None)
+        if isinstance(node, ast.JoinedStr):
+            parts = [self._said(each) for each in node.values]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            parts = [self._said(node.left), self._said(node.right)]
+        else:
+            return None
+        return None if None in parts else "".join(parts)
 
 
 def _arguments(arguments: ast.arguments) -> list[str]:
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     return [each.arg for each in every if each is not None]
+
+
+def _annotated(node: ast.AST) -> bool:
+    return isinstance(node, ast.arg) and node.annotation is not None

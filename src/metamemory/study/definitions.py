@@ -3,22 +3,17 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from metamemory.errors import UserError
 from metamemory.study.canonical import Target, Writer
+from metamemory.study.effects import Effects
 from metamemory.study.syntax import Module, bound, read
 
 Root = tuple[str, str]  # module, name
-
-# decorators of other packages that do nothing else than to change what they decorate
-HARMLESS = re.compile(
-    r"(abc|contextlib|dataclasses|enum|functools|typing)\.\w+"
-    r"|torch\.(no_grad|enable_grad|inference_mode|compile|autograd\.function\.once_differentiable)"
-    r"|triton\.(jit|autotune|heuristics)"
-)
+OTHER_SOURCES = (".c", ".h", ".cu", ".cuh", ".cpp", ".cc", ".hpp", ".json")  # besides Python
 
 
 class Written(NamedTuple):
@@ -30,14 +25,16 @@ class Written(NamedTuple):
 
 
 class Definitions:
-    """Of a package in a folder of the same name. `files`: its Python and C files, with time of change and size."""
+    """Of a package in a folder of the same name. `files`: its sources, with time of change and size."""
 
     def __init__(self, package: Path, files: Mapping[Path, Sequence[int]]):
         self.package, self.files = package, files
         self.inside = re.compile(rf"{package.name}(\.\w+)+")
         # caches of this object, that go with it
         self.file, self.of, self.effects = cache(self._file), cache(self._of), cache(self._effects)
+        self.later = cache(self._later)
         self.known: dict[Root, Target | None] = {}
+        self.acting = Effects(self)
 
     # what names refer to
 
@@ -84,13 +81,15 @@ class Definitions:
             return dict(self.imported(dotted, module.imports[name], seen))[name]
         if self.file(dotted).name == "__init__.py" and self.file(f"{dotted}.{name}"):
             return Target("module", f"{dotted}.{name}")
-        for place in (self.absolute(dotted, star) for star in module.stars):
-            exported = self.module(place).exported if self.file(place) else ()
-            if (name in exported) if exported is not None else not name.startswith("_"):
+        places = [self.absolute(dotted, star) for star in reversed(module.stars)]
+        for place in filter(self.file, places):
+            exported = self.module(place).exported
+            if exported is None or name in exported:
                 found = self.resolve(place, name, seen)
                 if found is not None:
                     return found
-        return None
+        others = [place for place in places if not self.file(place)]  # any of them may have it
+        return Target("external", f"{'|'.join(others)}.*.{name}") if others and not name.startswith("__") else None
 
     def attribute(self, target: Target, name: str, seen: frozenset[Root] = frozenset()) -> Target | None:
         """What an attribute of a module, of the package or not, refers to."""
@@ -114,6 +113,8 @@ class Definitions:
                 place = self.absolute(dotted, statement)
                 kind = "module" if self.file(place) else "external"
                 found = self.attribute(Target(kind, place), alias.name, seen)
+                if found is None and self.file(f"{place}.{alias.name}"):
+                    found = Target("module", f"{place}.{alias.name}")
                 yield name, found or Target("external", f"{self.package.name}?{alias.name}")
 
     def absolute(self, dotted: str, statement: ast.ImportFrom) -> str:
@@ -126,12 +127,18 @@ class Definitions:
 
     def named(self, dotted: str, text: str) -> Target | None:
         """The module of the package, or the C source beside the module `dotted`, that a string in it names."""
-        if text.startswith("."):
-            text = f"{dotted.rpartition('.')[0]}{text}"
+        if text.startswith(".") and text.strip("."):  # as import_module is told
+            within = dotted if self.file(dotted).name == "__init__.py" else dotted.rpartition(".")[0]
+            above = len(text) - len(text.lstrip(".")) - 1
+            text = f"{within.rsplit('.', above)[0]}.{text.lstrip('.')}"
         if self.inside.fullmatch(text) and self.file(text):
             return Target("module", text)
-        if text.isidentifier() and (path := self.file(dotted).parent / f"{text}.c") in self.files:
+        beside = self.file(dotted).parent
+        if text.isidentifier() and (path := beside / f"{text}.c") in self.files:
             return Target("file", str(path))
+        if re.fullmatch(r"[\w./-]+", text) and Path(text).suffix in OTHER_SOURCES:
+            found = [each for each in self.files if each.is_relative_to(beside) and each.match(text)]
+            return Target("file", str(min(found))) if found else None
         return None
 
     # what nodes are made of
@@ -151,11 +158,44 @@ class Definitions:
         if node.kind == "module":
             names = sorted(module.definitions)
             references = [Target("definition", node.place, name) for name in names]
-            return Written(" ".join(names), [*references, *c_source], {node.place})
+            return Written(" ".join(names), [*references, *self._given(node.place), *c_source], {node.place})
         writer = Writer(_Names(self, node.place))
         statements = self.effects(node.place) if node.kind == "effects" else module.definitions[node.name]
         text = writer.write(statements, node.name)
         return Written(text, [*writer.references, *c_source], writer.entered)
+
+    def _given(self, dotted: str) -> list[Target]:
+        """What a module that is used as an object has besides its definitions: what it imports, and modules in it."""
+        module = self.module(dotted)
+        found = {name: target for each in module.imports.values() for name, target in self.imported(dotted, each)}
+        for place in filter(self.file, (self.absolute(dotted, star) for star in module.stars)):
+            found |= {name: Target("definition", place, name) for name in self.module(place).definitions}
+        if self.file(dotted).name == "__init__.py":
+            beside = [path for path in self.files if path.suffix == ".py" and path.parent == self.file(dotted).parent]
+            found |= {path.stem: Target("module", f"{dotted}.{path.stem}") for path in beside if path.stem[:2] != "__"}
+        return [target for _, target in sorted(found.items()) if target.kind != "external"]
+
+    def refers(self, dotted: str, expression: ast.AST) -> Target | None:
+        """What an expression at the top of a module refers to."""
+        return Writer(_Names(self, dotted)).target(expression)
+
+    def statements(self, target: Target) -> list[ast.stmt]:
+        """Those of a definition."""
+        return self.module(target.place).definitions[target.name]
+
+    @cached_property
+    def lists_subclasses(self) -> bool:
+        """Whether anything in the package asks a class for its subclasses."""
+        paths = (path for path in self.files if path.suffix == ".py" and path.parent.name != "study")
+        return any("__subclasses__" in path.read_text(encoding="utf-8") for path in paths)
+
+    def _later(self, dotted: str, name: str, line: int) -> int:
+        """How many statements at the top of a module bind a name of it anew, or change it, after a line."""
+        statements = {each.lineno: each for each in self.module(dotted).definitions.get(name, ())}
+        for each in self.effects(dotted):
+            if any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(each)):
+                statements[each.lineno] = each
+        return sum(each > line for each in statements) if len(statements) > 1 else 0
 
     def _below(self, dotted: str, name: str) -> list[Target]:
         """Definitions of that name in the modules of a package."""
@@ -167,18 +207,8 @@ class Definitions:
         return found
 
     def _effects(self, dotted: str) -> list[ast.stmt]:
-        """What a module does at its top besides binding names, in order: decorators may, such as those that register
-        what they decorate."""
-        module = self.module(dotted)
-        writer = Writer(_Names(self, dotted))
-        found = list(module.effects)
-        for definition in (each for statements in module.definitions.values() for each in statements):
-            for decorator in getattr(definition, "decorator_list", ()):
-                target = writer.target(decorator.func if isinstance(decorator, ast.Call) else decorator)
-                if target and not (target.kind == "external" and HARMLESS.fullmatch(target.place)):
-                    found.append(definition)
-                    break
-        return sorted(found, key=lambda statement: statement.lineno)
+        """What a module does at its top besides binding names, in order."""
+        return [each for each in self.module(dotted).statements if self.acting.acts(dotted, each)]
 
     def imported_with(self, modules: Iterable[str], entered: set[str]) -> list[str]:
         """Modules of the package that are executed when these are imported, but those entered before; now they are."""
@@ -216,6 +246,17 @@ class _Names(NamedTuple):
 
     def named(self, text: str) -> Target | None:
         return self.definitions.named(self.module, text)
+
+    def later(self, name: str, line: int) -> int:
+        return self.definitions.later(self.module, name, line)
+
+    def value(self, name: str) -> str | None:
+        target = self.of(name)
+        if target is None or target.kind != "definition":
+            return None
+        (statement, *others) = self.definitions.statements(target)
+        said = getattr(statement, "value", None)
+        return said.value if not others and isinstance(said, ast.Constant) and isinstance(said.value, str) else None
 
 
 @lru_cache(maxsize=2048)

@@ -9,12 +9,14 @@ comment or docstring mended, an annotation added, an unrelated definition change
 anything that is executed changes it. Besides count
 
 - a module that is named in a string (`import_module("metamemory.training.graph")`), or used as an object: all of it;
-- C sources that a string names, or that stand beside a module of which something is used, with what they include;
-- statements at the top of a module that do more than bind names, in every module that is imported on the way.
+- C and other sources that a string names, or that stand beside a module of which something is used, with what they
+  include;
+- statements at the top of a module that do more than bind names (`effects`), in every module that is imported on the
+  way; and for a name that is bound or changed more than once, how far that was when it is read at the top.
 
 What is looked up by a name that is computed (the learner of a method) is not found: it has to be among the roots.
-Annotations are taken for harmless: no number of this study depends on them. What a run reads from a file is not
-source; its data have a digest of their own.
+Annotations and docstrings are taken for harmless: no number of this study depends on them. So is the order in which
+modules are imported. What a run reads from a file is not source; its data have a digest of their own.
 """
 
 import hashlib
@@ -25,11 +27,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from metamemory.study.canonical import Target
-from metamemory.study.definitions import Definitions, Root
+from metamemory.study.definitions import OTHER_SOURCES, Definitions, Root
 
 PACKAGE = Path(__file__).resolve().parent.parent
 VERSION = "source/2"
-ENDINGS = (".py", ".c", ".h")
+ENDINGS = (".py", *OTHER_SOURCES)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 NESTED = (*FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-BINDING = (ast.Import, ast.ImportFrom, ast.Pass, ast.Global, ast.Nonlocal, *FUNCTIONS, ast.ClassDef)
 
 
 @dataclass
@@ -15,18 +14,18 @@ class Module:
     """What stands at the top of a file, read once.
 
     Attributes:
-        imports: name -> (statement, alias), of imports that are not under a condition.
+        imports: name -> statement, of imports that are not under a condition, of names that nothing else binds.
         stars: modules of which all names are imported: statements.
         definitions: name -> the statements that bind it, in order; a compound statement counts as one.
-        effects: statements that do something else, in order.
+        statements: all that are executed but imports, in order.
         importing: every import of the module, wherever it stands.
-        exported: `__all__`, or None.
+        exported: `__all__`; None where there is none, or it is not written out.
     """
 
     imports: dict[str, ast.Import | ast.ImportFrom] = field(default_factory=dict)
     stars: list[ast.ImportFrom] = field(default_factory=list)
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    effects: list[ast.stmt] = field(default_factory=list)
+    statements: list[ast.stmt] = field(default_factory=list)
     importing: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
     exported: list[str] | None = None
 
@@ -40,6 +39,12 @@ def read(path: Path) -> Module:
     found = Module()
     for statement in without_docstring(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body):
         _sort(statement, found)
+    for name in found.imports.keys() & found.definitions.keys():  # imported, and then bound anew
+        statements = [found.imports.pop(name), *found.definitions[name]]
+        found.definitions[name] = sorted(statements, key=lambda each: each.lineno)
+    if "__all__" in found.definitions:
+        told = [each for each in found.statements if any(getattr(n, "id", "") == "__all__" for n in ast.walk(each))]
+        found.exported = _exported(told)
     return found
 
 
@@ -53,15 +58,23 @@ def _sort(statement: ast.stmt, found: Module) -> None:
         return
     if _only_when_run(statement):
         return
-    found.importing += [each for each in executed(statement) if isinstance(each, ast.Import | ast.ImportFrom)]
-    names = list(dict.fromkeys(bindings([statement])))
-    if names == ["__all__"]:
-        found.exported = [*(found.exported or ()), *_strings(statement)]
-        return
-    for name in names:
+    inside = [each for each in executed(statement) if isinstance(each, ast.Import | ast.ImportFrom)]
+    found.importing += inside
+    found.stars += [each for each in inside if each.names[0].name == "*"]
+    for name in dict.fromkeys(bindings([statement])):
         found.definitions.setdefault(name, []).append(statement)
-    if any(_acts(each) for each in executed(statement)):
-        found.effects.append(statement)
+    found.statements.append(statement)
+
+
+def _exported(statements: list[ast.stmt]) -> list[str] | None:
+    """What they say that is exported; None if they do not write it out."""
+    names: list[str] = []
+    for each in statements:
+        value = each.value if isinstance(each, ast.Assign | ast.AugAssign | ast.AnnAssign) else None
+        if not isinstance(value, ast.List | ast.Tuple) or len(_strings(value)) != len(value.elts):
+            return None
+        names += _strings(value)
+    return names
 
 
 def _only_when_run(statement: ast.stmt) -> bool:
@@ -84,14 +97,6 @@ def executed(statement: ast.stmt) -> Iterator[ast.stmt]:
             elif isinstance(child, ast.ExceptHandler | ast.match_case):
                 for inner in child.body:
                     yield from executed(inner)
-
-
-def _acts(statement: ast.stmt) -> bool:
-    """Whether a statement does more than to bind names; a compound one does what is in it."""
-    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return any(isinstance(each, ast.Attribute | ast.Subscript) for target in targets for each in ast.walk(target))
-    return not isinstance(statement, BINDING) and not hasattr(statement, "body")
 
 
 def bound(alias: ast.alias, statement: ast.Import | ast.ImportFrom) -> str:
@@ -119,7 +124,7 @@ def bindings(nodes: Iterable[ast.AST]) -> Iterator[str]:
         elif isinstance(node, NESTED):  # a comprehension: an assignment expression in it binds outside
             yield from (each.target.id for each in ast.walk(node) if isinstance(each, ast.NamedExpr))
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (bound(alias, node) for alias in node.names)
+            yield from (bound(alias, node) for alias in node.names if alias.name != "*")
         else:
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 yield node.id
