@@ -55,7 +55,9 @@ def test_each_thread_has_a_processor_of_its_own_and_bits_stay():
     found = {}
     for how in ("bound", "as it is"):
         command = [sys.executable, "-c", WHERE_THREADS_ARE, how]
-        found[how] = json.loads(subprocess.run(command, env=told, check=True, capture_output=True, text=True).stdout)
+        found[how] = json.loads(
+            subprocess.run(command, env=told, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+        )
     assert sorted(found["bound"]["alone"]) == [[each] for each in sorted(os.sched_getaffinity(0))]
     assert found["as it is"]["alone"] == []
     assert found["bound"]["gradient"] == found["as it is"]["gradient"]
