@@ -4,28 +4,32 @@ import argparse
 import codecs
 import io
 import os
+import signal
 import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError
+from metamemory.training.interruption import interruptible
 
 SCALE = "smoke, laptop or paper (default: `scale` in params.yaml)"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 after a one-line error, 130 when interrupted."""
+    """Run one command; 0 when it did what was asked, 1 after a one-line error, 128 and the number of the signal, such
+    as 130 or 143, when interrupted."""
     _print_in_any_locale()
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        with interruptible():
+            options.command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         print("interrupted; the same command goes on, a training from its last checkpoint", file=sys.stderr)
-        return 130
+        return 128 + getattr(interrupted, "number", signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -2,15 +2,21 @@
 
 import dataclasses
 import math
+import random
+import signal
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as fn
 
 from metamemory.errors import UserError
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.online_few_shot import OnlineFewShot
 from metamemory.training import loop
+from metamemory.training.checkpoint import Checkpoint, seed_generators
+from metamemory.training.interruption import SIGNALS, Interrupted, interruptible
 from metamemory.training.loop import Stage, train
 from metamemory.training.rollout import accuracies, rollout
 from metamemory.training.update import OPTIMISERS, Training, settings_of
@@ -76,15 +82,93 @@ def test_a_loss_that_is_not_finite_ends_training_in_one_line(images, tmp_path):
     learner = fresh(LSTM)
     with torch.no_grad():
         learner.classifier.weight.fill_(torch.nan)
-    with pytest.raises(UserError, match=r"the loss is nan near episode 80; lower training.learning_rate \(0.001\)"):
+    with pytest.raises(UserError, match=r"the loss is nan near episode 16; lower training.learning_rate \(0.001\)"):
         run(images, tmp_path / "c.pt", learner=learner)
     assert not (tmp_path / "c.pt").exists()
 
 
-def test_a_damaged_checkpoint_is_named(images, tmp_path):
-    (tmp_path / "c.pt").write_bytes(b"half a file")
-    with pytest.raises(UserError, match="cannot go on from .*c.pt.*delete it"):
-        run(images, tmp_path / "c.pt")
+@pytest.mark.parametrize("updates", [1, 2, 3, 8, 19, 21])
+def test_a_loss_that_is_not_finite_is_found_however_short_the_training(images, tmp_path, updates):
+    """Also in the last update, whose weights meet no loss any more, and before a validation says anything of it."""
+    settings = dataclasses.replace(SETTINGS, episodes=4 * updates, learning_rate=math.nan, validations=1)
+    with pytest.raises(UserError, match=r"training: (the loss is nan|weights are not finite) near episode \d+; lower"):
+        run(images, tmp_path / "c.pt", settings=settings)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("score", [math.nan, -math.inf, math.inf])
+def test_a_validation_that_is_no_number_ends_training(images, tmp_path, score):
+    validate = lambda learner: (score, {"accuracy": 0.5, "loss": score})  # noqa: E731
+    with pytest.raises(UserError, match=f"the validation at episode 16 gives {score}; loss cannot be worked out"):
+        train(fresh(LSTM), curriculum(images), validate, SETTINGS, 0, tmp_path / "c.pt")
+
+
+class Dropping(LSTM):
+    """Draws from all three of the generators that are not passed in."""
+
+    def forward(self, x, y_seen):
+        scale = 1 + 0.1 * random.random() + 0.1 * np.random.rand() if self.training else 1.0
+        return scale * fn.dropout(super().forward(x, y_seen), 0.2, self.training)
+
+
+def test_global_generators_go_on_where_they_were(images, tmp_path):
+    def drawn():
+        seed_generators(0)
+        return Dropping((1, 8, 8), 3, hidden=8)
+
+    settings = dataclasses.replace(SETTINGS, episodes=32, validations=2)
+    whole, _ = run(images, tmp_path / "whole.pt", settings=settings, learner=drawn())
+    at = None
+    while at is None:
+        pieces, at = run(images, tmp_path / "pieces.pt", minutes=0.0, settings=settings, learner=drawn())
+    assert all(torch.equal(value, pieces.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_the_end_of_a_training_is_kept_until_its_test_is_recorded(images, tmp_path, monkeypatch):
+    whole, first = run(images, tmp_path / "c.pt")
+    monkeypatch.setattr(loop, "update", None)  # no update is made any more
+    again, second = run(images, tmp_path / "c.pt")
+    assert first.history == second.history and first.seconds == second.seconds
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_a_checkpoint_to_go_on_from(images, tmp_path, monkeypatch, number):
+    whole, _ = run(images, tmp_path / "whole.pt")
+    updates, update = [], loop.update
+
+    def interrupted(*arguments):
+        updates.append(1)
+        if len(updates) == 10:
+            signal.raise_signal(number)
+        return update(*arguments)
+
+    handlers = [signal.getsignal(each) for each in SIGNALS]
+    with monkeypatch.context() as patch, interruptible():
+        patch.setattr(loop, "update", interrupted)
+        with pytest.raises(Interrupted) as caught:
+            run(images, tmp_path / "c.pt")
+    assert caught.value.number == number and len(updates) == 10
+    assert handlers == [signal.getsignal(each) for each in SIGNALS]
+    updates.clear()
+    monkeypatch.setattr(loop, "update", lambda *arguments: (updates.append(1), update(*arguments))[1])
+    pieces, _ = run(images, tmp_path / "c.pt")
+    assert len(updates) == SETTINGS.episodes // SETTINGS.batch_size - 10
+    assert all(torch.equal(value, pieces.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
+def test_a_checkpoint_of_another_training_changes_nothing(images, tmp_path, capsys):
+    """One whose weights have other shapes: some of them are copied before that is found."""
+    whole, _ = run(images, tmp_path / "whole.pt")
+    run(images, tmp_path / "c.pt", minutes=0.0)
+    state = torch.load(tmp_path / "c.pt", weights_only=True)
+    name = list(state["learner"])[-1]
+    state["learner"][name] = torch.zeros(1, 2, 3)
+    Checkpoint(tmp_path / "c.pt").write(state)
+    (tmp_path / "c.pt.before").unlink()
+    pieces, _ = run(images, tmp_path / "c.pt")
+    assert "c.pt is damaged (Error(s) in loading" in capsys.readouterr().err
+    assert all(torch.equal(value, pieces.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
 def test_a_stage_ends_when_it_is_mastered(images, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """What all protocols have in common, and what passes between them and the engine."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ class Context:
         minutes: to stop after, at a checkpoint.
         images: the data set, loaded; None where the task draws its own inputs.
         trained: file of the weights that the run begins with; None for freshly drawn ones.
+        before_training: is called with the learner as built, to refuse what could not be recorded.
     """
 
     device: torch.device
@@ -40,6 +41,7 @@ class Context:
     minutes: float = math.inf
     images: ImageSet | None = None
     trained: Path | None = None
+    before_training: Callable[[Learner], None] | None = None
 
 
 @dataclass(frozen=True)

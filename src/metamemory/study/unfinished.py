@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from metamemory.study import runs
-from metamemory.training.files import write_atomically
+from metamemory.training.checkpoint import Checkpoint
 
 SEEDS = range(10)  # of which there may be checkpoints
 
@@ -17,13 +15,14 @@ def carried(root: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
     """Checkpoints of runs with the old digests, of whatever seed, and what they are to be called."""
     for seed in SEEDS:
         path, other = (runs.checkpoint(root, runs.fingerprint(digests, seed)) for digests in (old, new))
-        if path.exists() and not other.exists():
+        if Checkpoint(path).exists() and not Checkpoint(other).exists():
             yield path, other
 
 
 def carry(path: Path, other: Path, renamed: Callable[[str, Any], Any]) -> None:
     """Rename a checkpoint, and what is measured in the learning curve that it holds."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    state["position"]["history"] = renamed("history", state["position"]["history"])
-    write_atomically(other, lambda temporary: torch.save(state, temporary))
-    path.unlink()
+    for _, state in Checkpoint(path).states("cpu"):
+        state["position"]["history"] = renamed("history", state["position"]["history"])
+        Checkpoint(other).write(state)
+        break
+    Checkpoint(path).delete()

@@ -2,15 +2,18 @@
 section 3.4 and Algorithm 1).
 
 A run can stop at any moment and go on later: the checkpoint holds the weights, the optimiser, the sampler's
-generator, the position and everything that decides what happens next, so that N + N updates give bit for bit
-what 2N do on the same processor with the same number of threads.
+generator and the global ones, the position and everything that decides what happens next, so that N + N updates
+give bit for bit what 2N do on the same processor with the same number of threads. The last checkpoint is of the end:
+where the test or the record fails, no training is done again. The caller deletes it.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -19,8 +22,9 @@ from metamemory.errors import UserError
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models.learner import Learner
 from metamemory.tasks.episode import Score, Task
-from metamemory.training.files import write_atomically
+from metamemory.training.checkpoint import Checkpoint, generators, restore_generators
 from metamemory.training.graph import CapturedUpdate
+from metamemory.training.interruption import Interruption
 from metamemory.training.progress import Progress
 from metamemory.training.update import Training, optimiser_of, set_rate, update
 
@@ -78,51 +82,60 @@ def train(
         curriculum: what to train on, one stage after the other; the last is the task itself, to the end.
         validate: gives the learner's validation_score, higher for better, and what the learning curve is to show of it.
         seed: of the episodes; the weights were drawn by the caller.
-        checkpoint: file to go on from, if it is there, and to write to.
+        checkpoint: file to go on from, if it is there, and to write to (see `Checkpoint`).
         minutes: stop at a checkpoint after so long.
 
     Returns:
         The position at the end, or None if the minutes ran out first.
 
     Raises:
-        UserError: the loss is no longer finite; the checkpoint cannot be read or written.
+        UserError: the loss, the weights or a validation are no longer finite; the checkpoint cannot be written.
+        Interrupted: a signal has come, and what was trained until then is in the checkpoint.
     """
     keep_freed_memory()
     device = curriculum[0].task.device
     generator = Generator(device).manual_seed(seed)
-    on_gpu = device.type == "cuda"
-    rate = torch.zeros((), device=device) if on_gpu else 0.0
-    optimiser = optimiser_of(learner, settings, rate)
-    advance = CapturedUpdate() if on_gpu else update
-    at = Position(loss=torch.zeros((), device=device), accuracy=torch.zeros((), device=device))
-    if checkpoint.exists():
-        at = _restore(checkpoint, learner, optimiser, generator)
+    optimiser, advance = _optimiser_and_update(learner, settings, device)
+    kept = Checkpoint(checkpoint)
+    zero = torch.zeros((), device=device)
+    at = _restore(kept, learner, optimiser, generator) or Position(loss=zero, accuracy=zero)
     began = saved = time.monotonic()
     seconds_before = at.seconds
-
-    with Progress(settings.episodes, at.episodes) as progress:
+    with Progress(settings.episodes, at.episodes) as progress, Interruption() as interruption:
         while at.episodes < settings.episodes:
             task = curriculum[at.stage].task
             set_rate(optimiser, settings.rate(at.episodes, last_stage=at.stage == len(curriculum) - 1))
             learner.train()
             _count(advance(learner, task, settings, optimiser, generator), task, settings, at)
             at.seconds = seconds_before + time.monotonic() - began
-            updates = at.episodes // settings.batch_size
-            if updates % LOOK_EVERY == 0:
+            if at.episodes // settings.batch_size % LOOK_EVERY == 0:
                 _require_finite(at, settings)
                 progress.show(at, str(task))
             if _over(curriculum, settings, at):
                 at.stage, at.stage_updates = at.stage + 1, 0
             if _due(at, settings):
+                _require_finite(at, settings, learner)
                 _validate(learner, validate, at)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS or time.monotonic() - began > 60 * minutes:
-                _require_finite(at, settings)
-                _save(checkpoint, learner, optimiser, generator, at)
+            out_of_time = time.monotonic() - began > 60 * minutes
+            stops = out_of_time or interruption.number is not None or at.episodes >= settings.episodes
+            if stops or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                _require_finite(at, settings, learner)
+                kept.write(_state(learner, optimiser, generator, at))
                 saved = time.monotonic()
-                if saved - began > 60 * minutes and at.episodes < settings.episodes:
-                    return None
+            interruption.act()
+            if out_of_time and at.episodes < settings.episodes:
+                return None
     learner.load_state_dict(at.best_weights)
     return at
+
+
+def _optimiser_and_update(
+    learner: Learner, settings: Training, device: torch.device
+) -> tuple[torch.optim.Optimizer, Callable[..., Score]]:
+    """On a GPU an update is captured, and reads its learning rate from a tensor."""
+    if device.type == "cuda":
+        return optimiser_of(learner, settings, torch.zeros((), device=device)), CapturedUpdate()
+    return optimiser_of(learner, settings, 0.0), update
 
 
 def _count(score: Score, task: Task, settings: Training, at: Position) -> None:
@@ -155,6 +168,8 @@ def _due(at: Position, settings: Training) -> bool:
 
 def _validate(learner: Learner, validate: Callable, at: Position) -> None:
     validation_score, row = validate(learner)
+    if not math.isfinite(validation_score):
+        raise UserError(f"training: the validation at episode {at.episodes} gives {validation_score}; {_what(row)}")
     if validation_score > at.best:
         at.best = validation_score
         at.best_weights = {name: value.detach().clone() for name, value in learner.state_dict().items()}
@@ -170,31 +185,56 @@ def _validate(learner: Learner, validate: Callable, at: Position) -> None:
     )
 
 
-def _require_finite(at: Position, settings: Training) -> None:
-    if not at.loss.isfinite():
+def _what(row: dict[str, float]) -> str:
+    """What of a validation is no number."""
+    lost = [name for name, value in row.items() if not math.isfinite(value)]
+    return f"{', '.join(lost) or 'its score'} cannot be worked out of what the learner answers"
+
+
+def _require_finite(at: Position, settings: Training, learner: Learner | None = None) -> None:
+    """Refuse a loss that is no number or, where a learner is given, weights that are none: those of the last update
+    have not met a loss yet."""
+    wrong = None if at.loss.isfinite() else f"the loss is {at.loss.item()}"
+    if wrong is None and learner is not None and not all(each.isfinite().all() for each in learner.parameters()):
+        wrong = "weights are not finite"
+    if wrong:
         raise UserError(
-            f"training: the loss is {at.loss.item()} near episode {at.episodes}; lower training.learning_rate "
+            f"training: {wrong} near episode {at.episodes}; lower training.learning_rate "
             f"({settings.learning_rate}) or training.clip_norm ({settings.clip_norm})"
         )
 
 
-def _save(path: Path, learner, optimiser, generator, at: Position) -> None:
-    state = {
+def _state(learner: Learner, optimiser: torch.optim.Optimizer, generator: Generator, at: Position) -> dict[str, Any]:
+    return {
         "learner": learner.state_dict(),
         "optimiser": optimiser.state_dict(),
         "generator": generator.get_state(),
+        "generators": generators(generator.device),
         "position": {each.name: getattr(at, each.name) for each in fields(at)},
     }
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def _restore(path: Path, learner, optimiser, generator) -> Position:
-    device = next(learner.parameters()).device
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        learner.load_state_dict(state["learner"])
-        optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"].cpu())
-        return Position(**state["position"])
-    except Exception as error:  # a damaged file can fail in as many ways as there are bytes in it
-        raise UserError(f"cannot go on from {path}: {error}; delete it to train from the start") from error
+def _restore(
+    kept: Checkpoint, learner: Learner, optimiser: torch.optim.Optimizer, generator: Generator
+) -> Position | None:
+    """Go on from the last checkpoint that is whole; None, and all as it was, where there is none."""
+    untouched = None
+    for path, state in kept.states(generator.device):
+        untouched = untouched or copy.deepcopy(_state(learner, optimiser, generator, Position()))
+        try:
+            position = Position(**state["position"])
+            _put(state, learner, optimiser, generator)
+        except Exception as error:  # of a file that is whole, but not of this training
+            _put(untouched, learner, optimiser, generator)
+            kept.refuse(path, error)
+        else:
+            return position
+    return None
+
+
+def _put(state: dict[str, Any], learner: Learner, optimiser: torch.optim.Optimizer, generator: Generator) -> None:
+    learner.load_state_dict(state["learner"])
+    optimiser.load_state_dict(state["optimiser"])
+    generator.set_state(state["generator"].cpu())
+    if "generators" in state:  # older checkpoints have none
+        restore_generators(state["generators"], generator.device)
