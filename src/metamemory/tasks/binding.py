@@ -24,7 +24,7 @@ from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.augmentation import affine_warp
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.online_few_shot import delayed
-from metamemory.tasks.sampling import FewShot, require
+from metamemory.tasks.sampling import FewShot, require, require_images
 
 STRING, ALPHABET = 5, 5  # characters of a label, and how many there are to choose from
 ROTATION = math.pi / 16  # radians, each way
@@ -68,6 +68,7 @@ class Binding(FewShot):
         labels: int | None = None,
         images_per_class: int | None = None,
     ):
+        require_images(images, square=True)
         super().__init__(images, n_way, classes, rotations=False, augment=augment, images_per_class=images_per_class)
         require("length", length, 2, None, "a label is shown with the image after its own")
         require("size", size, 1, images.shape[-1], "the pixels of an image")

@@ -29,7 +29,7 @@ from torch.nn import functional as fn
 
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.sampling import FewShot, require
+from metamemory.tasks.sampling import FewShot, require, require_images
 
 
 class Continual(FewShot):
@@ -40,7 +40,8 @@ class Continual(FewShot):
         n_way: labels of the learner, from which those of the subtasks are chosen at random.
         subtasks: classes, and so subtasks, in an episode.
         k_shot: images of a subtask.
-        n_query: queries of each subtask, images that the stream does not have.
+        n_query: queries of each subtask, images that the stream does not have, unless `images_per_class` says
+            otherwise.
         delay: steps between an image and its label, at least 1.
 
     Query number q is of subtask q % subtasks.
@@ -59,6 +60,7 @@ class Continual(FewShot):
         augment: bool = False,
         images_per_class: int | None = None,
     ):
+        require_images(images)
         require("subtasks", subtasks, 1, n_way, "n_way: a label for each")
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the images of a class, and one is left to ask for")
         require("n_query", n_query, 1, images.shape[1] - k_shot, "the images of a class that are not in its subtask")

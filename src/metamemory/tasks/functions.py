@@ -60,8 +60,8 @@ class GaussianProcessFunctions:
         require("dimensions", dimensions, 1, None, "the variables of a function")
         require("length", length, 2, None, "a value is shown with the place after its own")
         for name, value in (("length_scale", length_scale), ("reach", reach), ("noise", noise)):
-            if not value > 0:
-                raise UserError(f"task: {name} is {value} and must be above 0")
+            if not 0 < value < math.inf:
+                raise UserError(f"task: {name} is {value} and must be above 0 and finite")
         self.dimensions, self.length, self.device = dimensions, length, device
         self.length_scale, self.reach, self.noise = length_scale, reach, noise
 

@@ -1,6 +1,8 @@
 """What all few-shot tasks have in common: how the classes and images of an episode are sampled."""
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -15,6 +17,9 @@ GREY, DEVIATION = 0.5, 0.25  # about the mean and the standard deviation of phot
 class FewShot:
     """Samples classes, and images of them, from a data set that lies on the device as a whole.
 
+    Attributes:
+        channels: how many an image may have.
+
     Args:
         images: [class, image, channel, height, width] uint8, the classes of one split.
         n_way: classes in an episode.
@@ -27,8 +32,10 @@ class FewShot:
             alone, so that what remains is to bind it; what images of a class have in common can be learned later.
 
     Raises:
-        UserError: a setting is out of its range.
+        UserError: the images are of another type or shape; a setting is out of its range.
     """
+
+    channels: ClassVar[Sequence[int]] = (1, 2, 3, 4)
 
     def __init__(
         self,
@@ -39,6 +46,7 @@ class FewShot:
         augment: bool,
         images_per_class: int | None = None,
     ):
+        require_images(images, self.channels, square=rotations or augment)
         if images_per_class is not None:
             require("images_per_class", images_per_class, 1, images.shape[1], "the images of a class")
         if classes is not None:
@@ -95,12 +103,44 @@ def denormalise(x: Float[Tensor, "*images channel height width"]) -> Shaped[Tens
     return (x * 255).round().to(torch.uint8)
 
 
-def require(name: str, value: int, low: int, high: int | None, why: str) -> None:
-    """Refuse a setting of a task that is not from `low` to `high`.
+def require_images(images: Any, channels: Sequence[int] = FewShot.channels, square: bool = False) -> None:
+    """Refuse what is not a data set: uint8 [class, image, channel, height, width], with something along every axis.
+
+    Args:
+        images: what was given.
+        channels: how many an image may have.
+        square: whether its height must be its width.
+
+    Raises:
+        UserError: in one line, with the mend.
+    """
+    wanted = "must be a tensor uint8 [class, image, channel, height, width]"
+    if not isinstance(images, Tensor):
+        raise UserError(f"task: images are {type(images).__name__} and {wanted}")
+    found = f"task: images are {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    if images.dtype != torch.uint8:
+        mend = "; from 0 to 1, they are (255 * images).round().to(torch.uint8)" if images.is_floating_point() else ""
+        raise UserError(f"{found} and {wanted}, from 0 to 255{mend}")
+    if images.dim() != 5:
+        mend = "; grey ones are images[:, :, None]" if images.dim() == 4 else ""
+        raise UserError(f"{found} and {wanted}{mend}")
+    if 0 in images.shape:
+        raise UserError(f"{found}: there is nothing in them")
+    if images.shape[2] not in channels:
+        mend = "; with channels last, they are images.movedim(-1, 2)" if images.shape[-1] in channels else ""
+        raise UserError(f"{found} and must have {' or '.join(map(str, channels))} channels, on the third axis{mend}")
+    if square and images.shape[-1] != images.shape[-2]:
+        raise UserError(f"{found} and must be square to be rotated, flipped or shifted")
+
+
+def require(name: str, value: Any, low: int, high: int | None, why: str) -> None:
+    """Refuse a setting of a task that is not a whole number from `low` to `high`.
 
     Raises:
         UserError: in one line, with the reason why.
     """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise UserError(f"task: {name} is {value!r} and must be a whole number ({why})")
     if value < low or (high is not None and value > high):
         reach = f"at least {low}" if high is None else f"from {low} to {high}"
         raise UserError(f"task: {name} is {value} and must be {reach} ({why})")

@@ -60,6 +60,8 @@ class Segmentation(FewShot):
         augment: see `FewShot`; the mask moves with its picture.
     """
 
+    channels = (4,)
+
     def __init__(
         self,
         images: Tensor,

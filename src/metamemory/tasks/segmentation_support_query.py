@@ -21,6 +21,8 @@ class SegmentationSupportQuery(FewShot):
         n_query: pictures to answer.
     """
 
+    channels = (4,)
+
     def __init__(self, images: Tensor, k_shot: int, n_query: int, augment: bool = False):
         super().__init__(images, 1, None, False, augment)
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the pictures of a class, and one is left to ask for")

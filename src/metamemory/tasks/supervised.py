@@ -18,10 +18,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.errors import UserError
 from metamemory.shapes import Float, Shaped
 from metamemory.tasks.augmentation import flip_and_shift
 from metamemory.tasks.episode import Episode, Score
-from metamemory.tasks.sampling import require
+from metamemory.tasks.sampling import require, require_images
 
 TEST_SHARE = 6  # of a class's images one in so many is for testing, the last ones: 1,000 of 6,000, or 100 of 600
 VALIDATION_SHARE = (
@@ -46,6 +47,7 @@ def split_images(images: Shaped[Tensor, "classes image channel height width"], n
     Raises:
         UserError: there are not so many classes, or too few images in each.
     """
+    require_images(images)
     require("n_way", n_way, 1, images.shape[0], "the classes of the data set")
     count = images.shape[1]
     require("images of a class", count, TEST_SHARE * VALIDATION_SHARE, None, "else no tenth of five sixths is left")
@@ -63,7 +65,12 @@ class Normalisation(NamedTuple):
 
     @classmethod
     def of(cls, images: Tensor) -> "Normalisation":
-        """Of uint8 [class, image, channel, height, width]."""
+        """Of uint8 [class, image, channel, height, width].
+
+        Raises:
+            UserError: they are of another type or shape.
+        """
+        require_images(images)
         moments = []
         for of_class in images:  # one at a time: 8 bytes a pixel are many
             x = of_class.double() / 255
@@ -86,6 +93,10 @@ class Supervised:
     length = 1
 
     def __init__(self, images: Tensor, normalisation: Normalisation, augment: bool = False):
+        require_images(images, square=augment)
+        if normalisation.mean.device != images.device or normalisation.mean.shape != (images.shape[2], 1, 1):
+            found = f"{list(normalisation.mean.shape)} on {normalisation.mean.device}"
+            raise UserError(f"task: normalisation is {found}; it must be Normalisation.of(images), of these channels")
         self.n_way, self.per_class = images.shape[:2]
         self.images, self.normalisation, self.augment = images.flatten(0, 1), normalisation, augment
 
