@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
+from metamemory.models.inputs import PUBLIC, checked, shape_of_input
 from metamemory.nn.labels import Labels, labels_of
 from metamemory.shapes import Float, Shaped
 
@@ -63,11 +64,13 @@ class Learner(nn.Module):
             episode without the rest.
         traces_memory: whether its memory can be looked into (`analysis.memory`).
         layered_state: whether its state is that of layers, which can be reset or frozen one by one (`analysis.state`).
+        input_shape: of one input, as it was built.
         labels: how its labels are written.
         delay: steps between a sample and its label where a support set is streamed.
 
     Raises:
-        UserError: (when the class is made) it defines neither `run` nor `step`.
+        UserError: (when the class is made) it defines neither `run` nor `step`; (when it is asked) inputs or labels are
+            of another type or shape than the learner's, or labels are none of its own (`models.inputs`).
 
     Example:
         >>> class LastLabel(Learner):
@@ -104,6 +107,7 @@ class Learner(nn.Module):
     traces_memory: ClassVar[bool] = False
     layered_state: ClassVar[bool] = False
     abstract: ClassVar[bool] = True
+    input_shape: tuple[int, ...]
     labels: Labels
     delay: int = 1
 
@@ -114,6 +118,14 @@ class Learner(nn.Module):
         cls.abstract = abstract
         if not abstract and cls.run is Learner.run and cls.step is Learner.step:
             raise UserError(f"{cls.__module__}: {cls.__name__} must define run or step")
+        for each in PUBLIC:
+            if each in vars(cls):
+                setattr(cls, each, checked(each, vars(cls)[each]))
+
+    def __new__(cls, *given: Any, **named: Any) -> "Learner":
+        learner = super().__new__(cls)
+        learner.input_shape = shape_of_input(given, named)
+        return learner
 
     def initial_state(self, batch: int) -> Any:
         """The state before the first step of `batch` episodes: a NamedTuple of tensors."""
@@ -207,6 +219,10 @@ class Learner(nn.Module):
     def used_parameters(self) -> int:
         """How many of the parameters have a part in the answer."""
         return sum(each.numel() for each in self.parameters())
+
+
+for _each in PUBLIC:
+    setattr(Learner, _each, checked(_each, vars(Learner)[_each]))
 
 
 def _repeat(state: Any, of_one: Any, of_two: Any, times: int) -> Any:

@@ -42,23 +42,48 @@ Weights = dict[str, Tensor]
 
 
 def descend(
-    loss: Callable[[tuple[Tensor, ...]], Tensor], theta: Sequence[Tensor], rate: float, order: int, steps: int = 1
+    loss: Callable[..., Tensor],
+    theta: Sequence[Tensor],
+    rate: float,
+    order: int,
+    steps: int = 1,
+    given: Sequence[Tensor] = (),
 ) -> tuple[Tensor, ...]:
     """theta_n.
 
+    In `torch.inference_mode` nothing can be derived, and what was made in it never can: there the steps are taken
+    outside of it, on copies.
+
     Args:
-        loss: of weights, each [B, ...], summed over the episodes.
+        loss: of weights, each [B, ...], and of what is `given`; summed over the episodes.
         theta: theta_0, each [B, ...].
         rate: alpha.
         order: of the derivatives of the loss that reach theta_0 and what else the loss depends on: 1 or 2. Where no
             gradient is asked for from outside, none is kept, and memory does not grow with the steps.
         steps: n.
+        given: what else the loss is computed from, but parameters of which no gradient is asked.
     """
     trains, theta = torch.is_grad_enabled(), tuple(theta)
+    if torch.is_inference_mode_enabled() or any(each.is_inference() for each in (*theta, *given)):
+        with torch.inference_mode(False), torch.set_grad_enabled(trains):
+            theta, given = ([each.clone() for each in part] for part in (theta, given))
+            return _descend(loss, theta, given, rate, order, steps, trains)
+    return _descend(loss, theta, given, rate, order, steps, trains)
+
+
+def _descend(
+    loss: Callable[..., Tensor],
+    theta: Sequence[Tensor],
+    given: Sequence[Tensor],
+    rate: float,
+    order: int,
+    steps: int,
+    trains: bool,
+) -> tuple[Tensor, ...]:
     for _ in range(steps):
         theta = tuple(each if trains and each.requires_grad else each.detach().requires_grad_() for each in theta)
         with torch.enable_grad():  # the inner gradient is needed in evaluation as well
-            gradients = torch.autograd.grad(loss(theta), theta, create_graph=trains and order == 2)
+            gradients = torch.autograd.grad(loss(theta, *given), theta, create_graph=trains and order == 2)
         theta = tuple(each - rate * gradient for each, gradient in zip(theta, gradients, strict=True))
     return theta
 
@@ -103,10 +128,10 @@ def adapt(
         raise UserError(f"inner loop: no parameter {', '.join(sorted(unknown))}; there are {', '.join(parameters)}")
     theta = [parameters[name].expand(x.shape[1], *parameters[name].shape) for name in names]
 
-    def loss_of(theta: tuple[Tensor, ...]) -> Tensor:
+    def loss_of(theta: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Tensor:
         return loss(answer(model, dict(zip(names, theta, strict=True)), x, batch_statistics), y)
 
-    return dict(zip(names, descend(loss_of, theta, rate, order, steps), strict=True))
+    return dict(zip(names, descend(loss_of, theta, rate, order, steps, (x, y)), strict=True))
 
 
 def answer(

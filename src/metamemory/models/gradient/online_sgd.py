@@ -133,10 +133,11 @@ class OnlineSGD(Learner, abstract=True):
         """theta after steps on the mean loss of N samples, prepared [N, B, ...], with labels y [N, B]; a null label
         (-1) moves nothing. The rate is the learner's, if no other is given."""
 
-        def loss(theta: Weights) -> Tensor:
+        def loss(theta: Weights, y: Tensor, *prepared: Tensor) -> Tensor:
             return inner_loop.mean_cross_entropy(self.answer(theta, *prepared), y)
 
-        return inner_loop.descend(loss, theta, self.rate if rate is None else rate, self.order, steps)
+        given = (y, *prepared)
+        return inner_loop.descend(loss, theta, self.rate if rate is None else rate, self.order, steps, given)
 
     def predict(
         self,

@@ -93,7 +93,10 @@ class FineTunedUNet(Learner):
         mask, waiting = plane(y_seen_t[None], x_t.shape[-2:])[:, :, 0], state.waiting[None]  # [1, B, H, W], [1, B, ...]
         with torch.no_grad():
             theta = inner_loop.descend(
-                lambda theta: pixel_loss(self._answer(theta, waiting), mask), state.theta, self.online_rate, order=1
+                lambda theta, waiting, mask: pixel_loss(self._answer(theta, waiting), mask),
+                *(state.theta, self.online_rate),
+                order=1,
+                given=(waiting, mask),
             )
             return self._answer(theta, x_t[None])[0], UNetState(theta, x_t)
 
