@@ -7,6 +7,7 @@ nothing else; weights and inputs are the same for all variants of a row.
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -23,6 +25,7 @@ from metamemory.kernels import least_recently_used
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models import TaskDescription
+from metamemory.models.fast_weights.meta_networks import MetaNetworks
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.nn.labels import one_hot
@@ -39,6 +42,7 @@ LONG = 1_000  # steps of an episode in which learners are compared
 LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
 GPU_BATCH, GPU_MATRIX = 64, 8192  # episodes; side of the matrices whose product shows a GPU's peak
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
+QUERIES = 10  # of each class, in a task of MetaNet
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
 
@@ -110,6 +114,117 @@ class InputLSTM(nn.Module):
         return self.lstm(torch.cat([x.flatten(2), one_hot(y_seen, N_WAY)], dim=-1))[0]
 
 
+def plain_meta_networks(learner: MetaNetworks, x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
+    """Logits [Q, K] of one task as their Algorithm 1 is commonly written: example by example, query by query.
+
+    Args:
+        learner: whose weights and settings are used.
+        x, y: support set [S, ...] and its labels [S].
+        queries: [Q, ...].
+    """
+    known = sorted(set(y.tolist()))  # an episode's classes take the first outputs
+    places, again = [known.index(each) for each in y.tolist()], learner.order == 2
+    base, embedding = dict(learner.base.weights.items()), dict(learner.embedding.weights.items())
+    if learner.ways is not None and learner.ways != len(known):
+        base["softmax"] = learner.other_softmax.clone().requires_grad_()
+    of_base, of_embedding = ([layer.name for layer in each.augmented] for each in (learner.base, learner.embedding))
+
+    def gradients(loss: Tensor, weights: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+        chosen = [weights[name] for name in names]
+        found = torch.autograd.grad(loss, chosen, create_graph=again)
+        return dict(zip(names, found, strict=True))
+
+    def loss_of(logits: Tensor, place: int) -> Tensor:
+        return fn.cross_entropy(logits[None, : len(known)], torch.tensor([place]))
+
+    def task_weights(losses: list[Tensor], weights: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+        chunks = min(learner.chunks or len(losses), len(losses))
+        bounds = [len(each) for each in np.array_split(np.arange(len(losses)), chunks)]
+        means = [sum(losses[sum(bounds[:n]) : sum(bounds[: n + 1])]) / bounds[n] for n in range(chunks)]
+        steps = [gradients(mean, weights, names) for mean in means]
+        return {name: plain_lstm(learner.d[kind_of(name)], [step[name] for step in steps]) for name in names}
+
+    fast_embedding = []
+    if learner.task_weights != "none":
+        if learner.representation_loss == "cross_entropy":
+            losses = [loss_of(plain_network([embedding], each), place) for each, place in zip(x, places, strict=True)]
+        else:
+            losses = []
+            for i in range(len(x)):
+                j = (i + 1) % len(x)
+                d = (plain_network([embedding], x[i], True) - plain_network([embedding], x[j], True)).square().sum()
+                d = (d + torch.finfo(torch.float32).eps).sqrt()
+                losses.append(d**2 if places[i] == places[j] else (1 - d).relu() ** 2)
+        fast_embedding = [task_weights(losses, embedding, of_embedding)]
+    index = [plain_network([embedding, *fast_embedding], each, True) for each in x]
+    read = index if learner.reads_embedding else x
+    if not again:
+        read = [each.detach() for each in read]
+    losses = [loss_of(plain_network([base], each), place) for each, place in zip(read, places, strict=True)]
+    memory = []
+    for loss in losses:
+        of_example = torch.autograd.grad(loss, [base[name] for name in of_base], create_graph=again, retain_graph=True)
+        memory.append([plain_mlp(learner.m[kind_of(name)], g) for name, g in zip(of_base, of_example, strict=True)])
+    fast_base = [task_weights(losses, base, of_base)] if learner.task_weights == "both" else []
+    logits = []
+    for query in queries:
+        r = plain_network([embedding, *fast_embedding], query, True)
+        a = torch.stack([r @ each / (r @ r + 1e-6).sqrt() / (each @ each + 1e-6).sqrt() for each in index]).softmax(0)
+        rows = zip(*memory, strict=True)
+        fast = {
+            name: sum(w * row for w, row in zip(a, each, strict=True)) for name, each in zip(of_base, rows, strict=True)
+        }
+        slow = {name: each for name, each in base.items() if learner.parts != "fast" or name not in fast}
+        parts = [slow] if learner.parts == "slow" else [slow, fast, *fast_base]
+        found = plain_network(parts, r if learner.reads_embedding else query, names=list(base))
+        logits.append(
+            torch.full((learner.n_way,), -1e9, dtype=x.dtype).index_put((torch.tensor(known),), found[: len(known)])
+        )
+    return torch.stack(logits)
+
+
+def plain_network(
+    parts: list[dict[str, Tensor]], image: Tensor, embedding: bool = False, names: list[str] | None = None
+) -> Tensor:
+    """One image through the layers: of each the sum of what slow and fast weights find."""
+    h = image[None]
+    for name in names or list(parts[0]):
+        if embedding and name == "softmax":
+            break
+        found = []
+        for weights in (each[name] for each in parts if name in each):
+            z = fn.conv2d(h, weights, padding=1) if name.startswith("conv") else fn.linear(h.flatten(1), weights)
+            found.append(z if name == "softmax" or (embedding and name == "linear") else z.relu())
+        h = sum(found)
+        if name.startswith("conv"):
+            h = fn.max_pool2d(h, 2, ceil_mode=True)
+    return h[0]
+
+
+def kind_of(layer: str) -> str:
+    return "conv" if layer.startswith("conv") else "linear"
+
+
+def plain_read(g: Tensor, p: float) -> Tensor:
+    """Size and sign of each coordinate of a gradient: [coordinate, 2]."""
+    g = g.flatten()
+    size = ((g.abs() + torch.finfo(torch.float32).eps).log() / p).clamp(min=-1)
+    return torch.stack([size, (g * math.exp(p)).clamp(-1, 1)], dim=1)
+
+
+def plain_mlp(m: nn.Module, g: Tensor) -> Tensor:
+    return m.last(m.second(m.first(plain_read(g, m.p)).relu()).relu()).view(g.shape)
+
+
+def plain_lstm(d: nn.Module, steps: list[Tensor]) -> Tensor:
+    h = c = steps[0].new_zeros(steps[0].numel(), d.hidden)
+    for g in steps:
+        i, f, new, o = (d.input(plain_read(g, d.p)) + d.recurrent(h)).chunk(4, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * new.tanh()
+        h = o.sigmoid() * c.tanh()
+    return d.last(h).view(steps[0].shape)
+
+
 def convolutions_alone(precision: torch.dtype) -> Callable[[], None]:
     """The convolutions of one training iteration and nothing else, batched over time where they can be."""
 
@@ -143,6 +258,23 @@ def training_iteration(learner: nn.Module, x: Tensor, y_seen: Tensor) -> Callabl
     def iteration():
         learner.zero_grad(set_to_none=True)
         learner(x, y_seen).square().sum().backward()
+
+    return iteration
+
+
+def meta_networks_iteration(plain: bool) -> Callable[[], None]:
+    """A training iteration of MetaNet on one task: a support image of each class, and queries."""
+    learner = MetaNetworks((1, SIZE, SIZE), N_WAY, filters=FILTERS)
+    x, queries = torch.rand(N_WAY, 1, 1, SIZE, SIZE), torch.rand(N_WAY * QUERIES, 1, 1, SIZE, SIZE)
+    y, query_y = torch.arange(N_WAY)[:, None], torch.arange(N_WAY).repeat(QUERIES)
+
+    def iteration() -> None:
+        learner.zero_grad(set_to_none=True)
+        if plain:
+            logits = plain_meta_networks(learner, x[:, 0], y[:, 0], queries[:, 0])
+        else:
+            logits = learner.answer_queries(x, y, queries)[:, 0]
+        fn.cross_entropy(logits, query_y, reduction="sum").backward()
 
     return iteration
 
@@ -295,6 +427,8 @@ def main() -> None:
             "MANN, plain loop": training_iteration(PlainMANN(), images, labels),
             "MANN, fast": training_iteration(MANN((1, MANN_SIZE, MANN_SIZE), N_WAY), images, labels),
             "LSTM of torch": training_iteration(InputLSTM(), images, labels),
+            "MetaNet, plain loop": meta_networks_iteration(plain=True),
+            "MetaNet, fast": meta_networks_iteration(plain=False),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -309,6 +443,7 @@ def main() -> None:
         ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16", ""),
         ("MANN training iteration: plain loop / fast", "MANN, plain loop", "MANN, fast", ">= 4"),
         ("MANN, fast / torch's LSTM of the controller's size", "MANN, fast", "LSTM of torch", "<= 3"),
+        ("MetaNet training iteration: plain loop / fast", "MetaNet, plain loop", "MetaNet, fast", ">= 5"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):

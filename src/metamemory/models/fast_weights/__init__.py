@@ -1,0 +1,1 @@
+"""Learners that write weights of a network within an episode."""
