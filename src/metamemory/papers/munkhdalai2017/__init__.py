@@ -1,0 +1,1 @@
+"""Munkhdalai and Yu 2017: Meta Networks."""

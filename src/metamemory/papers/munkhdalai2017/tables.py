@@ -1,0 +1,155 @@
+"""Tables of Munkhdalai and Yu 2017 beside this study's own runs, and what the paper concludes from them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from metamemory.papers.munkhdalai2017.reported import (
+    HUNDRED,
+    QUOTED_1,
+    QUOTED_3,
+    TABLE_1,
+    TABLE_3,
+    TABLE_4,
+    WAYS,
+    Numbers,
+)
+from metamemory.study.claims import Claim
+from metamemory.study.methods import title
+from metamemory.study.parameters import SCALES
+from metamemory.study.quantities import Measured, Quantity, over_seeds
+from metamemory.study.results import Group, Result, groups
+from metamemory.study.tables import Reported, markdown, percent, span, whose
+from metamemory.training.statistics import Interval
+
+EXPERIMENT = "one_shot_omniglot"
+METHODS = ("meta_networks", "meta_networks_minus", "meta_networks_plus")
+HEADER = ["method", "whose", *(f"{n}-way, %" for n in WAYS), "seeds"]
+NEAR = 0.01  # below a reported number, and still as reported
+
+
+def setting_of(split: str, n_way: int) -> str:
+    """Of runs trained with so many classes; `split` is "previous" or "standard"."""
+    return f"{split}_{n_way}_way"
+
+
+def with_classes(n_way: int) -> Quantity:
+    """Accuracy in the test with so many classes."""
+
+    def of(result: Result) -> Interval | None:
+        rows = [row for row in result.scores if row["n_way"] == n_way]
+        return Interval(rows[0]["accuracy"], rows[0]["low"], rows[0]["high"], over="episodes") if rows else None
+
+    return of
+
+
+def table_1(root: Path = Path(".")) -> str:
+    """The previous split, trained and tested with as many classes."""
+    return _by_ways("previous", TABLE_1, QUOTED_1, METHODS, root)
+
+
+def table_3(root: Path = Path(".")) -> str:
+    """The standard split."""
+    return _by_ways("standard", TABLE_3, QUOTED_3, METHODS[:1], root)
+
+
+def table_4(root: Path = Path(".")) -> str:
+    """MetaNet trained with N classes and tested with K: the paper's rows, and below each this study's."""
+    rows = []
+    for trained, reported in TABLE_4.items():
+        name = f"{trained}-way"
+        hundred = f"about {_two(HUNDRED)}" if trained == 10 else "–"
+        rows.append([name, "paper", *(_two(reported[n]) for n in WAYS), hundred, "–"])
+        found = groups(EXPERIMENT, setting_of("previous", trained), root, "meta_networks")
+        for group in found:
+            numbers = [percent(over_seeds(group, with_classes(n))) for n in (*WAYS, 100)]
+            rows.append([name, whose(group), *numbers, str(len(group.results))])
+        if not found:
+            rows.append([name, "this study", *["not run"] * len(WAYS), "not run" if trained == 10 else "–", "–"])
+    return markdown(["trained", "whose", *(f"{n}-way test, %" for n in (*WAYS, 100)), "seeds"], rows)
+
+
+def _by_ways(
+    split: str, reported: Mapping[str, Numbers], quoted: Mapping[str, Numbers], wanted: tuple[str, ...], root: Path
+) -> str:
+    """What the paper quotes, then every method with what the paper reports of it and this study's runs."""
+    ours = {n: groups(EXPERIMENT, setting_of(split, n), root) for n in WAYS}
+    run = dict.fromkeys(group.run.method for of_setting in ours.values() for group in of_setting)
+    rows = [[name, "quoted", *_reported(numbers), "–"] for name, numbers in quoted.items()]
+    for method in dict.fromkeys([*wanted, *sorted(run)]):
+        if method in reported:
+            rows.append([title(method), "paper", *_reported(reported[method]), "–"])
+        for scale in reversed(SCALES):
+            of_scale = {n: _of(of_setting, method, scale) for n, of_setting in ours.items()}
+            if any(of_scale.values()):
+                rows.append([title(method), *_cells(of_scale)])
+        if method not in run:
+            rows.append([title(method), "this study", *["not run"] * len(WAYS), "–"])
+    return markdown(HEADER, rows)
+
+
+def _two(reported: Reported) -> str:
+    """As the paper prints it."""
+    return f"{100 * reported.mean:.2f}".rstrip("0").rstrip(".")
+
+
+def _reported(numbers: Numbers) -> list[str]:
+    return [_two(numbers[n]) if n in numbers else "–" for n in WAYS]
+
+
+def _of(of_setting: list[Group], method: str, scale: str) -> Group | None:
+    return next((each for each in of_setting if (each.run.method, each.run.scale) == (method, scale)), None)
+
+
+def _cells(of_scale: Mapping[int, Group | None]) -> list[str]:
+    """Whose, an accuracy for each number of classes, seeds."""
+    found = [group for group in of_scale.values() if group]
+    numbers = [percent(over_seeds(group, with_classes(n))) if group else "not run" for n, group in of_scale.items()]
+    return [whose(found[0]), *numbers, span([len(group.results) for group in found], 0)]
+
+
+def _measured(method: str, split: str, trained: int, tested: int | None = None) -> Measured:
+    return Measured(EXPERIMENT, method, setting_of(split, trained), with_classes(tested or trained))
+
+
+def claims() -> list[Claim]:
+    """What the paper reports, and what it concludes of it (sections 4.1.1, 4.2 and 4.3.1)."""
+    near = [
+        Claim(
+            f"MetaNet, {n}-way, {split} split, within a point of the paper",
+            f"{_two(reported['meta_networks'][n])} %",
+            pairs=[(_measured("meta_networks", split, n), reported["meta_networks"][n].mean)],
+            margin=NEAR,
+        )
+        for split, reported in (("previous", TABLE_1), ("standard", TABLE_3))
+        for n in WAYS
+    ]
+    compared = [
+        Claim(
+            f"{text}, {n}-way",
+            f"{100 * (TABLE_1['meta_networks'][n].mean - TABLE_1[worse][n].mean):+.2f}",
+            pairs=[(_measured("meta_networks", "previous", n), _measured(worse, "previous", n))],
+        )
+        for text, worse in (
+            ("MetaNet is better with task-level fast weights than without", "meta_networks_minus"),
+            ("MetaNet is better without task-level fast weights in the base learner", "meta_networks_plus"),
+        )
+        for n in WAYS
+    ]
+    more = [
+        Claim(
+            f"tested on 5 classes, MetaNet is better when trained on {n} than on 5",
+            f"{100 * (TABLE_4[n][5].mean - TABLE_4[5][5].mean):+.2f}",
+            pairs=[(_measured("meta_networks", "previous", n, 5), _measured("meta_networks", "previous", 5))],
+        )
+        for n in WAYS[1:]
+    ]
+    hundred = Claim(
+        "MetaNet trained on 10 classes names one of 100, within a point of the paper",
+        f"about {_two(HUNDRED)} %",
+        pairs=[(_measured("meta_networks", "previous", 10, 100), HUNDRED.mean)],
+        margin=NEAR,
+    )
+    return [*near, *compared, *more, hundred]
+
+
+CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")

@@ -1,0 +1,67 @@
+"""Tables of Munkhdalai and Yu 2017: its numbers, what was not run, and which test a number is of."""
+
+import pytest
+
+from metamemory.papers import claims_of
+from metamemory.papers.munkhdalai2017 import reported, tables
+from metamemory.papers.munkhdalai2017.reported import WAYS
+from metamemory.study.parameters import Parameters, project_root
+from metamemory.study.results import Group, Result
+from metamemory.study.runs import Run
+
+
+def test_the_papers_numbers_are_complete():
+    for table in (reported.TABLE_1, reported.QUOTED_1, reported.TABLE_3, reported.QUOTED_3, reported.TABLE_4):
+        for numbers in table.values():
+            assert set(numbers) <= set(WAYS) and all(0.2 < each.mean < 1 for each in numbers.values())
+    assert set(reported.TABLE_1) == set(tables.METHODS) and set(reported.TABLE_4) == set(WAYS)
+    differing = [n for n in WAYS if reported.TABLE_1["meta_networks"][n] != reported.TABLE_4[n][n]]
+    assert differing == [10]  # the paper contradicts itself there
+
+
+@pytest.mark.parametrize("table", [tables.table_1, tables.table_3, tables.table_4])
+def test_what_was_not_run_says_so(table, tmp_path):
+    shown = table(tmp_path)
+    assert "not run" in shown and all(
+        line.count("|") == shown.splitlines()[0].count("|") for line in shown.splitlines()
+    )
+
+
+def test_the_papers_digits_are_as_it_prints_them(tmp_path):
+    shown = tables.table_1(tmp_path)
+    for number in ("98.95", "98.67", "97.11", "97", "95.08", "41.7", "MetaNet−"):
+        assert f" {number} " in shown
+    assert "96.87" in tables.table_4(tmp_path) and "about 65" in tables.table_4(tmp_path)
+    assert claims_of(tables)(tmp_path).count("not run") == 2 * len(tables.claims())
+
+
+def test_every_run_is_tested_with_all_numbers_of_classes_that_the_tables_show():
+    parameters = Parameters(project_root())
+    for split in ("previous", "standard"):
+        for n_way in WAYS:
+            setting = tables.setting_of(split, n_way)
+            for scale in ("laptop", "paper"):
+                config = parameters.configuration(scale, tables.EXPERIMENT, "meta_networks", setting, {})
+                assert config["task"]["n_way"] == config["test"][0]["n_way"] == config["model"]["ways"] == n_way
+                assert {each["n_way"] for each in config["test"]} - {100} == set(WAYS)
+                assert config["data"]["split"] == {"previous": "vinyals", "standard": "lake"}[split]
+
+
+def test_a_number_is_of_the_test_with_so_many_classes(monkeypatch):
+    class Kept(Result):
+        scores = [{"n_way": n, "accuracy": n / 100, "low": n / 100, "high": n / 100} for n in (10, 5, 15, 20, 100)]
+
+    def groups(experiment, setting, root, method=None):
+        if not setting.startswith("previous_10"):
+            return []
+        run = Run("laptop", experiment, "meta_networks", setting, 0)
+        return [Group([Kept(run, {"data": {"title": "Omniglot"}})])]
+
+    monkeypatch.setattr(tables, "groups", groups)
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    (row,) = [line for line in tables.table_4().splitlines() if "laptop" in line]
+    cells = [cell.strip().split("\N{NO-BREAK SPACE}")[0] for cell in row.split("|")[1:-1]]
+    assert cells == ["10-way", "laptop scale, Omniglot", "5.0", "10.0", "15.0", "20.0", "100.0", "1"]
+    (row,) = [line for line in tables.table_1().splitlines() if "laptop" in line]
+    cells = [cell.strip().split("\N{NO-BREAK SPACE}")[0] for cell in row.split("|")[1:-1]]
+    assert cells == ["MetaNet", "laptop scale, Omniglot", "not run", "10.0", "not run", "not run", "1"]
