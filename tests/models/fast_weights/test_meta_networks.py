@@ -22,7 +22,7 @@ EVERY = [*(f"conv{number}" for number in range(1, 6)), "linear", "softmax"]
 SMALL = {"filters": 4, "hidden": 5, "generator_hidden": 3}
 
 
-def built(n_way=4, seed=0, **settings):
+def built(n_way=4, seed=5, **settings):  # with this seed ReLUs let something through in every layer
     torch.manual_seed(seed)
     learner = MetaNetworks(SHAPE, n_way, **{"initialisation": "lecun", **SMALL, **settings})
     with torch.no_grad():
@@ -73,7 +73,7 @@ CASES = {
     "some of its labels": ({"n_way": 6}, {"labels": (0, 2, 5)}),
     "another number of classes": ({"n_way": 6, "ways": 4}, {"labels": (0, 2, 5)}),
     "the number of classes": ({"n_way": 6, "ways": 3, "order": 2}, {"labels": (0, 2, 5)}),
-    "fast weights alone": ({"parts": "fast"}, {}),
+    "fast weights alone": ({"parts": "fast", "seed": 4}, {}),
     "slow weights alone": ({"parts": "slow"}, {}),
 }
 
@@ -87,10 +87,11 @@ def test_values_and_gradients_are_those_of_the_plain_loop(case):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
     assert there.any() and (found[~there] == -1e9).all()
     found, expected = gradients(learner, found), gradients(learner, expected)
+    assert sum(each is not None and each.any().item() for each in expected.values()) >= 7
     for name, each in expected.items():
-        assert (each is None or not each.any()) == (found[name] is None or not found[name].any()), name
-        if each is not None and found[name] is not None:
-            torch.testing.assert_close(found[name], each, rtol=1e-6, atol=1e-9, msg=name)
+        zeros = torch.zeros_like(learner.get_parameter(name))
+        pair = (zeros if each is None else each for each in (found[name], each))
+        torch.testing.assert_close(*pair, rtol=1e-6, atol=1e-9, msg=name)
 
 
 @torch.no_grad()

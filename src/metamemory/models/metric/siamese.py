@@ -8,8 +8,8 @@ Two images go through the same network, and the weighted distance of what it fin
 
 From the paper: all of the above. Our choices: the four-block encoder of the other learners and `features` units, where
 the paper has convolutions of 10, 7, 4 and 4 pixels on images of 105x105 and 4096 units; it is trained by the
-cross-entropy of a query's class, with the log-odds of `same` as logits, on the episodes of all learners, where the paper
-trains on pairs of images, as many of one class as of two.
+cross-entropy of a query's class, with the log-odds of `same` as logits, on the episodes of all learners, where the
+paper trains on pairs of images, as many of one class as of two.
 
 Shape legend: S samples, Q queries, B batch, K ways, D features.
 """
