@@ -13,9 +13,10 @@ The last gradient goes through the ones before it: MAML is of second order, by t
 The first-order variant (their section 5.2) takes the identity for it. Public code of several methods took it without
 saying so; here `order` says which, and tests count the double backward passes.
 
-    descend      theta_n of any loss, for any weights                 OML, ANML, fine-tuning in a stream
-    adapt        theta_n of a module and a support set                MAML
-    answer       what the module answers with the weights of each episode
+    descend         theta_n of any loss, for any weights              MAML, OML, ANML, fine-tuning in a stream
+    differentiate   the gradient of one step alone                    Reptile, whose steps are Adam's
+    adapt           theta_n of a module and a support set             fine-tuning of a U-Net
+    answer          what the module answers with the weights of each episode
 
 Every episode has weights of its own, and all episodes of a batch are computed at once. An episode's loss depends on its
 own weights only, so that the gradient of the sum of the losses is that of each.
@@ -81,11 +82,19 @@ def _descend(
     trains: bool,
 ) -> tuple[Tensor, ...]:
     for _ in range(steps):
-        theta = tuple(each if trains and each.requires_grad else each.detach().requires_grad_() for each in theta)
-        with torch.enable_grad():  # the inner gradient is needed in evaluation as well
-            gradients = torch.autograd.grad(loss(theta, *given), theta, create_graph=trains and order == 2)
+        theta, gradients = differentiate(loss, theta, given, order, trains)
         theta = tuple(each - rate * gradient for each, gradient in zip(theta, gradients, strict=True))
     return theta
+
+
+def differentiate(
+    loss: Callable[..., Tensor], theta: Sequence[Tensor], given: Sequence[Tensor], order: int, trains: bool
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """theta, cut off from what it was made of unless a gradient is asked for from outside (`trains`), and the gradient
+    of the loss there; other arguments as those of `descend`."""
+    theta = tuple(each if trains and each.requires_grad else each.detach().requires_grad_() for each in theta)
+    with torch.enable_grad():  # the inner gradient is needed in evaluation as well
+        return theta, torch.autograd.grad(loss(theta, *given), theta, create_graph=trains and order == 2)
 
 
 def mean_cross_entropy(

@@ -23,9 +23,10 @@ class Training:
     Attributes:
         episodes: how many to train on, all stages of the curriculum together.
         batch_size: episodes an update.
-        optimiser: "adam", "rmsprop" or "sgd", the last two with a momentum of 0.9.
+        optimiser: "adam", "rmsprop" or "sgd".
         learning_rate: after the warm-up.
         beta2: decay of the squared gradient, per update, in Adam and RMSProp.
+        momentum: share of the last step in the next, in SGD and RMSProp.
         weight_decay: share of a weight that is added to its gradient.
         warmup: episodes over which the learning rate rises from 0.
         cooldown: share of all episodes, at the end, over which it falls linearly to 0.
@@ -45,6 +46,7 @@ class Training:
     optimiser: str = "adam"
     learning_rate: float = 1e-3
     beta2: float = 0.999
+    momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: int = 3200
     cooldown: float = 0.3
@@ -74,6 +76,7 @@ SETTINGS = declared(
     optimiser=Literal[OPTIMISERS],
     learning_rate=Positive,
     beta2=Share,
+    momentum=Share,
     weight_decay=NotNegative,
     warmup=Index,
     cooldown=Share,
@@ -117,9 +120,9 @@ def optimiser_of(learner: Learner, settings: Training, rate: float | Tensor) -> 
     shared = {"params": learner.parameters(), "lr": rate, "weight_decay": settings.weight_decay}
     capturable = isinstance(rate, Tensor)
     if settings.optimiser == "sgd":  # always capturable
-        return torch.optim.SGD(**shared, momentum=0.9)
+        return torch.optim.SGD(**shared, momentum=settings.momentum)
     if settings.optimiser == "rmsprop":
-        return torch.optim.RMSprop(**shared, alpha=settings.beta2, momentum=0.9, capturable=capturable)
+        return torch.optim.RMSprop(**shared, alpha=settings.beta2, momentum=settings.momentum, capturable=capturable)
     return torch.optim.Adam(**shared, betas=(0.9, settings.beta2), capturable=capturable)
 
 
