@@ -68,13 +68,23 @@ def _add_run(commands: Any) -> None:
         "run",
         help="train and evaluate one method",
         description="Train and evaluate one method of an experiment, or go on where an earlier call stopped. "
-        "A finished run is used again if its configuration, code and data are unchanged.",
+        "A finished run is used again if its configuration, code and data are unchanged and its files are whole. "
+        "Ctrl-C and SIGTERM leave a checkpoint too.",
         epilog="example: python -m metamemory run online_few_shot --method cl_lstm --scale laptop --minutes 5",
     )
     _add_name(run)
     run.add_argument("--seed", type=_seed, default=0, help="of weights and episodes (default: 0)")
-    run.add_argument("--minutes", type=_minutes, default=float("inf"), help="stop at a checkpoint after so long")
-    run.add_argument("--again", action="store_true", help="train afresh, even if finished")
+    run.add_argument(
+        "--minutes",
+        type=_minutes,
+        default=float("inf"),
+        help="stop at a checkpoint after so long a training, of at least one update; its test is not cut short",
+    )
+    run.add_argument(
+        "--again",
+        action="store_true",
+        help="train afresh, even if finished; where such a run was interrupted, the same command goes on with it",
+    )
     run.add_argument("--notebook", action="store_true", help="through the experiment's notebook, as DVC does")
     run.set_defaults(command=_run)
 
@@ -139,7 +149,9 @@ def _add_list(commands: Any) -> None:
     listing = commands.add_parser(
         "list",
         help="what there is to run, and what has run",
-        description="All runs of params/, and which have results.",
+        description="All runs of params/, and what there is of each: `finished` runs are used again, those that have "
+        "`begun` go on from a checkpoint; of others `run` trains anew, though there be results that are stale (made "
+        "with another configuration or code), damaged, or without their model.",
     )
     listing.add_argument("--scale", help=SCALE)
     listing.add_argument("--headline", action="store_true", help="only the headline")
@@ -292,6 +304,9 @@ def _data(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from metamemory.study.parameters import Parameters
+
+    Parameters(checked=False)  # elsewhere than in a project there is nothing to report
     if options.readme:
         from metamemory.papers.readme import write_readme
 
@@ -303,11 +318,13 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    from metamemory.study.begun import places as begun_places
     from metamemory.study.parameters import Parameters
     from metamemory.study.pipeline import target
-    from metamemory.study.runs import planned
+    from metamemory.study.runs import planned, state_of
 
     parameters = Parameters()
+    begun = begun_places(Path("."))
     runs = planned(parameters, options.scale or parameters.scale, parameters.experiments)
     for run in runs:
         headline = parameters.in_headline(run.experiment, run.method, run.setting)
@@ -318,7 +335,7 @@ def _list(options: argparse.Namespace) -> None:
         elif options.calls:
             print(run.call)
         else:
-            state = "finished" if run.result("manifest.json").exists() else "not run"
+            state = state_of(run, run.place in begun)
             print(f"{run.place:60} {state:9} {'headline' if headline else ''}".rstrip())
 
 

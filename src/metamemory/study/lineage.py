@@ -30,7 +30,8 @@ from metamemory.study.before import Before
 from metamemory.study.outcomes import differences
 from metamemory.study.runs import Run
 from metamemory.study.shortened import Cut, shorten
-from metamemory.training.files import write_atomically
+from metamemory.study.stored import file_digest, read_manifest_at, seal
+from metamemory.training.files import write_text
 
 ENDINGS = {"metrics": "metrics.json", "scores": "scores.csv", "history": "history.csv", "example": "example.json"}
 ON_A_GPU = "that a GPU gives the same bits: both shortened runs were on a CPU"
@@ -89,7 +90,7 @@ class Carrier:
         """All committed ones."""
         found = []
         for path in sorted((self.root / "results").glob("*/*/*/*/seed*.manifest.json")):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = read_manifest_at(path)
             found.append((Run(**manifest["run"], root=self.root), manifest))
         return found
 
@@ -228,15 +229,19 @@ class Carrier:
         texts: dict[Path, str] = {}
         gone = []
         for each in found:
+            files = dict(each.manifest.get("files", {}))
             for part, ending in ENDINGS.items():
                 path, former = each.run.result(ending), self.before.former(each.run, ending)
-                texts[path] = self._text(part, former if former.exists() else path)
+                was = former if former.exists() else path
+                texts[path] = self._text(part, was)
+                if files.get(ending) == file_digest(was):  # else it was damaged, and is to be found so
+                    files[ending] = hashlib.sha256(texts[path].encode()).hexdigest()
                 gone += [former] if former.exists() and former != path else []
-            texts[each.run.result("manifest.json")] = self._manifest(each)
+            texts[each.run.result("manifest.json")] = self._manifest(each, files)
         texts[self.root / stale.LIST] = stale.as_text({each.run.place: each.reason for each in found if each.reason})
         changed = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
         for path in () if dry else changed:
-            write_atomically(path, lambda temporary, path=path: temporary.write_text(texts[path], encoding="utf-8"))
+            write_text(path, texts[path], durable=False)
         for path in () if dry else gone:
             path.unlink()
         for path, other in () if dry else self._unfinished(found):
@@ -259,7 +264,8 @@ class Carrier:
         header, newline, rows = text.partition("\n")
         return ",".join(self.before.renamed(part, [dict.fromkeys(header.split(","))])[0]) + newline + rows
 
-    def _manifest(self, found: Found) -> str:
+    def _manifest(self, found: Found, files: Mapping[str, str]) -> str:
+        """With the digests of its `files`, where it had any."""
         run, manifest = found.run, dict(found.manifest)
         if found.proof:
             manifest["configuration"] = self.configuration(run)
@@ -270,6 +276,9 @@ class Carrier:
             manifest["lineage"] = [*manifest.get("lineage", []), step]
         else:
             manifest["configuration"] = self.before.configuration(run, manifest["configuration"])
+        if files:
+            manifest["files"] = files
+            manifest["sha256"] = seal(manifest)
         return json.dumps(manifest, indent=1) + "\n"
 
 

@@ -16,8 +16,8 @@ import yaml
 from metamemory.errors import UserError
 from metamemory.study.parameters import Parameters
 from metamemory.study.pipeline import DIGESTS, digests_text, folder, resolved_stage, stage_name, write_if_changed
-from metamemory.study.recording import file_digest
 from metamemory.study.results import Result, finished
+from metamemory.study.stored import file_digest
 
 Entry = dict[str, Any]  # of dvc.lock: path, hash, md5, size
 

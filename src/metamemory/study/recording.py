@@ -2,23 +2,50 @@
 
 import csv
 import hashlib
+import io
 import json
 import platform
 import resource
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 
+import metamemory
+from metamemory.errors import UserError
+from metamemory.models.learner import Learner
 from metamemory.protocols import Outcome
-from metamemory.training.files import write_atomically
+from metamemory.study.stored import ENDINGS, seal
+from metamemory.training.files import first_line, remove_abandoned, require_writable, write_bytes, writing
 
 DECIDES = ("src", "params.yaml", "params", "notebooks")  # what decides a run: whether it is dirty is in the manifest
+
+
+COPIES = 5  # of the weights in a checkpoint: those, the best so far, two moments of the optimiser, and some room
+
+
+def require_recordable(run: Any, checkpoint: Path, learner: Learner | None = None) -> None:
+    """Find out before a `runs.Run` is done whether all that it will write can be written, its weights too where the
+    learner is given; and remove what writers that have died left beside it.
+
+    Raises:
+        UserError: a name is too long, a folder cannot be made or written to, the disk is full, the weights are not of
+            a kind that can be stored.
+    """
+    if learner is not None:
+        size = len(_weights(run, learner))
+        require_writable(checkpoint, COPIES * size)
+        require_writable(run.model, size)
+        return
+    paths = [run.model, checkpoint, *map(run.result, ENDINGS)]
+    for path in paths:
+        require_writable(path)
+    remove_abandoned(dict.fromkeys(path.parent for path in paths))
 
 
 def record(
@@ -35,13 +62,13 @@ def record(
     Raises:
         UserError: the disk is full or a folder cannot be written to.
     """
-    run.result("manifest.json").unlink(missing_ok=True)
-    weights = {name: value.contiguous() for name, value in outcome.learner.state_dict().items()}
-    write_atomically(run.model, lambda path: save_file(weights, path))
-    _write_json(run.result("metrics.json"), outcome.metrics)
-    _write_rows(run.result("scores.csv"), outcome.scores, ["shot", "accuracy", "low", "high"])
-    _write_rows(run.result("history.csv"), outcome.history, ["episodes", "seconds", "loss"])
-    _write_json(run.result("example.json"), outcome.example)
+    weights = _weights(run, outcome.learner)
+    contents = {
+        "metrics.json": _json(outcome.metrics),
+        "scores.csv": _csv(outcome.scores, ["shot", "accuracy", "low", "high"]),
+        "history.csv": _csv(outcome.history, ["episodes", "seconds", "loss"]),
+        "example.json": _json(outcome.example),
+    }
     named = ("scale", "experiment", "method", "setting", "seed")
     manifest = {
         "run": {**{name: getattr(run, name) for name in named}, "overrides": dict(run.overrides)},
@@ -54,36 +81,51 @@ def record(
         "threads": torch.get_num_threads(),
         "seconds": round(seconds, 1),
         "peak_memory_bytes": _peak_memory(device),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("torch", "numpy", "metamemory")},
-        },
+        "versions": versions(),
         "git": _git_state(run.root),
-        "model": file_digest(run.model),
+        "model": _sha256(weights),
+        "files": {ending: _sha256(content) for ending, content in contents.items()},
     }
-    _write_json(run.result("manifest.json"), manifest)
+    manifest = json.loads(json.dumps(manifest))
+    sealed = _json({**manifest, "sha256": seal(manifest)}, indent=1)
+    with writing(run.result("manifest.json")):
+        run.result("manifest.json").unlink(missing_ok=True)
+    write_bytes(run.model, weights)
+    for ending, content in contents.items():
+        write_bytes(run.result(ending), content)
+    write_bytes(run.result("manifest.json"), sealed)
 
 
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1 if path.name.endswith("manifest.json") else None) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def _weights(run: Any, learner: Learner) -> bytes:
+    """The file of the weights; what shares memory in the learner is in it under each of its names."""
+    try:
+        state = {name: value.detach().clone().contiguous() for name, value in learner.state_dict().items()}
+        return safetensors.torch.save(state)
+    except Exception as error:  # of whatever else than dense tensors of real numbers a learner may have
+        raise UserError(f"{run.model} cannot hold the weights of this learner: {first_line(error)}") from error
 
 
-def _write_rows(path: Path, rows: list[dict], header: list[str]) -> None:
-    """A CSV file; `header` names the columns where there are no rows to take them from."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]) if rows else header, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-
-    write_atomically(path, write)
+def versions() -> dict[str, str]:
+    """Of what decides bits, as they say themselves: a package that was not installed has no metadata."""
+    modules = {"torch": torch, "numpy": np, "metamemory": metamemory}
+    return {"python": platform.python_version(), **{name: str(each.__version__) for name, each in modules.items()}}
 
 
-def file_digest(path: Path) -> str | None:
-    """SHA-256 of its bytes; None where there is no such file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+def _json(value: Any, indent: int | None = None) -> bytes:
+    return (json.dumps(value, indent=indent) + "\n").encode()
+
+
+def _csv(rows: list[dict], header: list[str]) -> bytes:
+    """`header` names the columns where there are no rows to take them from."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]) if rows else header, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def hardware(device: torch.device) -> str:
@@ -91,7 +133,7 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     threads = torch.get_num_threads()
@@ -109,7 +151,7 @@ def _git_state(root: Path) -> dict[str, Any]:
     """The commit and whether files that decide a run differ from it; nulls where there is no Git."""
 
     def ask(*words: str) -> str | None:
-        with suppress(OSError, subprocess.CalledProcessError):
+        with suppress(OSError, ValueError, subprocess.CalledProcessError):
             return subprocess.run(
                 ["git", "-C", str(root), *words],
                 check=True,

@@ -1,18 +1,16 @@
 """Finished runs, read back from results/ and put together over seeds."""
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metamemory.errors import UserError
 from metamemory.study.parameters import SCALES
 from metamemory.study.runs import Run
+from metamemory.study.stored import read_manifest_at, read_part
+from metamemory.training.files import reading
 from metamemory.training.statistics import Interval, bootstrap
 
 
@@ -28,7 +26,7 @@ class Result:
         example: a test episode and the answers to it, or what else the experiment shows of its run.
 
     Raises:
-        UserError: of each of the four, the file is missing or damaged.
+        UserError: of each of the four, the file is missing, damaged or not what the run left.
     """
 
     run: Run
@@ -36,43 +34,27 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return _read_json(self.run.result("metrics.json"))
+        return self._part("metrics.json")
 
     @property
     def scores(self) -> list[dict[str, float]]:
-        return self._rows("scores.csv")
+        return self._part("scores.csv")
 
     @property
     def history(self) -> list[dict[str, float]]:
-        return self._rows("history.csv")
+        return self._part("history.csv")
 
     @property
     def example(self) -> dict[str, Any]:
-        return _read_json(self.run.result("example.json"))
+        return self._part("example.json")
 
-    def _rows(self, ending: str) -> list[dict[str, float]]:
+    def _part(self, ending: str) -> Any:
         path = self.run.result(ending)
-        with _reading(path), path.open(encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            rows = [{key: float(value) for key, value in row.items()} for row in table]
-            if not table.fieldnames:
-                raise ValueError
-        return rows
+        return read_part(self.run, ending, self.manifest, _mend(path, self.run))
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, TypeError, KeyError):
-        raise UserError(
-            f"{path} is missing or damaged: run it again, or get it back by `git checkout {path}`"
-        ) from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    with _reading(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+def _mend(path: Path, run: Run) -> str:
+    return f"run it again (`python -m metamemory run {run.call}`), or get it back by `git checkout {path}`"
 
 
 @dataclass(frozen=True)
@@ -113,9 +95,11 @@ class Group:
 def finished(root: Path = Path("."), experiment: str = "*") -> Iterator[Result]:
     """All finished runs below `root`/results that have no overrides, in order of their path."""
     for path in sorted((root / "results").glob(f"*/{experiment}/*/*/seed*.manifest.json")):
-        manifest = _read_json(path)
-        with _reading(path):
+        manifest = read_manifest_at(path)
+        with reading(path, "run it again, or delete it"):
             run = Run(**manifest["run"], root=root)
+            if run.result("manifest.json") != path:
+                raise ValueError(f"it is of the run {run.place}")
         if not run.overrides:
             yield Result(run, manifest)
 

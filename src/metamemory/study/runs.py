@@ -9,7 +9,8 @@
     runs/<the same>/seed<k>/model.safetensors
 
 All but the model are small and live in Git. The manifest is written last: a run without one has not finished.
-A finished run is used again only if its fingerprint (configuration, source, data) is the one asked for.
+A finished run is used again only if its fingerprint (configuration, source, data) is the one asked for, and all its
+files are as it left them.
 """
 
 import hashlib
@@ -31,12 +32,25 @@ from metamemory.models import learner_class
 from metamemory.protocols import Context, protocol_class
 from metamemory.protocols.conduct import conduct
 from metamemory.study import source
+from metamemory.study.begun import Begun
 from metamemory.study.checks import require_possible, stores_samples
 from metamemory.study.neighbours import MOST_THREADS
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
-from metamemory.study.recording import file_digest, hardware, record
+from metamemory.study.recording import hardware, record, require_recordable
+from metamemory.study.stored import (
+    ENDINGS,
+    file_digest,
+    read_manifest,
+    read_manifest_at,
+    read_whole,
+    require_model,
+    require_weights,
+    state,
+)
+from metamemory.training.files import reading
 
-ENDINGS = ("metrics.json", "scores.csv", "history.csv", "example.json", "manifest.json")  # of its files in results/
+__all__ = ["ENDINGS", "Run", "execute", "file_digest", "read_manifest"]
+LONGEST_NAME = 255  # bytes of the name of a folder
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,9 @@ class Run:
 
     @property
     def place(self) -> str:
-        """Where its files are, in results/ as in runs/; what was overridden is part of it."""
-        setting = ",".join([self.setting, *label_overrides(self.overrides)])
+        """Where its files are, in results/ as in runs/; what was overridden is part of it, in so far as a folder's
+        name can hold it."""
+        setting = _within_a_name(",".join([self.setting, *label_overrides(self.overrides)]))
         return f"{self.scale}/{self.experiment}/{self.method}/{setting}/seed{self.seed}"
 
     def result(self, ending: str) -> Path:
@@ -72,6 +87,14 @@ class Run:
     def model(self) -> Path:
         """The trained weights."""
         return self.root / "runs" / self.place / "model.safetensors"
+
+
+def _within_a_name(text: str) -> str:
+    """The text or, where it is too long for the name of a folder, its beginning and a digest of it."""
+    encoded = text.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return text
+    return f"{encoded[:200].decode(errors='ignore')}~{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def configuration(run: Run) -> dict[str, Any]:
@@ -125,6 +148,23 @@ def trained(run: Run, config: Mapping[str, Any]) -> Path | None:
     return run.root / config["trained"].format(method=run.method, seed=run.seed)
 
 
+def _require_trained(run: Run, config: Mapping[str, Any]) -> None:
+    """Refuse weights that are not there, or are not those that their run trained.
+
+    Raises:
+        UserError: they are missing or damaged, or their manifest is.
+    """
+    weights = trained(run, config)
+    if weights is None:
+        return
+    mend = f"do the run {weights.parent.relative_to(run.root / 'runs')} first, which trains it"
+    with reading(weights, mend):
+        weights.open("rb").close()
+    manifest = run.root / "results" / f"{weights.parent.relative_to(run.root / 'runs')}.manifest.json"
+    if manifest.exists():
+        require_weights(weights, read_manifest_at(manifest), mend)
+
+
 def digests(run: Run, config: Mapping[str, Any], images: ImageSet | None = None) -> dict[str, str | None]:
     """Of all that decides a run but its seed; `images` are loaded where they are not given."""
     images = images or load_images(run, config)
@@ -144,45 +184,69 @@ def sha256(value: Any) -> str:
 
 
 def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
-    """Do the run, or go on with it, unless it is finished; `again` does it afresh.
+    """Do the run, or go on with it, unless it is finished; `again` does it afresh, once.
 
     Returns:
-        True when it is finished, False if `minutes` ran out: the same call goes on where it stopped.
+        True when it is finished, False if `minutes` of training ran out: the same call goes on where it stopped.
 
     Raises:
-        UserError: the run is not in the parameters, its configuration or its data are bad, or training failed.
+        UserError: the run is not in the parameters, its configuration or its data are bad, what it is to leave cannot
+            be written, or training failed.
     """
     config = configuration(run)
     images = load_images(run, config)
+    _require_trained(run, config)
     decided = digests(run, config, images)
     asked_for = fingerprint(decided, run.seed)
-    if not again and finished(run) == asked_for:
-        print(f"{run.place}: finished before, with the same configuration, code and data")
+    if not again and _told_finished(run, asked_for, decided):
         return True
 
-    unfinished = checkpoint(run.root, asked_for)
-    if again:
-        unfinished.unlink(missing_ok=True)
+    begun = Begun(run.root, asked_for)
+    require_recordable(run, begun.path)
+    begun.start(run.place, again)
     device = prepare_device()
-    print(f"{run.place}: {'going on' if unfinished.exists() else 'begins'} on {hardware(device)}")
+    print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     began = time.monotonic()
-    context = Context(device, unfinished, minutes, images, trained(run, config))
+    context = Context(
+        *(device, begun.path, minutes, images, trained(run, config)),
+        before_training=lambda learner: require_recordable(run, begun.path, learner),
+    )
     outcome = conduct(config, run.seed, context)
     if outcome is None:
-        print(f"{run.place}: stopped after {minutes:g} minutes; the same command goes on")
+        print(f"{run.place}: stopped after {minutes:g} minutes of training; the same command goes on")
         return False
     record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
-    unfinished.unlink(missing_ok=True)
+    begun.finish()
     shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
     print(f"{run.place}: {shown}")
     return True
 
 
+def _told_finished(run: Run, asked_for: str, decided: Mapping[str, Any]) -> bool:
+    """Whether it is finished, as asked for; prints that, or why results that are there are of no use."""
+    if not run.result("manifest.json").exists():
+        return False
+    instead = "so the run is done again"
+    try:
+        manifest = read_whole(run, instead)
+        if manifest["fingerprint"] == asked_for:
+            require_model(run, manifest, instead)
+            print(f"{run.place}: finished before, with the same configuration, code and data")
+            return True
+    except UserError as error:
+        print(error, flush=True)
+        return False
+    names = {"configuration": "configuration", "source": "code", "data": "data", "trained": "trained weights"}
+    others = [what for name, what in names.items() if manifest["digests"].get(name) != decided.get(name)]
+    print(f"{run.place}: finished before, but with other {', '.join(others) or 'digests'}: {instead}", flush=True)
+    return False
+
+
 def checkpoint(root: Path, fingerprint: str) -> Path:
     """Where the run with this fingerprint leaves off, until it is finished."""
-    return root / ".resume" / f"{fingerprint[:16]}.pt"
+    return Begun(root, fingerprint).path
 
 
 def prepare_device() -> torch.device:
@@ -193,22 +257,22 @@ def prepare_device() -> torch.device:
 
 
 def finished(run: Run) -> str | None:
-    """The fingerprint that the finished run was made with; None if it is not finished, or one of its files is lost."""
-    with suppress(OSError, ValueError, KeyError):
-        manifest = read_manifest(run)
-        whole = all(run.result(ending).exists() for ending in ENDINGS)
-        if whole and file_digest(run.model) == manifest["model"]:
-            return manifest["fingerprint"]
+    """The fingerprint that the finished run was made with; None if it is not finished, or one of its files is lost or
+    not as the run left it."""
+    with suppress(UserError):
+        manifest = read_whole(run)
+        require_model(run, manifest, "")
+        return manifest["fingerprint"]
     return None
 
 
-def read_manifest(run: Run) -> dict[str, Any]:
-    """What is known of a finished run.
-
-    Raises:
-        OSError, ValueError: it has not finished.
-    """
-    return json.loads(run.result("manifest.json").read_text(encoding="utf-8"))
+def state_of(run: Run, begun: bool) -> str:
+    """In few words, what there is of it; `begun` where it has a checkpoint."""
+    today = None
+    if run.result("manifest.json").exists():
+        with suppress(UserError):
+            today = identity(configuration(run))
+    return state(run, today, begun)
 
 
 def planned(parameters: Parameters, scale: str, experiments: list[str], root: Path = Path(".")) -> list[Run]:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from metamemory.errors import UserError
 from metamemory.study import runs
 from metamemory.study.runs import Run
+from metamemory.training.files import read_json, reading
 
 LIST = Path("results") / "stale.json"
 
@@ -28,10 +28,12 @@ def listed(root: Path = Path(".")) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _listed(path: Path, _: int) -> dict[str, str]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): get it back by `git checkout {path}`") from None
+    mend = f"get it back by `git checkout {path}`"
+    found = read_json(path, mend)
+    with reading(path, mend):
+        if not all(isinstance(reason, str) for reason in found.values()):
+            raise ValueError("a reason is no text")
+    return found
 
 
 def as_text(reasons: Mapping[str, str]) -> str:

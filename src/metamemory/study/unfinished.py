@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.study import runs
+from metamemory.study.begun import note_of
 from metamemory.training.checkpoint import Checkpoint
 
 SEEDS = range(10)  # of which there may be checkpoints
@@ -26,3 +27,5 @@ def carry(path: Path, other: Path, renamed: Callable[[str, Any], Any]) -> None:
         Checkpoint(other).write(state)
         break
     Checkpoint(path).delete()
+    if note_of(path).exists():
+        note_of(path).replace(note_of(other))
