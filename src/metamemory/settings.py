@@ -14,6 +14,7 @@ checked: no unknown key, none missing, the right kind, and the range. Every faul
 import dataclasses
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,11 +64,54 @@ class Range:
         return " ".join([*said, "on"] if alone else said)
 
 
+@dataclass(frozen=True, init=False)
+class Among:
+    """One of these, and nothing that only equals it, as true equals 1."""
+
+    values: tuple[Any, ...]
+
+    def __init__(self, *values: Any):
+        object.__setattr__(self, "values", values)
+
+    def has(self, value: Any) -> bool:
+        """Whether `value` is one of them."""
+        return any(type(value) is type(each) and value == each for each in self.values)
+
+    @property
+    def words(self) -> str:
+        """As an error says it."""
+        return f"one of {', '.join(map(str, self.values))}"
+
+
+@dataclass(frozen=True)
+class Items:
+    """How many a list has, and whether one may come twice."""
+
+    least: int = 0
+    most: int | None = None
+    distinct: bool = False
+
+    def has(self, value: Sequence[Any]) -> bool:
+        """Whether a list is so."""
+        long = len(value) >= self.least and (self.most is None or len(value) <= self.most)
+        return long and not (self.distinct and any(each in value[:at] for at, each in enumerate(value)))
+
+    @property
+    def words(self) -> str:
+        """As an error says it."""
+        count = f"{self.least}" if self.least == self.most else f"{self.least} or more"
+        said = [f"{count} of them"] if self.least else []
+        return ", ".join([*said, *(["none of them twice"] if self.distinct else [])])
+
+
 Count = Annotated[int, Range(least=1)]  # how many
 Index = Annotated[int, Range(least=0)]  # how many, if any
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(least=0)]
 Share = Annotated[float, Range(least=0, most=1)]
+Number = Annotated[float, Range(least=-1e6, most=1e6)]
+Width = Annotated[int, Range(least=1, most=16384)]  # of a layer, a memory
+Order = Annotated[int, Among(1, 2)]  # of a gradient
 
 
 @dataclass(frozen=True)
@@ -149,19 +193,19 @@ def check_value(name: str, value: Any, known: Declared) -> None:
 def _fits(value: Any, kind: Any, default: Any = NEEDED) -> bool:
     origin, within = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        ranges = [each for each in within[1:] if isinstance(each, Range)]
+        ranges = [each for each in within[1:] if isinstance(each, RANGES)]
         return _fits(value, within[0], default) and all(each.has(value) for each in ranges)
     if origin in (Union, types.UnionType):
         known = [each for each in within if each is types.NoneType or _words(each) is not None]
         return len(known) < len(within) or any(_fits(value, each) for each in known)
     if origin is Literal:
-        return value in within
+        return Among(*within).has(value)
     if kind is types.NoneType:
         return value is None
     if kind in (int, bool, str):
         return type(value) is kind
     if kind is float:
-        return type(value) in (int, float)
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # not inf, not nan
     if origin in LISTS or kind in LISTS:
         items = within[:1] if len(within) == 1 or within[1:] == (...,) else ()
         return isinstance(value, list | tuple) and all(_fits(each, item) for item in items for each in value)
@@ -174,14 +218,18 @@ def _words(kind: Any, default: Any = NEEDED) -> str | None:
     """What a value must be, in words; None where anything may be."""
     origin, within = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        words = [_words(within[0], default), *(each.words for each in within[1:] if isinstance(each, Range))]
-        return " ".join(filter(None, words)) or None
+        ranges = [each for each in within[1:] if isinstance(each, RANGES)]
+        if any(isinstance(each, Among) for each in ranges):
+            return ranges[0].words
+        parts = filter(None, [_words(within[0], default), *(each.words for each in ranges)])
+        return (", " if any(isinstance(each, Items) for each in ranges) else " ").join(parts) or None
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(words for each in within if (words := _words(each)) is not None)) or None
     if origin is Literal:
         return f"one of {', '.join(map(str, within))}"
     if origin in LISTS or kind in LISTS:
-        return "a list, as in [1, 2]"
+        item = _words(within[0]) if within else None
+        return f"a list, each {item}" if item and len(within) == 1 else "a list, as in [1, 2]"
     if origin in SECTIONS or kind in SECTIONS:
         return SECTION
     if kind in KINDS:
@@ -189,6 +237,7 @@ def _words(kind: Any, default: Any = NEEDED) -> str | None:
     return None if default is NEEDED or default is None else _words(type(default))
 
 
+RANGES = (Range, Among, Items)
 SECTION = "a section: write section.key=value"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}
 LISTS = (list, tuple, Sequence, Collection)

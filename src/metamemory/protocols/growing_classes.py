@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from metamemory.protocols.binding import SHOTS, BindingProtocol
 from metamemory.protocols.protocol import Findings
 from metamemory.protocols.records import DECIMALS, metrics_by_shot, score_rows
 from metamemory.protocols.sections import EvaluationSettings, Sections
-from metamemory.settings import Count, Declared
+from metamemory.settings import Count, Declared, Items
 from metamemory.tasks.binding import Binding
 from metamemory.training.loop import Stage
 from metamemory.training.rollout import accuracies
@@ -64,7 +65,7 @@ class ClassesSettings:
 class GrowingEvaluation(EvaluationSettings):
     """The tests: episodes and batch_size of each, and with how many classes each is."""
 
-    classes: list[Count]
+    classes: Annotated[list[Count], Items(1, distinct=True)]
 
 
 SETTINGS = Sections(

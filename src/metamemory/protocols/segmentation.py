@@ -6,7 +6,7 @@ in a fixed set of episodes of test classes: plain ones, and ones in which object
 
 import math
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -18,7 +18,7 @@ from metamemory.nn.labels import Masks
 from metamemory.protocols.protocol import Context, Findings, Protocol, Row
 from metamemory.protocols.records import DECIMALS, SHORT, encoded, encoded_shares, rounded
 from metamemory.protocols.sections import Sections
-from metamemory.settings import Declared, declared
+from metamemory.settings import Declared, Items, Positive, declared
 from metamemory.tasks.segmentation import MaskEpisode, Segmentation, measure_masks
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.training.loop import Stage
@@ -196,6 +196,6 @@ def _mean(values: np.ndarray) -> float:
 SETTINGS = Sections(
     own={
         "pretrain": Declared(declared(SegmentationSupportQuery, ("images", "augment")), default=None),
-        "online_rates": Declared(list[float], default=None),
+        "online_rates": Declared(Annotated[list[Positive], Items(1)], default=None),
     }
 )

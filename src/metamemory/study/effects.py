@@ -29,7 +29,7 @@ HARMLESS = re.compile(
 )
 # names of functions and methods that change what is not their own
 CHANGES = re.compile(
-    r"(set|add|use|register|enable|disable|install|load|append|insert|update|remove|filter|manual|seed|put)(_\w+)?"
+    r"(add|use|register|enable|disable|install|load|append|insert|update|remove|manual|seed|put)(_\w+)?|set_\w+"
     r"|append\w*|extend|setdefault|pop\w*|clear|discard|sort|reverse|setattr|delattr|exec|eval|simplefilter"
     r"|filterwarnings|__set\w+__|__del\w+__"
 )
@@ -75,8 +75,7 @@ class Effects:
         target = self.package.refers(dotted, call.func)
         if target is not None and target.kind == "definition":
             return self.writes(target)
-        name = _last(call.func)
-        return name != "set" and CHANGES.fullmatch(name) is not None
+        return CHANGES.fullmatch(_last(call.func)) is not None
 
     def _decorates(self, dotted: str, decorator: ast.expr, of_class: frozenset[str]) -> bool:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -131,7 +130,7 @@ class Effects:
                 if target is not None and target.kind == "definition":
                     if self._writes(target, seen):
                         return True
-                elif _root(node.func) not in own and CHANGES.fullmatch(_last(node.func)) and _last(node.func) != "set":
+                elif not {_root(node.func), _changed(node)} & own and CHANGES.fullmatch(_last(node.func)):
                     return True
         return False
 
@@ -158,6 +157,11 @@ def _calls_of(statement: ast.stmt) -> Iterator[ast.Call]:
             waiting += [*getattr(node, "decorator_list", ()), *node.args.defaults, *filter(None, node.args.kw_defaults)]
         else:
             waiting += [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.stmt)]
+
+
+def _changed(call: ast.Call) -> str:
+    """The name of what `setattr(x, …)` and the like change; "" for other calls."""
+    return _root(call.args[0]) if call.args and _last(call.func).strip("_") in ("setattr", "delattr") else ""
 
 
 def _root(expression: ast.AST) -> str:

@@ -15,11 +15,13 @@ answer is right if all five characters are.
 """
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count, Range
 from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.augmentation import affine_warp
 from metamemory.tasks.episode import Episode, Score
@@ -59,14 +61,14 @@ class Binding(FewShot):
     def __init__(
         self,
         images: Tensor,
-        n_way: int,
-        length: int,
+        n_way: Count,
+        length: Count,
         strings: bool = False,
-        size: int = 20,
-        classes: int | None = None,
+        size: Annotated[int, Range(least=1, most=1024)] = 20,
+        classes: Count | None = None,
         augment: bool = True,
-        labels: int | None = None,
-        images_per_class: int | None = None,
+        labels: Count | None = None,
+        images_per_class: Count | None = None,
     ):
         require_images(images, square=True)
         super().__init__(images, n_way, classes, rotations=False, augment=augment, images_per_class=images_per_class)

@@ -27,6 +27,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count, Index
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import FewShot, require, require_images
@@ -50,15 +51,15 @@ class Continual(FewShot):
     def __init__(
         self,
         images: Tensor,
-        n_way: int,
-        subtasks: int,
-        k_shot: int = 5,
-        n_query: int = 1,
-        delay: int = 1,
-        classes: int | None = None,
+        n_way: Count,
+        subtasks: Count,
+        k_shot: Count = 5,
+        n_query: Count = 1,
+        delay: Index = 1,
+        classes: Count | None = None,
         rotations: bool = False,
         augment: bool = False,
-        images_per_class: int | None = None,
+        images_per_class: Count | None = None,
     ):
         require_images(images)
         require("subtasks", subtasks, 1, n_way, "n_way: a label for each")

@@ -17,12 +17,13 @@ logarithm of a density from growing without bound where samples come close to ea
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
 from metamemory.errors import UserError
+from metamemory.settings import Count, Positive, Range
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
@@ -50,11 +51,11 @@ class GaussianProcessFunctions:
 
     def __init__(
         self,
-        dimensions: int,
-        length: int,
-        length_scale: float,
-        reach: float,
-        noise: float,
+        dimensions: Annotated[int, Range(least=1, most=1000)],
+        length: Count,
+        length_scale: Positive,
+        reach: Positive,
+        noise: Positive,
         device: torch.device,
     ):
         require("dimensions", dimensions, 1, None, "the variables of a function")

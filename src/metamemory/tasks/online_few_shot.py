@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count, Index
 from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import FewShot, require
@@ -38,13 +39,13 @@ class OnlineFewShot(FewShot):
     def __init__(
         self,
         images: Tensor,
-        n_way: int,
-        samples_per_class: int,
-        delay: int = 1,
-        classes: int | None = None,
+        n_way: Count,
+        samples_per_class: Count,
+        delay: Index = 1,
+        classes: Count | None = None,
         rotations: bool = False,
         augment: bool = False,
-        images_per_class: int | None = None,
+        images_per_class: Count | None = None,
     ):
         super().__init__(images, n_way, classes, rotations, augment, images_per_class)
         require("samples_per_class", samples_per_class, 1, images.shape[1], "the images of a class")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from metamemory.settings import Count
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
@@ -30,7 +31,7 @@ class PersistentBinding:
         UserError: the row has no episode.
     """
 
-    def __init__(self, episodes: Binding, row: int, wiped: bool = False):
+    def __init__(self, episodes: Binding, row: Count, wiped: bool = False):
         require("row", row, 1, None, "episodes of a row")
         self.episodes, self.row, self.wiped = episodes, row, wiped
 

@@ -25,6 +25,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count
 from metamemory.shapes import Bool, Float
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.online_few_shot import shots
@@ -65,7 +66,7 @@ class Segmentation(FewShot):
     def __init__(
         self,
         images: Tensor,
-        samples_per_class: int,
+        samples_per_class: Count,
         distractors: bool = True,
         swap: bool = False,
         augment: bool = False,

@@ -7,6 +7,7 @@ marked. There are no distractors, as Babu et al. 2021 (section 4.4) have it for 
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count
 from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import FewShot, require
 from metamemory.tasks.segmentation import iou
@@ -23,7 +24,7 @@ class SegmentationSupportQuery(FewShot):
 
     channels = (4,)
 
-    def __init__(self, images: Tensor, k_shot: int, n_query: int, augment: bool = False):
+    def __init__(self, images: Tensor, k_shot: Count, n_query: Count, augment: bool = False):
         super().__init__(images, 1, None, False, augment)
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the pictures of a class, and one is left to ask for")
         require("n_query", n_query, 1, images.shape[1] - k_shot, "the pictures of a class that are not in its support")

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.settings import Count
 from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import FewShot, require
@@ -38,13 +39,13 @@ class SupportQuery(FewShot):
     def __init__(
         self,
         images: Tensor,
-        n_way: int,
-        k_shot: int,
-        n_query: int,
-        classes: int | None = None,
+        n_way: Count,
+        k_shot: Count,
+        n_query: Count,
+        classes: Count | None = None,
         rotations: bool = False,
         augment: bool = False,
-        labels: int | None = None,
+        labels: Count | None = None,
     ):
         super().__init__(images, n_way, classes, rotations, augment)
         require("k_shot", k_shot, 1, images.shape[1] - 1, "the images of a class, and one is left to ask for")

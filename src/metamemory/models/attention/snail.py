@@ -23,7 +23,7 @@ Shape legend: T steps, B batch, C channels, which grow from block to block, K an
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Items, Range, Width
 from metamemory.shapes import Float, Int
 
 
@@ -122,12 +123,16 @@ class SNAIL(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        length: int = 45,
-        attention: Sequence[Sequence[int]] = ((64, 32), (256, 128), (512, 256)),
-        tc_filters: int = 128,
-        first_dilation: int = 1,
-        features: int = 64,
-        filters: int = 64,
+        length: Annotated[int, Range(least=2, most=16384)] = 45,
+        attention: Annotated[Sequence[Annotated[Sequence[Width], Items(2, 2)]], Items(3, 3)] = (
+            (64, 32),
+            (256, 128),
+            (512, 256),
+        ),
+        tc_filters: Width = 128,
+        first_dilation: Width = 1,
+        features: Width = 64,
+        filters: Width = 64,
     ):
         super().__init__()
         if length < 2 or first_dilation < 1:

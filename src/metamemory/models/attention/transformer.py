@@ -15,7 +15,7 @@ All sizes are our choice; the embedding is that of SNAIL and the prototype metho
 Shape legend: T steps, B batch, H heads, D size of a head, W width = H D.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend, rotate
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Range, Width
 from metamemory.shapes import Float, Int
 
 
@@ -94,10 +95,10 @@ class Transformer(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        layers: int = 4,
-        width: int = 128,
-        heads: int = 4,
-        filters: int = 64,
+        layers: Annotated[int, Range(least=1, most=64)] = 4,
+        width: Width = 128,
+        heads: Width = 4,
+        filters: Width = 64,
     ):
         super().__init__()
         if width % (2 * heads):

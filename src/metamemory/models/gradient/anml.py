@@ -21,6 +21,7 @@ training classes, ours of the query set of the task, as Babu et al. train.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, lin
 from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
+from metamemory.settings import Order, Positive, Range, Width
 
 
 class Modulation(Encoder):
@@ -57,11 +59,11 @@ class ANML(OnlineSGD):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 256,
-        modulating_filters: int = 112,
-        pools: int = 3,
-        rate: float = 0.1,
-        order: int = 2,
+        filters: Width = 256,
+        modulating_filters: Width = 112,
+        pools: Annotated[int, Range(least=0, most=4)] = 3,
+        rate: Positive = 0.1,
+        order: Order = 2,
     ):
         super().__init__(n_way, delay, rate, order)
         self.input_shape = input_shape

@@ -14,6 +14,7 @@ other learners that are pre-trained with MAML; both rates.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, lin
 from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
+from metamemory.settings import Order, Positive, Range, Width
 from metamemory.shapes import Float, Int
 
 
@@ -47,12 +49,12 @@ class FineTuning(OnlineSGD):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 256,
-        pools: int = 4,
-        rate: float = 0.01,
-        inner_steps: int = 5,
-        inner_rate: float = 0.4,
-        order: int = 2,
+        filters: Width = 256,
+        pools: Annotated[int, Range(least=0, most=4)] = 4,
+        rate: Positive = 0.01,
+        inner_steps: Annotated[int, Range(least=1, most=1000)] = 5,
+        inner_rate: Positive = 0.4,
+        order: Order = 2,
     ):
         super().__init__(n_way, delay, rate, order)
         self.input_shape, self.inner_steps, self.inner_rate = input_shape, inner_steps, inner_rate

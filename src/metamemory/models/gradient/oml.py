@@ -16,6 +16,7 @@ pixels.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, blank, linear
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
+from metamemory.settings import Order, Positive, Range, Width
 
 
 class OML(OnlineSGD):
@@ -47,11 +49,11 @@ class OML(OnlineSGD):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 256,
-        hidden: int = 512,
-        pools: int = 4,
-        rate: float = 0.03,
-        order: int = 2,
+        filters: Width = 256,
+        hidden: Width = 512,
+        pools: Annotated[int, Range(least=0, most=4)] = 4,
+        rate: Positive = 0.03,
+        order: Order = 2,
     ):
         super().__init__(n_way, delay, rate, order)
         self.encoder = Encoder(input_shape, None, filters, pools=pools)

@@ -18,7 +18,7 @@ sample, in place of MAML's batch normalisation, so that the answer to one pictur
 Shape legend: T steps, N support pictures, Q queries, B batch, C channels of x, H height, W width.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop, unet
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
+from metamemory.settings import Order, Positive, Range, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -64,11 +65,11 @@ class FineTunedUNet(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels = 2,
-        filters: int = 32,
-        inner_steps: int = 1,
-        inner_rate: float = 0.1,
-        online_rate: float | None = None,
-        order: int = 2,
+        filters: Width = 32,
+        inner_steps: Annotated[int, Range(least=1, most=1000)] = 1,
+        inner_rate: Positive = 0.1,
+        online_rate: Positive | None = None,
+        order: Order = 2,
     ):
         super().__init__()
         colours, *size = input_shape

@@ -8,11 +8,14 @@ plain network a ReLU follows the first layer of a block, the very first one, and
 layers have their gates, and the sum is left as it is.
 """
 
+from typing import Annotated
+
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.models.image.image_network import ImageNetwork
 from metamemory.nn.labels import Labels
+from metamemory.settings import Among, Range, Width
 
 STAGES, BLOCKS = (1, 2, 4), 3  # widths, and blocks of each
 
@@ -36,10 +39,10 @@ class ResNet(ImageNetwork):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        filters: int = 16,
-        precision: str = "float32",
+        filters: Width = 16,
+        precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
         memory: bool = False,
-        share: float = 1.0,
+        share: Annotated[float, Range(above=0, most=1)] = 1.0,
     ):
         super().__init__(input_shape, n_way, filters, precision, memory, share)
 

@@ -8,11 +8,14 @@ pixel, so that the mean is that pixel. A map of one pixel is not pooled further,
 have: 16, 8, 4, 2, 1, 1.
 """
 
+from typing import Annotated
+
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.models.image.image_network import ImageNetwork
 from metamemory.nn.labels import Labels
+from metamemory.settings import Among, Range, Width
 
 LAYERS = ((1, True), (2, True), (4, False), (4, True), (8, False), (8, True), (8, False), (8, True))  # width, pooled?
 
@@ -36,10 +39,10 @@ class VGG(ImageNetwork):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        filters: int = 64,
-        precision: str = "float32",
+        filters: Width = 64,
+        precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
         memory: bool = False,
-        share: float = 1.0,
+        share: Annotated[float, Range(above=0, most=1)] = 1.0,
     ):
         super().__init__(input_shape, n_way, filters, precision, memory, share)
 

@@ -27,7 +27,7 @@ Shape legend: T steps, B batch, K ways, D features, M slots of the memory, N nei
 """
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for
+from metamemory.settings import NotNegative, Range, Width
 from metamemory.shapes import Bool, Float, Int
 
 NEVER = -1e9  # logit of what must get no weight: finite, so that a row of nothing else has no nan
@@ -89,15 +90,15 @@ class APL(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: int = 64,
-        slots: int = 128,
-        neighbours: int = 5,
-        surprise: float = 0.75,
-        label_features: int = 32,
-        layers: int = 5,
-        heads: int = 2,
-        size: int = 256,
+        filters: Width = 64,
+        features: Width = 64,
+        slots: Width = 128,
+        neighbours: Width = 5,
+        surprise: NotNegative = 0.75,
+        label_features: Width = 32,
+        layers: Annotated[int, Range(least=1, most=64)] = 5,
+        heads: Width = 2,
+        size: Width = 256,
     ):
         super().__init__()
         if neighbours > slots:

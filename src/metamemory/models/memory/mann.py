@@ -23,6 +23,8 @@ Neural Turing Machine (Graves et al. 2014, eq. 5) has a strength that the contro
 Shape legend: T steps, B batch, K ways.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,7 @@ from metamemory.nn.memory_network import (
     MemoryNetwork,
     MemoryNetworkState,
 )
+from metamemory.settings import Among, NotNegative, Number, Share, Width
 from metamemory.shapes import Float, Shaped
 
 CONTROLLERS = ("lstm", "feedforward")
@@ -69,15 +72,15 @@ class MANN(Learner):
         self,
         input_shape: tuple[int, ...],
         n_way: int | Labels,
-        hidden: int = 200,
-        slots: int = 128,
-        width: int = 40,
-        heads: int = 4,
-        decay: float = 0.99,
-        strength: float = 1.0,
-        controller: str = "lstm",
-        forget_bias: float = 1.0,
-        label_gain: float = 1.0,
+        hidden: Width = 200,
+        slots: Width = 128,
+        width: Width = 40,
+        heads: Width = 4,
+        decay: Share = 0.99,
+        strength: NotNegative = 1.0,
+        controller: Annotated[str, Among("lstm", "feedforward")] = "lstm",
+        forget_bias: Number = 1.0,
+        label_gain: NotNegative = 1.0,
     ):
         super().__init__()
         if not 1 <= heads <= slots:

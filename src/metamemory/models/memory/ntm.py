@@ -24,7 +24,7 @@ the first row. The cosine is that of `nn.addressing`, which has a floor under th
 Shape legend: T steps, B batch, K ways, R read heads, V write heads, N rows, W width of a row.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn import addressing
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.settings import NotNegative, Number, Range, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -85,14 +86,14 @@ class NTM(Learner):
         self,
         input_shape: tuple[int, ...],
         n_way: int | Labels,
-        hidden: int = 200,
-        rows: int = 128,
-        width: int = 40,
-        read_heads: int = 1,
-        write_heads: int = 1,
-        reach: int = 1,
-        forget_bias: float = 1.0,
-        label_gain: float = 1.0,
+        hidden: Width = 200,
+        rows: Width = 128,
+        width: Width = 40,
+        read_heads: Width = 1,
+        write_heads: Width = 1,
+        reach: Annotated[int, Range(least=0)] = 1,
+        forget_bias: Number = 1.0,
+        label_gain: NotNegative = 1.0,
     ):
         super().__init__()
         sizes = {"rows": rows, "width": width, "read_heads": read_heads, "write_heads": write_heads}

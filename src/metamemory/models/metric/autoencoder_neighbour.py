@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Width
 from metamemory.shapes import Float, Int
 
 FAR = 1e9  # squared distance to a class that has not been named yet: finite, so that gradients are
@@ -51,8 +52,8 @@ class AutoencoderNeighbour(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        hidden: int = 200,
-        features: int = 32,
+        hidden: Width = 200,
+        features: Width = 32,
     ):
         super().__init__()
         pixels = torch.Size(input_shape).numel()

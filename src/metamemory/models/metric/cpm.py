@@ -32,6 +32,7 @@ from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
+from metamemory.settings import Number, Width
 from metamemory.shapes import Float, Int
 
 
@@ -96,10 +97,10 @@ class CPM(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: int = 64,
-        hidden: int = 256,
-        forget_bias: float = 1.0,
+        filters: Width = 64,
+        features: Width = 64,
+        hidden: Width = 256,
+        forget_bias: Number = 1.0,
     ):
         super().__init__()
         self.labels = labels_for("cpm", n_way, Classes)

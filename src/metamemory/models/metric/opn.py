@@ -26,6 +26,7 @@ from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.novelty import logits_with_novelty
+from metamemory.settings import Width
 from metamemory.shapes import Float, Int
 
 
@@ -57,8 +58,8 @@ class OPN(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: int | None = None,
+        filters: Width = 64,
+        features: Width | None = None,
     ):
         super().__init__()
         self.labels = labels_for("opn", n_way, Classes)

@@ -29,6 +29,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Width
 from metamemory.shapes import Float, Int
 
 FAR = 1e9  # squared distance to a prototype that is not there: finite, so that gradients are
@@ -68,8 +69,8 @@ class ProtoNet(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: int | None = None,
+        filters: Width = 64,
+        features: Width | None = None,
     ):
         super().__init__()
         self.labels = labels_for("protonet", n_way, Classes)

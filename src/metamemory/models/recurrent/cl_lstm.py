@@ -17,7 +17,7 @@ Shape legend: T steps, B batch, C channels of x, K ways, F filters.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
 from metamemory.nn.precision import product_type
+from metamemory.settings import Among, Items, Number, Range, Width
 from metamemory.shapes import Float, Int
 
 
@@ -71,15 +72,18 @@ class CLLSTM(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        filters: int = 64,
-        hidden: int = 256,
-        pool_after: Sequence[int] = (1, 2, 3),
-        inject: Sequence[str] = ("cl1", "lstm"),
+        filters: Width = 64,
+        hidden: Width = 256,
+        pool_after: Annotated[Sequence[Annotated[int, Range(least=1, most=4)]], Items(distinct=True)] = (1, 2, 3),
+        inject: Annotated[Sequence[Annotated[str, Among("cl1", "cl2", "cl3", "cl4", "lstm")]], Items(distinct=True)] = (
+            "cl1",
+            "lstm",
+        ),
         normalise: bool = True,
-        forget_bias: float = 1.0,
-        gain: float = 1.0,
-        statistics: str = "batch",
-        precision: str = "float32",
+        forget_bias: Number = 1.0,
+        gain: Number = 1.0,
+        statistics: Annotated[str, Among("batch", "sample")] = "batch",
+        precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
     ):
         super().__init__()
         places = [f"cl{layer}" for layer in range(1, self.n_layers + 1)] + ["lstm"]

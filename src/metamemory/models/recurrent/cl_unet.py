@@ -19,7 +19,7 @@ Shape legend: T steps, B batch, C channels of x, F filters, H height, W width.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 from metamemory.nn.precision import product_type
+from metamemory.settings import Among, Items, Number, Range, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -70,11 +71,11 @@ class CLUNet(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels = 2,
-        filters: int = 32,
-        inject: Sequence[int] = (1,),
+        filters: Width = 32,
+        inject: Annotated[Sequence[Annotated[int, Range(least=1, most=len(unet.LEVELS))]], Items(distinct=True)] = (1,),
         normalise: bool = True,
-        forget_bias: float = 1.0,
-        precision: str = "float32",
+        forget_bias: Number = 1.0,
+        precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
     ):
         super().__init__()
         colours, *size = input_shape

@@ -25,7 +25,7 @@ Shape legend: T steps, N support samples, Q queries, B batch, K ways, D features
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn import inner_loop
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Number, Order, Positive, Range, Width
 from metamemory.shapes import Float, Int
 
 
@@ -79,13 +80,13 @@ class CNNLSTM(Learner):
         self,
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
-        filters: int = 64,
-        hidden: int = 256,
-        pools: int = 3,
-        inner_steps: int = 1,
-        inner_rate: float = 0.4,
-        order: int = 2,
-        forget_bias: float = 1.0,
+        filters: Width = 64,
+        hidden: Width = 256,
+        pools: Annotated[int, Range(least=0, most=4)] = 3,
+        inner_steps: Annotated[int, Range(least=1, most=1000)] = 1,
+        inner_rate: Positive = 0.4,
+        order: Order = 2,
+        forget_bias: Number = 1.0,
         frozen: bool = False,
     ):
         super().__init__()

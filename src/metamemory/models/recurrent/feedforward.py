@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.settings import NotNegative, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -33,7 +34,9 @@ class FeedForward(Learner):
     title = "Feed-forward"
     paper = "santoro2016"
 
-    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: int = 200, label_gain: float = 1.0):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_way: int | Labels, hidden: Width = 200, label_gain: NotNegative = 1.0
+    ):
         super().__init__()
         self.labels = labels_for("feedforward", n_way, *WRITTEN)
         n_inputs = torch.Size(input_shape).numel() + self.labels.inputs

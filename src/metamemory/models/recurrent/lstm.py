@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import WRITTEN, Labels, amplify_labels, labels_for
+from metamemory.settings import NotNegative, Number, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -42,9 +43,9 @@ class LSTM(Learner):
         self,
         input_shape: tuple[int, ...],
         n_way: int | Labels,
-        hidden: int = 200,
-        forget_bias: float = 1.0,
-        label_gain: float = 1.0,
+        hidden: Width = 200,
+        forget_bias: Number = 1.0,
+        label_gain: NotNegative = 1.0,
     ):
         super().__init__()
         self.labels = labels_for("lstm", n_way, *WRITTEN)

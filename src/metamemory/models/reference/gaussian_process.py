@@ -21,6 +21,7 @@ from torch import Tensor
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Labels, Values, labels_for
+from metamemory.settings import Positive
 from metamemory.shapes import Float
 
 
@@ -47,7 +48,7 @@ class GaussianProcess(Learner):
     told = ("length_scale", "noise")
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_way: int | Labels, length_scale: float = 1.0, noise: float = 0.1
+        self, input_shape: tuple[int, ...], n_way: int | Labels, length_scale: Positive = 1.0, noise: Positive = 0.1
     ):
         super().__init__()
         self.labels = labels_for("gaussian_process", n_way, Values)
