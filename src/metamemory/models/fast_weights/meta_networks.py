@@ -36,7 +36,7 @@ Shape legend: B tasks, S support samples, Q queries, K labels, P coordinates, D 
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,10 +59,12 @@ from metamemory.nn.fast_weights import (
 )
 from metamemory.nn.inner_loop import require_order
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.settings import Among, Count, Items, Order, Positive, Width
 from metamemory.shapes import Float, Int
 
 BLOCKS = 5  # of the convolutional networks
 HIDDEN_LAYERS = 2  # of the perceptrons, beside the last
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "linear1", "linear", "softmax")  # which may be augmented
 ABSENT = -1e9  # logit of a label that the support set does not have: finite, so that gradients are
 TINY = 1e-6  # within the root of a norm
 
@@ -117,19 +119,19 @@ class MetaNetworks(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        hidden: int = 64,
+        filters: Width = 64,
+        hidden: Width = 64,
         network: Literal["convolutional", "perceptron"] = "convolutional",
         reads: Literal["image", "embedding"] = "image",
-        augmented: Sequence[str] | None = None,
+        augmented: Annotated[Sequence[Annotated[str, Among(*LAYERS)]], Items(1, distinct=True)] | None = None,
         task_weights: Literal["embedding", "none", "both"] = "embedding",
-        order: int = 1,
+        order: Order = 1,
         representation_loss: Literal["cross_entropy", "contrastive"] = "cross_entropy",
-        chunks: int | None = 5,
-        ways: int | None = None,
+        chunks: Width | None = 5,
+        ways: Count | None = None,
         parts: Literal["both", "slow", "fast"] = "both",
-        generator_hidden: int = 20,
-        p: float = 7.0,
+        generator_hidden: Width = 20,
+        p: Positive = 7.0,
         initialisation: Literal["uniform", "lecun"] = "uniform",
     ):
         super().__init__()

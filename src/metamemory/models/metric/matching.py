@@ -29,7 +29,7 @@ from torch.nn import functional as fn
 from metamemory.models.metric.pairwise import PairwiseLearner
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
-from metamemory.settings import Count
+from metamemory.settings import Count, Width
 
 
 class Matching(PairwiseLearner):
@@ -60,8 +60,8 @@ class Matching(PairwiseLearner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: int | None = None,
+        filters: Width = 64,
+        features: Width | None = None,
         distance: Literal["cosine", "euclidean"] = "cosine",
         full_context: bool = False,
         steps: Count = 5,

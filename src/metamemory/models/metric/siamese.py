@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from metamemory.models.metric.pairwise import PairwiseLearner
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Labels
-from metamemory.settings import Count
+from metamemory.settings import Count, Width
 
 
 class Siamese(PairwiseLearner):
@@ -48,7 +48,7 @@ class Siamese(PairwiseLearner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
+        filters: Width = 64,
         features: Count = 256,
     ):
         super().__init__(n_way, delay)

@@ -31,7 +31,7 @@ from metamemory.nn.conv_lstm import ConvLSTM, ConvLSTMState
 from metamemory.nn.labels import Labels
 from metamemory.nn.masks import plane
 from metamemory.nn.precision import product_type
-from metamemory.settings import Among, Items, Number, Range, Width
+from metamemory.settings import Among, Items, Number, Width
 from metamemory.shapes import Float, Shaped
 
 
@@ -72,7 +72,7 @@ class CLUNet(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels = 2,
         filters: Width = 32,
-        inject: Annotated[Sequence[Annotated[int, Range(least=1, most=len(unet.LEVELS))]], Items(distinct=True)] = (1,),
+        inject: Annotated[Sequence[Width], Items(distinct=True)] = (1,),
         normalise: bool = True,
         forget_bias: Number = 1.0,
         precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
