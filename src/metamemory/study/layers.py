@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from metamemory.errors import UserError, closest
 
 SCALES = ("smoke", "laptop", "paper")
+MISSING = object()  # where nothing is written
 Place = tuple[str, ...]  # of an entry, as ("experiments", "online_few_shot", "methods", "lstm")
 
 
@@ -68,6 +69,12 @@ class Tree:
         self.paper_of = {name: paper for paper, values in papers.items() for name in values.get("experiments") or {}}
         self._resolved: dict[Place, Layer] = {}
 
+    @property
+    def unused(self) -> list[tuple[str, str]]:
+        """File and name of the parts that no entry that was asked for extends."""
+        parts = [("parts", paper, each) for paper, values in self.papers.items() for each in values.get("parts") or {}]
+        return [(self.files[part[1]], name(part)) for part in parts if part not in self._resolved]
+
     def entry(self, place: Place) -> Layer:
         """An entry with all that it extends below it. Names of curricula in it are replaced by their stages.
 
@@ -91,6 +98,7 @@ class Tree:
         layers = []
         for key, value in self._mapping(place).items():
             inner = (*place, key)
+            self._require_said(value, inner)
             if key in SCALES:
                 part = self._entry(inner, (*trail, place))
             elif key == "methods" and (place[0] == "parts" or place[-2] == "settings"):
@@ -131,7 +139,7 @@ class Tree:
             beside = ("experiments", group, *place[2:-1])
         else:
             raise UserError(f"{self._file(place)}: {name(place)}: extends is {extends!r}: write parts.NAME")
-        known = self.scales(beside[1]) if beside[-1] == "scales" else [*(self._find(beside) or {})]
+        known = self.scales(beside[1]) if beside[-1] == "scales" else [*self._mapping(beside)]
         self._require(sibling, [each for each in known if (*beside, each) != place], "entry", place)
         return (*beside, sibling)
 
@@ -153,7 +161,7 @@ class Tree:
 
     def _mapping(self, place: Place) -> Mapping[str, Any]:
         value = self._find(place)
-        if value is None:
+        if value is MISSING or value is None:  # as `counting:`, an entry that says nothing of its own
             return {}
         if not isinstance(value, Mapping):
             raise UserError(
@@ -162,14 +170,18 @@ class Tree:
         return value
 
     def _find(self, place: Place) -> Any:
-        """What is written there; None where nothing is."""
+        """What is written there; `MISSING` where nothing is."""
         paper = self._paper(place)
         value: Any = self.papers[paper].get(place[0])
         for key in place[2:] if place[0] == "parts" else place[1:]:
-            if not isinstance(value, Mapping):
-                return None
-            value = value.get(key)
+            if not isinstance(value, Mapping) or key not in value:
+                return MISSING
+            value = value[key]
         return value
+
+    def _require_said(self, value: Any, place: Place) -> None:
+        if value is None:
+            raise UserError(f"{self._file(place)}: {name(place)} is empty: write {{}} for nothing, or leave it out")
 
     def _paper(self, place: Place) -> str:
         return place[1] if place[0] == "parts" else self.paper_of[place[1]]

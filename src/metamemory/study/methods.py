@@ -65,7 +65,7 @@ class Method:
         for key, value in values.items():
             if key not in kinds:
                 raise UserError(f"{where}: no key {key!r}{closest(key, kinds)}")
-            if not isinstance(value, kinds[key]):
+            if not isinstance(value, kinds[key]) or (key == "shade" and (value is True or value is False or value < 0)):
                 raise UserError(f"{where}: {key} is {value!r}, and must be {KINDS[kinds[key]]}")
         return cls(name, values["learner"], values.get("title", ""), dict(values.get("model", {})), values.get("shade"))
 

@@ -13,15 +13,21 @@ from metamemory.study.yaml_files import parse_yaml
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     """["training.episodes=100", …] -> {"training": {"episodes": 100}}; values are YAML."""
     overrides: dict[str, Any] = {}
+    given: list[list[str]] = []
     for assignment in assignments:
         keys, equals, value = assignment.partition("=")
         if not equals or not all(keys.split(".")):
             raise UserError(f"--set {assignment}: write it as section.key=value, as in training.episodes=1000")
+        path = keys.split(".")
+        for other in given:
+            if path[: len(other)] == other or other[: len(path)] == path:
+                raise UserError(f"--set {assignment}: {'.'.join(min(path, other, key=len))} is set twice")
+        given.append(path)
         try:
             nested: Any = parse_yaml(value)
         except yaml.YAMLError:
             raise UserError(f"--set {assignment}: {value} is not YAML") from None
-        for key in reversed(keys.split(".")):
+        for key in reversed(path):
             nested = {key: nested}
         merge(overrides, nested)
     return overrides

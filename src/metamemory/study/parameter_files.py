@@ -4,14 +4,17 @@ an experiment is checked when they are merged (`checks`).
 Everything here raises a UserError, of one line, with the file and the key.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError, closest
+from metamemory.study.layers import SCALES
 from metamemory.study.yaml_files import read_yaml
 
 FRONT = "params.yaml"
+NAME = re.compile(r"\w+")
 OF_THE_FRONT = ("scale", "seeds", "headline", "papers")
 OF_A_PAPER = ("methods", "experiments", "curricula", "parts")
 OF_AN_EXPERIMENT = ("protocol", "methods", "settings", "scales", "seeds")
@@ -37,10 +40,17 @@ def read_front(path: Path) -> dict[str, Any]:
             raise UserError(f"{file} has no {section}")
     for section in values:
         choose(known, section, "section", file)
-    if not isinstance(values["headline"], dict):
-        raise UserError(
-            f"{file}: headline is {values['headline']!r}, and must be experiments, with methods and settings"
-        )
+    if not isinstance(values["scale"], str) or values["scale"] not in SCALES:
+        raise UserError(f"{file}: scale is {values['scale']!r}, and must be one of {', '.join(SCALES)}")
+    headline = values["headline"]
+    if not isinstance(headline, dict) or not all(isinstance(each, dict) for each in headline.values()):
+        raise UserError(f"{file}: headline is {headline!r}, and must be experiments, with methods and settings")
+    for experiment, chosen in headline.items():
+        for key, names in chosen.items():
+            require_names(names, f"{file}: headline.{experiment}.{key}")
+    require_names(values["papers"], f"{file}: papers")
+    if not values["papers"] or not all(map(NAME.fullmatch, values["papers"])):
+        raise UserError(f"{file}: papers is {values['papers']!r}, and must be names of files in params/")
     return values
 
 
@@ -51,7 +61,7 @@ def read_paper(root: Path, file: str) -> dict[str, Any]:
         raise UserError(f"{file} has no experiments")
     for section in values:
         choose(OF_A_PAPER, section, "section", file)
-    found = {section: values.get(section) or {} for section in OF_A_PAPER}
+    found = {section: values.get(section, {}) for section in OF_A_PAPER}
     for section, entries in found.items():
         if not isinstance(entries, dict):
             raise UserError(f"{file}: {section} is {entries!r}, and must be names, each with what it stands for")
@@ -65,17 +75,40 @@ def read_paper(root: Path, file: str) -> dict[str, Any]:
         for part in ("methods", "settings", "scales"):
             if not isinstance(experiment.get(part), dict) or not experiment[part]:
                 raise UserError(f"{file}: experiments.{name} has no {part}")
+            _require_plain(experiment[part], f"{file}: experiments.{name}.{part}")
+        for scale in experiment["scales"]:
+            choose((*SCALES, "extends"), scale, f"scale in experiments.{name}.scales:", file)
+        if not isinstance(experiment.get("protocol", ""), str):
+            raise UserError(f"{file}: experiments.{name}.protocol is {experiment['protocol']!r}, and must be a name")
+    for section, entries in found.items():
+        _require_plain(entries, f"{file}: {section}")
+    for name, stages in found["curricula"].items():
+        if not isinstance(stages, list) or not all(isinstance(each, dict) for each in stages):
+            raise UserError(
+                f"{file}: curricula.{name} is {stages!r}, and must be a list of stages, as in [{{n_way: 2}}]"
+            )
     return found
+
+
+def _require_plain(names: Iterable[str], where: str) -> None:
+    """Refuse names that are no part of a file's or a stage's name."""
+    for name in names:
+        if not NAME.fullmatch(name) or (name in SCALES and not where.endswith(".scales")):
+            raise UserError(f"{where}: {name!r} cannot be a name here: letters, digits and _, and no scale")
 
 
 def require_names(values: Any, where: str) -> list[str]:
     """`values`, if they are names."""
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
         raise UserError(f"{where} is {values!r}, and must be a list of names")
+    if len(set(values)) < len(values):
+        raise UserError(f"{where} is {values!r}, and must have each name once")
     return values
 
 
 def require_seeds(seeds: Any, where: str) -> None:
     """Refuse what are no seeds."""
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds):
         raise UserError(f"{where} is {seeds!r}, and must be a list of whole numbers, as in [0, 1, 2]")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"{where} is {seeds!r}, and must have each seed once")

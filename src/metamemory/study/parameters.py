@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError, closest
-from metamemory.study.checks import require_valid
+from metamemory.study.checks import require_possible, require_valid
 from metamemory.study.layers import SCALES, Layer, Tree, at_scale, lay, mark, merge
 from metamemory.study.methods import Method
 from metamemory.study.overrides import label_overrides, parse_overrides
@@ -53,13 +53,15 @@ class Parameters:
     """
 
     def __init__(self, root: Path = Path("."), checked: bool = True):
-        self.root = root
+        self.root, self.checked = root, checked
         front = read_front(root / FRONT)
         self.values = front
         self._files = {paper: f"params/{paper}.yaml" for paper in require_names(front["papers"], f"{FRONT}: papers")}
         self._papers = {paper: read_paper(root, file) for paper, file in self._files.items()}
         self._tree = Tree(self._papers, self._files)
         self._require_unique()
+        for name in self.declared_methods:
+            self.method(name)
         require_seeds(front["seeds"], f"{FRONT}: seeds")
         for name in self.experiments:
             require_seeds(self.seeds(name), f"{self.file_of(name)}: experiments.{name}.seeds")
@@ -67,6 +69,8 @@ class Parameters:
         if checked and stamp not in _VALID:
             self._require_headline()
             require_valid(self)
+            for file, part in self._tree.unused:
+                raise UserError(f"{file}: {part}: nothing extends it")
             _VALID.add(stamp)
 
     def _require_headline(self) -> None:
@@ -182,8 +186,15 @@ class Parameters:
     def configuration(
         self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """All that decides a run but its seed, as plain values: `learner`, `protocol`, and the sections."""
-        return self.traced(scale, experiment, method, setting, overrides).values
+        """All that decides a run but its seed, as plain values: `learner`, `protocol`, and the sections.
+
+        Raises:
+            UserError: there is no such run, or the overrides are refused.
+        """
+        found = self.traced(scale, experiment, method, setting, overrides).values
+        if overrides and self.checked:
+            require_possible(found, self.traced(scale, experiment, method, setting, {}).values)
+        return found
 
     def traced(self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]) -> Layer:
         """The same with the place that each value is written in."""
@@ -225,6 +236,10 @@ class Parameters:
 
     def _named(self, overrides: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
         """The overrides, with the stages of a curriculum that they name."""
+        if not isinstance(overrides, Mapping):
+            raise UserError(
+                f"overrides are {overrides!r}, and must be settings, as in {{training: {{episodes: 1000}}}}"
+            )
         if not isinstance(overrides.get("curriculum"), str):
             return overrides
         curricula = self._papers[self.paper_of(experiment)]["curricula"]
