@@ -36,7 +36,7 @@ from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, linear
 from metamemory.nn import inner_loop
 from metamemory.nn.episode_network import EpisodeNetwork
 from metamemory.nn.labels import Labels, one_hot
-from metamemory.settings import Count
+from metamemory.settings import Count, Order, Positive, Width
 from metamemory.shapes import Float, Int
 
 ABSENT = -1e9  # logit of a label that the support set does not have: finite, so that gradients are
@@ -77,14 +77,14 @@ class MAML(OnlineSGD):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
+        filters: Width = 64,
         strided: bool = True,
         average: bool = True,
         inner_steps: Count = 1,
         test_steps: Count | None = None,
-        inner_rate: float = 0.4,
-        rate: float = 0.01,
-        order: int = 2,
+        inner_rate: Positive = 0.4,
+        rate: Positive = 0.01,
+        order: Order = 2,
         adapted: Literal["all", "head"] = "all",
         transductive: bool = True,
     ):

@@ -72,7 +72,7 @@ class CLUNet(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels = 2,
         filters: Width = 32,
-        inject: Annotated[Sequence[Width], Items(distinct=True)] = (1,),
+        inject: Annotated[Sequence[Annotated[int, Among(1, 2, 9, 10)]], Items(distinct=True)] = (1,),
         normalise: bool = True,
         forget_bias: Number = 1.0,
         precision: Annotated[str, Among("float32", "bfloat16", "auto")] = "float32",
