@@ -298,6 +298,22 @@ def test_what_cannot_be_done_is_refused():
         learner.run(torch.rand(1, 2, *SHAPE).double(), torch.full((1, 2), -1), learner.initial_state(2))
 
 
+def test_another_network_has_random_weights_and_the_same_generators():
+    learner, drawn = built().eval(), episode()
+    state = torch.get_rng_state()
+    wide, again = (learner.with_other_network(filters=9, seed=3) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)  # nothing else is drawn otherwise
+    assert wide.base.weights["conv3"].shape[0] == 9 and learner.base.weights["conv3"].shape[0] == 4
+    found = wide.answer_queries(*drawn)
+    torch.testing.assert_close(found, again.answer_queries(*drawn))
+    torch.testing.assert_close(found, plain(wide, *drawn), rtol=1e-8, atol=1e-9)
+    assert not torch.allclose(found, learner.answer_queries(*drawn))
+    learner.m["conv"].last.bias.data.add_(1.0)  # the copies are their own
+    torch.testing.assert_close(wide.answer_queries(*drawn), found)
+    with pytest.raises(UserError, match="only a convolutional base learner has filters"):
+        built(network="perceptron").with_other_network(filters=2, seed=0)
+
+
 @pytest.mark.parametrize("variant", ["embedding", "none", "both"])
 def test_it_learns_to_name_classes_it_has_not_seen(variant):
     """Noisy images of three patterns, others in each task: it begins at chance."""

@@ -35,6 +35,7 @@ a step and an earlier sample, so that all of them augmented are for short stream
 Shape legend: B tasks, S support samples, Q queries, K labels, P coordinates, D features; tasks first inside.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
@@ -42,7 +43,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
-from metamemory.models.learner import Learner
+from metamemory.models.fast_weights.exchange import ExchangesNetwork
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.fast_weights import (
     Coordinates,
@@ -78,7 +79,7 @@ class Labelled(NamedTuple):
     y: Tensor
 
 
-class MetaNetworks(Learner):
+class MetaNetworks(ExchangesNetwork):
     """A network with example-level fast weights, and a memory of them with an index.
 
     Args:
@@ -142,6 +143,7 @@ class MetaNetworks(Learner):
             raise UserError(f"meta_networks: ways is {ways} and must be from 1 to {self.n_way}, the labels")
         self.input_shape, self.order, self.chunks, self.ways, self.parts = input_shape, order, chunks, ways, parts
         self.task_weights, self.representation_loss = task_weights, representation_loss
+        self.initialisation = initialisation
         pixels = torch.Size(input_shape).numel()
         if network == "convolutional":
             layers = convolutional(input_shape, filters, hidden, BLOCKS)
@@ -200,6 +202,23 @@ class MetaNetworks(Learner):
         logits = self._answer(self.base.lower(asked), labels, fast)
         logits = logits.gather(2, place.clamp(min=0)[:, None].expand(-1, len(query_x), -1))  # by label
         return logits.masked_fill(~present[:, None], ABSENT).transpose(0, 1)
+
+    def with_other_network(self, filters: int, seed: int) -> "MetaNetworks":
+        """As in `ExchangesNetwork`: a base learner of other width, for the same layers, kinds and last layer.
+
+        Raises:
+            UserError: the base learner is no convolutional network.
+        """
+        if self.reads_embedding or not any(layer.kind == "conv" for layer in (*self.base.below, *self.base.above)):
+            raise UserError("meta_networks: only a convolutional base learner has filters to be exchanged")
+        other, hidden = copy.deepcopy(self), self.base.above[-1].shape[1]
+        with torch.random.fork_rng(devices=[]):  # the same weights each time, and nothing else drawn otherwise
+            torch.manual_seed(seed)
+            layers = convolutional(self.input_shape, filters, hidden, BLOCKS)
+            augmented = [layer.name for layer in self.base.augmented]
+            fresh = SlowNetwork(layers, self.n_way, augmented, self.initialisation)
+        other.base = fresh.to(self.base.weights["softmax"])
+        return other
 
     def initial_state(self, batch: int) -> Labelled:
         zeros = next(self.parameters()).new_zeros

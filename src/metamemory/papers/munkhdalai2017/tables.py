@@ -18,10 +18,10 @@ from metamemory.study.methods import title
 from metamemory.study.parameters import SCALES
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import Reported, markdown, percent, span, whose
+from metamemory.study.tables import Reported, markdown, minutes_of, percent, span, whose
 from metamemory.training.statistics import Interval
 
-EXPERIMENT = "one_shot_omniglot"
+EXPERIMENT, VARIATIONS, OTHER_NETWORKS = "one_shot_omniglot", "one_shot_variations", "fixed_networks"
 METHODS = ("meta_networks", "meta_networks_minus", "meta_networks_plus")
 HEADER = ["method", "whose", *(f"{n}-way, %" for n in WAYS), "seeds"]
 NEAR = 0.01  # below a reported number, and still as reported
@@ -66,6 +66,19 @@ def table_4(root: Path = Path(".")) -> str:
         if not found:
             rows.append([name, "this study", *["not run"] * len(WAYS), "not run" if trained == 10 else "–", "–"])
     return markdown(["trained", "whose", *(f"{n}-way test, %" for n in (*WAYS, 100)), "seeds"], rows)
+
+
+def variations(root: Path = Path(".")) -> str:
+    """Five classes: MetaNet, and what it and its authors' code do otherwise; empty where nothing was run."""
+    setting = setting_of("previous", 5)
+    shown = [*groups(EXPERIMENT, setting, root, "meta_networks"), *groups(VARIATIONS, setting, root)]
+    rows = []
+    for group in shown if any(group.run.experiment == VARIATIONS for group in shown) else ():
+        accuracy = percent(over_seeds(group, with_classes(5)))
+        tasks = span([result.manifest["training_episodes"] for result in group.results], 0)
+        minutes = minutes_of(group)
+        rows.append([title(group.run.method), whose(group), accuracy, tasks, minutes, str(len(group.results))])
+    return markdown(["method", "whose", "5-way, %", "tasks", "minutes", "seeds"], rows) if rows else ""
 
 
 def _by_ways(
