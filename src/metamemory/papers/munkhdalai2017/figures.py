@@ -15,8 +15,8 @@ NETWORKS = {"target": ("", "#CC79A7"), "small": ("_small", "#0072B2"), "big": ("
 
 
 def other_networks(shown: Sequence[Group]) -> Figure:
-    """Figure 3: test accuracy against tasks trained on, of the network that fast weights were learned for and of two that
-    were never trained; beside it the paper's. A panel a group."""
+    """Figure 3: test accuracy against tasks trained on, of the network that fast weights were learned for and of two
+    that were never trained; beside it the paper's. A panel a group."""
     figure, panels = plt.subplots(1, len(shown) + 1, figsize=(4.4 * (len(shown) + 1), 3.6), sharey=True, squeeze=False)
     for axes, group in zip(panels[0], shown, strict=False):
         configuration = group.results[0].manifest["configuration"]
