@@ -42,10 +42,18 @@ SMALL = {
     "fine_tuning": {"filters": 8, "pools": 2, "rate": 0.03},
     "maml": {"filters": 8, "strided": False, "average": False, "rate": 0.03},
     "anil": {"filters": 8, "strided": False, "average": False, "rate": 0.1},
+    "reptile": {"filters": 8, "strided": False, "rate": 0.03},
+    "ridge": {"filters": 8, "penalty": 0.1},
+    "cnp": {"filters": 8, "features": 16, "hidden": 16, "layers": 2},
 }
 SHOWN = ("protonet", "matching", "siamese")  # for them a class without a sample is not to be answered: see their files
 VARIANTS = ("mann_strength", "mann_feedforward", "cnn_f_lstm", "anil")
-LEARNING_RATE = {"anml": 3e-3, "fine_tuning": 3e-3, "maml": 3e-3}  # 0.01 for the others; faster, these go astray
+LEARNING_RATE = {
+    "anml": 3e-3,
+    "fine_tuning": 3e-3,
+    "maml": 3e-3,
+    "reptile": 3e-3,
+}  # 0.01 for the others; faster, these go astray
 SHAPE = (1, 8, 8)
 
 

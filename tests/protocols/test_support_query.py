@@ -28,6 +28,10 @@ SIZES = {
     "snail": {"filters": 2, "features": 4, "tc_filters": 2, "attention": [[4, 2]] * 3},
     "cnn_lstm": {"filters": 2, "hidden": 4, "pools": 1},
     "fine_tuning": {"filters": 2, "pools": 1, "inner_steps": 1},
+    "maml": {"filters": 2, "inner_steps": 1, "test_steps": 2},
+    "reptile": {"filters": 2, "inner_steps": 2, "inner_batch": 3, "test_steps": 2},
+    "ridge": {"filters": 2},
+    "cnp": {"filters": 2, "features": 4, "hidden": 4, "layers": 2},
     "autoencoder_neighbour": {"hidden": 4, "features": 2},
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError, closest
-from metamemory.models import TaskDescription, available, build, learner_class
+from metamemory.models import TaskDescription, available, build, learner_class, settings_of
 from metamemory.models.learner import Learner
 
 PALETTES = {
@@ -24,7 +24,10 @@ PALETTES = {
         *("#426FC6", "#56B4E9", "#1F5C9E", "#6A9BF9", "#12325F", "#A5CDF2", "#0072B2", "#88CCEE"),
         *("#001B3A", "#00B2EE", "#4B4BD8", "#7A9CC6"),
     ),  # blues
-    "gradient": ("#606431", "#CCCB73", "#E69F00", "#C08E37", "#8C6D31", "#F0E442", "#3F3A12", "#B5A642"),  # yellows
+    "gradient": (  # yellows
+        *("#606431", "#CCCB73", "#E69F00", "#C08E37", "#8C6D31", "#F0E442", "#3F3A12", "#B5A642"),
+        *("#594C0D", "#E4E6B3", "#FCFF99"),
+    ),
     "attention": ("#882255", "#332288", "#8E6BBF", "#BFA3DC", "#5254A3", "#4B1D6B"),  # purples
     "neural_process": ("#2F4B5C", "#7C9EB2", "#B4CDD8", "#4F7C8C"),  # blue greys
     "self_modifying": ("#6B8E23", "#A9C46C", "#3D5216", "#C5D86D"),  # olives
@@ -92,6 +95,11 @@ class Method:
         if self.own_title or self.learner not in available():
             return self.own_title or self.name
         return self.learner_class.title
+
+    @property
+    def transductive(self) -> bool:
+        """Whether an answer may depend on other queries: as its settings say, where its learner has that setting."""
+        return {**settings_of(self.learner), **self.model}.get("transductive", self.learner_class.transductive)
 
     @property
     def family(self) -> str:

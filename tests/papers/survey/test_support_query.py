@@ -47,8 +47,8 @@ def test_runs_stand_in_their_column_a_row_a_scale(monkeypatch):
     ]
     number = "90.0\N{NO-BREAK SPACE}(88.0–92.0)"
     assert rows == [
-        ["LSTM", "paper scale, Omniglot", number, "not run", "not run", "not run", "1"],
-        ["LSTM", "laptop scale, Omniglot", number, "not run", "not run", number, "1"],
+        ["LSTM", "no", "paper scale, Omniglot", number, "not run", "not run", "not run", "1"],
+        ["LSTM", "no", "laptop scale, Omniglot", number, "not run", "not run", number, "1"],
     ]
 
 
@@ -58,3 +58,18 @@ def test_a_point_below_is_near_enough():
     assert first.text == "Prototypical networks, 5-way 1-shot, Omniglot" and first.paper == "98.8 %"
     ((ours, reported),) = first.pairs
     assert ours[:3] == ("support_query", "protonet", "omniglot_5_way_1_shot") and reported == 0.988
+
+
+def test_the_table_says_who_answers_queries_together():
+    declared = {"protonet": "no", "maml": "yes", "fomaml": "yes", "maml_inductive": "no", "reptile": "no"}
+    declared |= {"reptile_transductive": "yes", "ridge": "no", "cnp": "no", "mann": "no"}
+    assert {method: support_query.transductive(method) for method in declared} == declared
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in support_query.table("omniglot").splitlines()]
+    assert ["MAML", "yes", "Finn et al. 2017"] in rows and ["Reptile", "no", "Nichol et al. 2018"] in rows
+    assert {method for of_data in TABLES.values() for method in of_data} <= {
+        "siamese",
+        "matching",
+        "snail",
+        *declared,
+        "anil",
+    }

@@ -38,7 +38,19 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
             "Finn et al. 2017": _at((98.7, 0.4), (99.9, 0.1), (95.8, 0.3), (98.9, 0.2)),
             "oscarknagg/few-shot": _at(98.1, 99.8, 91.6, 95.9),
         },
-        "reptile": {"Nichol et al. 2018": _at((95.39, 0.09), (98.90, 0.10), (88.14, 0.15), (96.65, 0.33))},
+        "fomaml": {
+            "Nichol et al. 2018": _at((98.3, 0.5), (99.2, 0.2), (89.4, 0.5), (97.9, 0.1)),
+            "oscarknagg/few-shot": _at(95.5, 99.5, 92.2, 97.7),
+        },
+        "reptile": {
+            "Nichol et al. 2018": _at((95.39, 0.09), (98.90, 0.10), (88.14, 0.15), (96.65, 0.33)),
+            "openai/supervised-reptile": _at(95.48, 98.90, 88.12, 96.56),
+        },
+        "reptile_transductive": {
+            "Nichol et al. 2018": _at((97.68, 0.04), (99.48, 0.06), (89.43, 0.14), (97.12, 0.32)),
+            "openai/supervised-reptile": _at(97.74, 99.52, 89.30, 97.55),
+        },
+        "cnp": {"Garnelo et al. 2018": _at(95.3)},  # no source was found for its other settings
         "mann": {"Vinyals et al. 2016": _at(82.8, 94.9)},  # without convolutions
         "snail": {
             "Mishra et al. 2018": _at((99.07, 0.16), (99.78, 0.09), (97.64, 0.30), (99.36, 0.18)),
@@ -51,6 +63,9 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
             "Bertinetto et al. 2019": _at((58.9, 1.9), (71.5, 1.0)),
             "ArnoutDevos/maml-cifar-fs": _at(56.8, 70.8),
         },
+        "fomaml": {"PaddleFSL": _at(57.06, 72.24)},
+        "anil": {"PaddleFSL": _at(56.19, 68.60)},  # of first order
+        "ridge": {"Bertinetto et al. 2018, preprint": _at(60.0, 76.1)},  # their smaller network
     },
 }
 
@@ -58,6 +73,4 @@ TITLES = {  # of methods that the study does not have yet
     "siamese": "Siamese network",
     "matching": "Matching networks",
     "protonet": "Prototypical networks",
-    "maml": "MAML",
-    "reptile": "Reptile",
 }

@@ -22,6 +22,11 @@ def title(method: str) -> str:
     return TITLES.get(method, name) if name == method else name
 
 
+def transductive(method: str) -> str:
+    """Whether queries are answered with the help of one another, in a word."""
+    return "yes" if methods.method(method).transductive else "no"
+
+
 def setting_of(data: str, n_way: int, k_shot: int) -> str:
     """The setting of the experiment's runs: "omniglot_5_way_1_shot"."""
     return f"{data}_{n_way}_way_{k_shot}_shot"
@@ -33,14 +38,15 @@ def table(data: str, root: Path = Path(".")) -> str:
     run = dict.fromkeys(group.run.method for of_setting in ours.values() for group in of_setting)
     rows = []
     for method in dict.fromkeys([*TABLES[data], *sorted(run)]):
-        rows += [[title(method), by, *_reported(numbers), "–"] for by, numbers in TABLES[data].get(method, {}).items()]
+        named = title(method), transductive(method)
+        rows += [[*named, by, *_reported(numbers), "–"] for by, numbers in TABLES[data].get(method, {}).items()]
         for scale in reversed(SCALES):
             of_scale = {setting: _of(of_setting, method, scale) for setting, of_setting in ours.items()}
             if any(of_scale.values()):
-                rows.append([title(method), *_cells(of_scale)])
+                rows.append([*named, *_cells(of_scale)])
         if method == METHOD and method not in run:
-            rows.append([title(method), "this study", *["not run"] * len(SETTINGS), "–"])
-    return markdown(["method", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
+            rows.append([*named, "this study", *["not run"] * len(SETTINGS), "–"])
+    return markdown(["method", "transductive", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
 
 
 def _reported(numbers: Numbers) -> list[str]:

@@ -1,0 +1,1 @@
+"""Learners that make a function of a set: conditional neural processes."""
