@@ -39,7 +39,7 @@ from metamemory.models.gradient.online_sgd import OnlineSGD, Weights, linear
 from metamemory.nn import inner_loop
 from metamemory.nn.episode_network import EpisodeNetwork
 from metamemory.nn.labels import Labels, one_hot
-from metamemory.settings import Count
+from metamemory.settings import Count, Positive, Width
 from metamemory.shapes import Float, Int
 
 ABSENT = -1e9  # logit of a label that the support set does not have: finite, so that gradients are
@@ -77,14 +77,14 @@ class Reptile(OnlineSGD):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
+        filters: Width = 64,
         strided: bool = True,
         inner_steps: Count = 5,
         inner_batch: Count = 10,
         test_steps: Count = 50,
         test_batch: Count = 5,
-        inner_rate: float = 1e-3,
-        rate: float = 0.01,
+        inner_rate: Positive = 1e-3,
+        rate: Positive = 0.01,
         transductive: bool = False,
     ):
         super().__init__(n_way, delay, rate, order=1)

@@ -35,7 +35,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
-from metamemory.settings import Positive
+from metamemory.settings import Positive, Width
 from metamemory.shapes import Float, Int
 
 
@@ -76,8 +76,8 @@ class Ridge(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        scale: float = 10.0,
+        filters: Width = 64,
+        scale: Positive = 10.0,
         penalty: Positive = 50.0,
     ):
         super().__init__()

@@ -31,7 +31,7 @@ from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
-from metamemory.settings import Count
+from metamemory.settings import Count, Width
 from metamemory.shapes import Float, Int
 
 
@@ -70,9 +70,9 @@ class CNP(Learner):
         input_shape: tuple[int, int, int],
         n_way: int | Labels,
         delay: int = 1,
-        filters: int = 64,
-        features: Count | None = 128,
-        hidden: Count = 128,
+        filters: Width = 64,
+        features: Width | None = 128,
+        hidden: Width = 128,
         layers: Count = 4,
     ):
         super().__init__()
