@@ -89,10 +89,9 @@ data: $(READY)
 
 # DVC does one stage after the other. What has run before it comes to a stage, the stage finds done; what has failed
 # it tries again, and stops there. Each run has its share of the processor's cores; on one thread it waits for no other,
-# so that a busy neighbour costs it no more than the neighbour's share (benchmarks/neighbours.py).
-SIDE_BY_SIDE = python -m metamemory list --calls $(if $(ALL),,--headline) \
-	  | OMP_NUM_THREADS=$(shell [ $(JOBS) -ge $(CORES) ] && echo 1 || echo $$(( $(CORES) / $(JOBS) ))) xargs -P $(JOBS) -L 1 python -m metamemory run 2>&1 \
-	  | grep --line-buffered -v '^episode ' || true
+# so that a busy neighbour costs it no more than the neighbour's share (benchmarks/neighbours.py). After a signal, make
+# stops; a run that failed is left to DVC.
+WORK = python -m metamemory work --pipeline --weights --jobs $(JOBS) $(if $(ALL),,--headline) || [ $$? -lt 128 ]
 
 study: data
 	@python -m metamemory pipeline --scale $(SCALE) --seeds $(SEEDS)
@@ -100,7 +99,7 @@ study: data
 	  targets=$$(python -m metamemory list --headline --stages) || exit 1; \
 	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \
 	fi && echo "Runs at scale $(SCALE): $(if $(ALL),all,the headline)" \
-	&& if [ $(JOBS) -gt 1 ]; then $(SIDE_BY_SIDE); fi && dvc repro $$targets
+	&& { $(WORK); } && dvc repro $$targets
 	@$(MAKE) --no-print-directory book
 
 # DVC knows what the pages are made of: themselves, the package's code, and all results.

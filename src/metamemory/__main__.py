@@ -17,13 +17,13 @@ SCALE = "smoke, laptop or paper (default: `scale` in params.yaml)"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it did what was asked, 1 after a one-line error, 128 and the number of the signal, such
-    as 130 or 143, when interrupted."""
+    """Run one command; 0 when it did what was asked, 1 after a one-line error, 3 when `work` has left something to do,
+    128 and the number of the signal, such as 130 or 143, when interrupted."""
     _print_in_any_locale()
     options = _parser().parse_args(arguments)
     try:
         with interruptible():
-            options.command(options)
+            return options.command(options) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -87,6 +87,47 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("--notebook", action="store_true", help="through the experiment's notebook, as DVC does")
     run.set_defaults(command=_run)
+
+
+def _add_work(commands: Any) -> None:
+    work = commands.add_parser(
+        "work",
+        help="do what is missing, the most valuable first, in the minutes there are",
+        description="Do the runs that are missing or stale, in the order of `priority` in params.yaml, side by side. "
+        "What does not fit in the minutes left is passed over for what does, or sliced. When the minutes are over, and "
+        "after Ctrl-C, every run is at a checkpoint; the same command goes on.",
+        epilog="Exit code 0: nothing is left; 3: something is; 1: a run failed. A PATTERN is an experiment, a method "
+        "or a setting, or experiment/method/setting/seed<k>, with * for any; trailing parts may be left out. "
+        "example: python -m metamemory work --minutes 60 --only online_few_shot/cl_lstm",
+    )
+    work.add_argument("--minutes", type=_minutes, default=float("inf"), help="that there are (default: until done)")
+    work.add_argument("--jobs", type=_count, metavar="K", help="runs side by side (default: one a core, 4 on a GPU)")
+    work.add_argument("--scale", help=SCALE)
+    work.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="only runs that a pattern names")
+    work.add_argument("--headline", action="store_true", help="only the headline")
+    work.add_argument("--pipeline", action="store_true", help="only what `dvc repro` does: no further seeds")
+    work.add_argument("--shard", type=_shard, metavar="I/N", help="the I-th of N shares of the queue, counted from 1")
+    work.add_argument("--weights", action="store_true", help="also runs whose results are here without their weights")
+    work.add_argument("--export", type=Path, metavar="FOLDER", help="also keep what was done there, as archives")
+    work.add_argument("--archives", type=_count, default=8, metavar="N", help="archives at most (default: 8)")
+    work.add_argument(
+        "--archive-size", type=_mebibytes, default=15 * 2**20, metavar="MIB", help="of each (default: 15)"
+    )
+    work.add_argument("--plan", action="store_true", help="print what would be done and how long it takes; run nothing")
+    work.set_defaults(command=_work)
+
+
+def _add_import(commands: Any) -> None:
+    bring = commands.add_parser(
+        "import",
+        help="place runs that were done elsewhere",
+        description="Place the runs that `work --export` brought from another machine: finished ones are verified and "
+        "recorded with DVC, unfinished ones go on from their checkpoints. What was made with another configuration, "
+        "other code or other data is refused with the reason; exit code 1 then.",
+        epilog="example: python -m metamemory import ~/Downloads/runs-1.zip",
+    )
+    bring.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an archive, or a folder of archives")
+    bring.set_defaults(command=_import)
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +271,7 @@ def _carry(options: argparse.Namespace) -> None:
 
 
 ADD = (
-    *(_add_run, _add_config, _add_data, _add_report, _add_list),
+    *(_add_run, _add_work, _add_import, _add_config, _add_data, _add_report, _add_list),
     *(_add_pipeline, _add_record, _add_digests, _add_carry),
 )
 
@@ -240,6 +281,27 @@ def _seed(text: str) -> int:
     if not 0 <= seed < 2**31:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2147483647")
     return seed
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return count
+
+
+def _mebibytes(text: str) -> int:
+    size = float(text)
+    if not 0.1 <= size <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.1 to 10000")
+    return round(size * 2**20)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 1 to N, as in 2/8")
+    return int(number), int(count)
 
 
 def _seeds(text: str) -> list[int]:
@@ -282,6 +344,21 @@ def _run(options: argparse.Namespace) -> None:
         execute_notebook(run)
     else:
         execute(run, options.minutes, options.again)
+
+
+def _work(options: argparse.Namespace) -> int | None:
+    from metamemory.study.work.command import Wish, show, work
+
+    names = ("minutes", "jobs", "scale", "only", "headline", "pipeline", "shard", "weights")
+    names += ("export", "archives", "archive_size")
+    wish = Wish(**{name: getattr(options, name) for name in names})
+    return show(wish) if options.plan else work(wish)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from metamemory.study.work.command import bring_home
+
+    return bring_home(options.paths)
 
 
 def _config(options: argparse.Namespace) -> None:

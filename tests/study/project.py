@@ -58,7 +58,7 @@ class Project:
             text = json.dumps(values).replace('"name": "fss1000"', '"name": "silhouettes"')
             path.write_text(yaml.safe_dump(json.loads(text), sort_keys=False), encoding="utf-8")
         (self.root / "params.yaml").write_text(
-            yaml.safe_dump({**front, "scale": scale}, sort_keys=False), encoding="utf-8"
+            yaml.safe_dump({**front, "scale": scale, "priority": []}, sort_keys=False), encoding="utf-8"
         )
 
     def edit(self, path: str, old: str, new: str) -> None:

@@ -16,6 +16,7 @@ from metamemory.study.yaml_files import read_yaml
 FRONT = "params.yaml"
 NAME = re.compile(r"\w+")
 OF_THE_FRONT = ("scale", "seeds", "headline", "papers")
+ALSO_OF_THE_FRONT = ("priority", "keep")  # which it need not have
 OF_A_PAPER = ("methods", "experiments", "curricula", "parts")
 OF_AN_EXPERIMENT = ("protocol", "methods", "settings", "scales", "seeds")
 
@@ -33,13 +34,13 @@ def choose(known: Iterable[str], name: str, what: str, file: str) -> str:
 
 
 def read_front(path: Path) -> dict[str, Any]:
-    """params.yaml: all of its sections are there, and no other."""
+    """params.yaml: all sections that it must have are there, and none that nobody reads."""
     values, file, known = read_yaml(path, FRONT), FRONT, OF_THE_FRONT
     for section in known:
         if not isinstance(values, dict) or section not in values:
             raise UserError(f"{file} has no {section}")
     for section in values:
-        choose(known, section, "section", file)
+        choose((*known, *ALSO_OF_THE_FRONT), section, "section", file)
     if not isinstance(values["scale"], str) or values["scale"] not in SCALES:
         raise UserError(f"{file}: scale is {values['scale']!r}, and must be one of {', '.join(SCALES)}")
     headline = values["headline"]
