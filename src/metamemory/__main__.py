@@ -170,8 +170,9 @@ def _add_data(commands: Any) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="omniglot, cifar_fs, cifar10, fss1000, or a stand-in: glyphs, scenes, silhouettes",
+        help="omniglot, cifar_fs, cifar10, fss1000, a stand-in (glyphs, scenes, silhouettes), or one of your own",
     )
+    prepare.add_argument("--folder", help="of class folders, for a data set of your own (default: as params/ say)")
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
     prepare.set_defaults(command=_data)
 
@@ -377,7 +378,14 @@ def _data(options: argparse.Namespace) -> None:
     from metamemory.data.preparation import prepare
     from metamemory.study.parameters import Parameters
 
-    prepare(options.names or Parameters().data_sets, Path("data"), mirror=options.mirror)
+    if options.folder is not None and len(options.names) != 1:
+        raise UserError("--folder is of one data set: python -m metamemory data NAME --folder FOLDER")
+    if options.folder is not None:
+        own = {options.names[0]: options.folder}
+    else:
+        own = Parameters().data_folders if not options.names or Path("params.yaml").exists() else {}
+    more = {"own": own} if own else {}
+    prepare(options.names or Parameters().data_sets, Path("data"), mirror=options.mirror, **more)
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -18,17 +18,17 @@ medium grey (64 to 191) that covers a square of a 32nd of the side, 7 pixels of 
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional as fn
 
+from metamemory.data.archives import read_member, told
 from metamemory.data.images import area_weights
 from metamemory.data.packs import natural_order
+from metamemory.data.pictures import opened
 from metamemory.data.store import Splits
 from metamemory.errors import UserError
 
@@ -37,7 +37,7 @@ HOST = "https://drive.usercontent.google.com/download?export=download&confirm=t&
 ARCHIVES = {"16TgqOeI_0P41Eh3jWQlxlRXG9KIqtMgI": None}  # no md5 was published
 PACK = None  # not at a mirror
 PACKED = False  # in colour
-DIGEST = None  # not known: the classes must be those of the lists
+DIGEST = None  # none was published: the files must be those that were used first, the classes those of the lists
 SIDE, PAIRS = 64, 10
 PARTS = ("train", "validation", "test")
 Read = Callable[[str], bytes]
@@ -56,23 +56,33 @@ def splits(classes: tuple[str, ...]) -> Splits:
     return {"hsnet": {part: sorted(index[name] for name in names) for part, names in class_lists().items()}}
 
 
-def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def read_archive(path: Path, seen: Callable[[bytes], object] = bool) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (class name, uint8 images [10, 64, 64, 4]: red, green, blue, mask) from the archive or a folder like it.
 
     The classes may lie at any depth; what is not of the lists is left alone, as are pairs beyond the tenth.
+
+    Args:
+        seen: is given the bytes of each file that is read, in canonical order, whether of an archive or a folder.
 
     Raises:
         UserError: the archive is broken, a class or a mask is missing, a class has fewer than ten pairs, an image and
             its mask differ in size, a mask has more than two values or no thing in it. It names the file.
     """
+
+    def noted(content: bytes) -> bytes:
+        seen(content)
+        return content
+
     try:
         if path.is_dir():
-            yield from _read_classes(path, _files(path), lambda file: (path / file).read_bytes())
+            yield from _read_classes(path, _files(path), lambda file: noted((path / file).read_bytes()))
             return
         with zipfile.ZipFile(path) as archive:
-            yield from _read_classes(path, archive.namelist(), archive.read)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as reason:
-        raise UserError(f"{path} is not the archive of FSS-1000 ({reason}): fetch it again") from reason
+            yield from _read_classes(path, archive.namelist(), lambda file: noted(read_member(archive, file)))
+    except UserError:
+        raise
+    except Exception as reason:  # what a damaged archive may raise is anything at all
+        raise UserError(f"{path} is not the archive of FSS-1000 ({told(reason)}): fetch it again") from reason
 
 
 def _files(folder: Path) -> list[str]:
@@ -126,10 +136,10 @@ def _pair(path: Path, file: str, read: Read) -> np.ndarray:
 def _open(path: Path, file: str, read: Read, mode: str) -> np.ndarray:
     content = read(file)
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with opened(io.BytesIO(content), ("JPEG", "PNG")) as picture:
             return np.asarray(picture.convert(mode))
-    except (OSError, SyntaxError, ValueError, EOFError) as reason:  # whatever a decoder says of broken bytes
-        raise UserError(f"{path}: {file} is not a picture ({reason})") from reason
+    except Exception as reason:  # whatever a decoder says of broken bytes
+        raise UserError(f"{path}: {file} is not a picture ({told(reason)})") from reason
 
 
 def _has_grey_area(mask: np.ndarray) -> bool:

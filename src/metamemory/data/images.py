@@ -36,11 +36,12 @@ class ImageSet:
     """All images of a data set, by class.
 
     Attributes:
-        name: what the images are, one of TITLES.
+        name: what the images are, one of TITLES or of the user's own.
         stands_in_for: the data set that was asked for, where `name` is only its stand-in; else None.
         digest: SHA-256 of the original data at full resolution (`store.Record`); the same at every size.
         images: uint8 [class, drawing, channel, height, width]; of drawings, ink is 255 and paper 0.
         classes: names of the classes: "<alphabet>/<character>" of Omniglot, a word of CIFAR-FS.
+        own_title: of a data set of the user's own, for captions; None of others.
         splits: split ("vinyals" and "lake" of Omniglot, "bertinetto" of CIFAR-FS) -> part ("train",
             "validation", "test") -> int64 [class] of indices into `images`. The parts of a split are disjoint.
     """
@@ -51,12 +52,13 @@ class ImageSet:
     images: Tensor
     classes: tuple[str, ...]
     splits: dict[str, dict[str, Tensor]]
+    own_title: str | None = None
 
     @property
     def title(self) -> str:
         """Name for captions: "Omniglot", or "glyphs (stand-in for Omniglot)"."""
         if self.stands_in_for is None:
-            return TITLES[self.name]
+            return TITLES.get(self.name) or self.own_title or self.name
         return f"{TITLES[self.name]} (stand-in for {TITLES[self.stands_in_for]})"
 
 
@@ -67,15 +69,20 @@ def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
     files are checked at every load; all their bytes when the cache of a size is built.
 
     Args:
-        name: one of TITLES. Where only the stand-in of `name` was prepared, that is loaded, and
-            `stands_in_for` says so.
+        name: one of TITLES, or of a data set of the user's own. Where only the stand-in of `name` was prepared, that is
+            loaded, and `stands_in_for` says so.
 
     Raises:
-        UserError: the data set is unknown, not prepared, or damaged.
+        UserError: the data set is unknown, not prepared, or damaged; the size is no number of pixels.
     """
     root = Path(root)
-    if name not in TITLES:
-        raise UserError(f"unknown data set {name!r}: choose from {', '.join(TITLES)}")
+    if type(size) is not int or size < 1:
+        raise UserError(f"size of the images of {name} is {size!r} and must be a number of pixels, at least 1")
+    if name not in TITLES and not store.exists(root / name):
+        raise UserError(
+            f"unknown data set {name!r}: choose from {', '.join(TITLES)}; one of your own is made by "
+            f"`python -m metamemory data {name} --folder FOLDER`"
+        )
     found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
     if found is None:
         raise UserError(f"data set {name} is not in {root}: run `make data`, or `python -m metamemory data {name}`")
@@ -91,6 +98,7 @@ def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
             split: {part: torch.tensor(indices) for part, indices in parts.items()}
             for split, parts in record.splits.items()
         },
+        own_title=record.title,
     )
 
 

@@ -4,6 +4,7 @@ A class is called "<alphabet>/<character>", as in "Greek/character07". The canon
 set, then the evaluation set, each sorted by name; the drawings of a class are in natural order of file name.
 """
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from metamemory.data.archives import read_member
 from metamemory.data.packs import natural_order
+from metamemory.data.pictures import opened
 from metamemory.data.store import Splits
 
 HOST = "https://github.com/brendenlake/omniglot/raw/master/python/"
@@ -35,8 +37,12 @@ def read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
         members = sorted((name for name in archive.namelist() if name.endswith(".png")), key=natural_order)
         for folder, names in groupby(members, key=lambda name: name.rpartition("/")[0]):
-            images = [np.asarray(Image.open(archive.open(name)).convert("L")) for name in names]
-            yield folder.partition("/")[2], np.stack(images)
+            yield folder.partition("/")[2], np.stack([_drawing(archive, name) for name in names])
+
+
+def _drawing(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with opened(io.BytesIO(read_member(archive, name)), ("PNG",)) as picture:
+        return np.asarray(picture.convert("L"))
 
 
 def splits(classes: tuple[str, ...]) -> Splits:

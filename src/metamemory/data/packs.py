@@ -7,6 +7,7 @@ columns, in natural order of `ids`, their original file names. `sha256` is over 
 has two entries of the same name.
 """
 
+import io
 import json
 import re
 import zipfile
@@ -14,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from metamemory.data.archives import read_member, told
+from metamemory.data.pictures import opened
 from metamemory.data.store import array_sha256
 from metamemory.errors import UserError
 
@@ -30,7 +32,7 @@ def read_pack(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(archive.read("manifest.json"))
+            manifest = json.loads(read_member(archive, "manifest.json"))
             if manifest["format"] != "mosaic-pack/1":
                 raise ValueError(f"format {manifest['format']}, not mosaic-pack/1")
             entries: dict[str, list[dict]] = {}
@@ -38,8 +40,8 @@ def read_pack(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 entries.setdefault(entry["name"], []).append(entry)
             for name, of_class in entries.items():
                 yield name, np.concatenate([_read(archive, entry, manifest["image_shape"]) for entry in of_class])
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError, ValueError, RuntimeError) as reason:
-        raise UserError(f"{path} is not a whole pack ({reason}): fetch it again") from reason
+    except Exception as reason:  # what a damaged archive, manifest or image may raise is anything at all
+        raise UserError(f"{path} is not a whole pack ({told(reason)}): fetch it again") from reason
 
 
 def natural_order(name: str) -> list[tuple[str, int]]:
@@ -49,7 +51,7 @@ def natural_order(name: str) -> list[tuple[str, int]]:
 
 def _read(archive: zipfile.ZipFile, entry: dict, image_shape: list[int]) -> np.ndarray:
     """The images of one entry, checked."""
-    with archive.open(entry["member"]) as file, Image.open(file) as mosaic:
+    with opened(io.BytesIO(read_member(archive, entry["member"])), ("WEBP",)) as mosaic:
         images = _cut(np.asarray(mosaic), entry, image_shape)
     if array_sha256(images) != entry["sha256"]:
         raise ValueError(f"class {entry['name']} does not have its sha256")

@@ -30,7 +30,8 @@ class Record:
     `digest` is the identity of the data set: the SHA-256 over the lines "<class name> <class sha256>\\n" in
     the order of `classes`, where a class's sha256 is over its decoded original uint8 array
     [drawing, height, width(, 3)] in C order, ink 0 and paper 255 in the case of drawings. It does not depend
-    on the layout on disk, so a pack, the original archive and this store have the same one.
+    on the layout on disk, so a pack, the original archive and this store have the same one. That of a data set of the
+    user's own is over its splits as well, as JSON: nothing else fixes them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Record:
     images_sha256: str  # of the file images.npy
     classes: tuple[str, ...]
     splits: Splits
+    title: str | None = None  # for captions, of a data set of the user's own
 
 
 def write(
@@ -50,10 +52,12 @@ def write(
     split: Callable[[tuple[str, ...]], Splits],
     packed: bool,
     digest: str | None = None,
+    title: str | None = None,
 ) -> Record:
     """Write a data set into `folder`, which exists, from pairs of class name and original uint8 images.
 
-    Every class has the same shape [drawing, height, width(, 3)]; `split` maps the class names to the splits.
+    Every class has the same shape [drawing, height, width(, 3)]; `split` maps the class names to the splits. `title` is
+    that of a data set of the user's own, whose splits are a part of its digest.
 
     Raises:
         ValueError: the classes differ in shape, or their digest is not `digest`.
@@ -65,6 +69,9 @@ def write(
         names.append(class_name)
         arrays.append(np.packbits(images == 0, axis=-1) if packed else np.ascontiguousarray(images))
         lines.update(f"{class_name} {array_sha256(images)}\n".encode())
+    splits = split(tuple(names))
+    if title is not None:
+        lines.update(json.dumps(splits, sort_keys=True).encode())
     if digest not in (None, lines.hexdigest()):
         raise ValueError(f"its digest is {lines.hexdigest()}, not {digest}")
     _save(folder / "images.npy", np.stack(arrays))
@@ -76,9 +83,10 @@ def write(
         images_bytes=(folder / "images.npy").stat().st_size,
         images_sha256=file_sha256(folder / "images.npy"),
         classes=tuple(names),
-        splits=split(tuple(names)),
+        splits=splits,
+        title=title,
     )
-    content = {"format": FORMAT, **asdict(record)}
+    content = {"format": FORMAT, **{key: value for key, value in asdict(record).items() if value is not None}}
     (folder / "classes.json").write_text(json.dumps({**content, "sha256": _checksum(content)}) + "\n", encoding="utf-8")
     return record
 
@@ -98,7 +106,7 @@ def read_record(folder: Path) -> Record:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         intact = content.pop("sha256") == _checksum(content) and content.pop("format") == FORMAT
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         intact = False
     if not intact:
         raise _damaged(folder, path)

@@ -24,14 +24,16 @@ class DataSettings:
     """The data set.
 
     Attributes:
-        name: one of `data.images.TITLES`.
+        name: one of `data.images.TITLES`, or of one's own.
         split: of its classes.
         size: of the images, in pixels.
+        folder: of a data set of one's own, where the `data` command finds its class folders (`data.folders`).
     """
 
     name: str
     split: str
     size: Count
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import papermill
 
 from metamemory.errors import UserError
 from metamemory.settings import SettingError
+from metamemory.study.own_kernel import prefer_own_kernel
 from metamemory.study.pipeline import folder
 from metamemory.study.runs import Run
 
@@ -30,6 +31,7 @@ def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> No
         UserError: the notebook has no such parameter; or the error that a cell ended with, if it
             was one of these.
     """
+    prefer_own_kernel()
     known = papermill.inspect_notebook(notebook)
     if unknown := set(parameters) - set(known):
         raise UserError(

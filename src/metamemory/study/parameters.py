@@ -175,13 +175,26 @@ class Parameters:
     @property
     def data_sets(self) -> list[str]:
         """Data sets that any run needs, whatever the scale: `data/` is the same at all of them."""
-        names = []
-        for experiment in self.experiments:
-            for run in self.combinations(experiment):
-                config = self.configuration(*run, {})
-                if "data" in config:
-                    names.append(config["data"]["name"])
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys(each["name"] for each in self._data))
+
+    @property
+    def data_folders(self) -> dict[str, str]:
+        """Where the class folders of data sets of one's own are, by name.
+
+        Raises:
+            UserError: of one name there are two.
+        """
+        found: dict[str, str] = {}
+        for name, folder in ((each["name"], each["folder"]) for each in self._data if each.get("folder")):
+            if found.setdefault(name, folder) != folder:
+                raise UserError(f"data set {name}: its folder is {found[name]} in one place and {folder} in another")
+        return found
+
+    @property
+    def _data(self) -> Iterator[dict[str, Any]]:
+        """The section `data` of all runs that have one."""
+        runs = (run for experiment in self.experiments for run in self.combinations(experiment))
+        return (config["data"] for config in (self.configuration(*run, {}) for run in runs) if "data" in config)
 
     def configuration(
         self, scale: str, experiment: str, method: str, setting: str, overrides: Mapping[str, Any]

@@ -36,6 +36,7 @@ from metamemory.study.begun import Begun
 from metamemory.study.checks import require_possible, stores_samples
 from metamemory.study.neighbours import MOST_THREADS
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
+from metamemory.study.processors import usable
 from metamemory.study.recording import hardware, record, require_recordable
 from metamemory.study.stored import (
     ENDINGS,
@@ -251,7 +252,7 @@ def checkpoint(root: Path, fingerprint: str) -> Path:
 
 def prepare_device() -> torch.device:
     """Where a run computes, set up as all runs have it."""
-    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
+    torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS, usable()))
     torch.set_flush_denormal(True)  # gates that saturate leave numbers below 1e-38, each a hundred times as slow
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
