@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 from metamemory.errors import UserError
 from metamemory.kernels import least_recently_used, native
@@ -56,14 +57,44 @@ def test_memory_that_is_not_there_is_one_line_and_not_a_crash(tmp_path, source, 
         encoding="utf-8",
     )
     call = getattr(native.load(broke, *CONSTANTS), function)
-    tensor = torch.zeros(64)
+    array = torch.zeros(64), torch.float32, 64
     numbers = {"sums": (2, 3), "forward": (1, 4, 0.9, 1.0), "backward": (1, 4, 1.0)}[function]
-    tensors = {"sums": 4, "forward": 12, "backward": 13}[function]
+    arrays = {"sums": 4, "forward": 12, "backward": 13}[function]
     with pytest.raises(UserError, match=f"kernels: no memory left for {function}; make the batch or the model smaller"):
-        native.call(call, *numbers, *[tensor] * tensors)
+        native.call(call, numbers, *[array] * arrays)
+
+
+REFUSED = {
+    "in pieces": lambda: torch.zeros(4, 4).T,
+    "another type": lambda: torch.zeros(4, 4, dtype=torch.float64),
+    "half of it": lambda: torch.zeros(4, 2),
+    "expanded": lambda: torch.zeros(1, 4).expand(4, 4),
+    "no memory behind it": lambda: torch.zeros(4, 4, device="meta"),
+    "a fake": lambda: FakeTensorMode().from_tensor(torch.zeros(4, 4)),
+    "sparse": lambda: torch.zeros(4, 4).to_sparse(),
+}
 
 
 @compiled
-def test_what_lies_in_pieces_is_refused():
-    with pytest.raises(ValueError, match="takes contiguous tensors"):
-        native.call(native.library("gates", torch.float32).forward, torch.zeros(4, 4).T)
+@pytest.mark.parametrize("kind", REFUSED)
+def test_no_address_is_taken_of_what_is_not_as_it_must_be(kind):
+    product = torch.float32
+    arrays = [(torch.zeros(4, 4), product, 16), (torch.zeros(4, 4), product, 16), (torch.zeros(4, 1), product, 4)]
+    arrays += [(torch.zeros(4, 4), product, 16), (torch.zeros(4, 1), product, 4), (torch.zeros(4, 1), product, 4)]
+    function = native.library("gates", product).forward
+    native.call(function, (4, 1), *arrays)
+    arrays[1] = REFUSED[kind](), product, 16
+    with pytest.raises(UserError, match="^kernels: forward was given [^\n]*; it takes 16 numbers of float32[^\n]*$"):
+        native.call(function, (4, 1), *arrays)
+
+
+@compiled
+@pytest.mark.parametrize("slot", [-1, 4, 2**40])
+def test_a_slot_that_is_not_there_is_refused(slot):
+    keys, gates, memory = random_access(2, 2, 3, 4)
+    found = least_recently_used.Access(
+        torch.rand_like(memory.reading), torch.rand_like(memory.usage), torch.tensor([[0, 1], [2, slot]])
+    )
+    gradients = [torch.zeros_like(each) for each in (keys, memory.slots, memory.reading, keys, gates)]
+    with pytest.raises(UserError, match="kernels: backward was given the number of a slot that the memory does not"):
+        least_recently_used.backward(keys, gates, memory, memory, found, 1.0, *gradients)

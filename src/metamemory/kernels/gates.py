@@ -37,10 +37,17 @@ def forward(
 
     All contiguous; nothing may overlap.
     """
+    n, single, product = c.numel(), torch.float32, a.dtype
+    arrays = (
+        (u, product, 4 * n), (hidden, product, 4 * n), (c, single, n),
+        (a, product, 4 * n), (c_next, single, n), (h_next, product, n),
+    )  # fmt: skip
     if (kernels := _on_gpu(c)) is not None:
-        kernels.forward(u, hidden, c, a, c_next, h_next)
+        native.checked("gates.forward", "cuda", arrays)
+        with torch.cuda.device_of(c):
+            kernels.forward(u, hidden, c, a, c_next, h_next)
     elif (compiled := _compiled(c, a)) is not None:
-        native.call(compiled.forward, *c.shape, u, hidden, c, a, c_next, h_next)
+        native.call(compiled.forward, tuple(c.shape), *arrays)
     else:
         forward_reference(u, hidden, c, a, c_next, h_next)
 
@@ -62,10 +69,17 @@ def backward(
         d_c: [N, F] gradient of c_next; becomes that of c.
         d_a: [N, 4F] to be written: the gradient of a, which is that of u and of hidden.
     """
+    n, single, product = c.numel(), torch.float32, a.dtype
+    arrays = (
+        (a, product, 4 * n), (c, single, n), (c_next, single, n),
+        (d_above, product, n), (d_next, product, n), (d_c, single, n), (d_a, product, 4 * n),
+    )  # fmt: skip
     if (kernels := _on_gpu(c)) is not None:
-        kernels.backward(a, c, c_next, d_above, d_next, d_c, d_a)
+        native.checked("gates.backward", "cuda", arrays)
+        with torch.cuda.device_of(c):
+            kernels.backward(a, c, c_next, d_above, d_next, d_c, d_a)
     elif (compiled := _compiled(c, a)) is not None:
-        native.call(compiled.backward, *c.shape, a, c, c_next, d_above, d_next, d_c, d_a)
+        native.call(compiled.backward, tuple(c.shape), *arrays)
     else:
         backward_reference(a, c, c_next, d_above, d_next, d_c, d_a)
 
@@ -108,7 +122,8 @@ def _compiled(c: Tensor, a: Tensor) -> ctypes.CDLL | None:
 
 
 def _on_gpu(c: Tensor) -> ModuleType | None:
-    return _triton() if c.is_cuda and c.dtype == torch.float32 else None
+    """Places in a Triton kernel are 32-bit numbers."""
+    return _triton() if c.is_cuda and c.dtype == torch.float32 and 4 * c.numel() < 2**31 else None
 
 
 @functools.cache

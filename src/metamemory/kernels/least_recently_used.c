@@ -1,6 +1,6 @@
 /* One step of a memory with least recently used access, and its backward pass: the formulas of least_recently_used.py,
    which calls these functions. Every episode of the batch is on its own. Both return 0, or 1 where there is no memory for
-   what a thread needs besides.
+   what a thread needs besides, or 2 where a slot is named that is not there.
 
    Shapes, an episode: keys [heads, width], gates [heads], memory [width, slots], weights [heads, slots],
    usage and norms [slots], least [heads] (the least used slots, the very least first). Slots lie side by side, so that
@@ -214,6 +214,12 @@ int backward(long batch, long slots, double strength, const float *keys, const f
     long own = (1 + 2 * heads) * slots; /* numbers of each thread */
     float *room = malloc(omp_get_max_threads() * own * sizeof *room);
     if (!room) return 1;
+    for (long r = 0; r < batch * heads; r++) {
+        if (all_least[r] < 0 || all_least[r] >= slots) {
+            free(room);
+            return 2;
+        }
+    }
 #pragma omp parallel for
     for (long b = 0; b < batch; b++) {
         const int64_t *least = all_least + b * heads;

@@ -20,13 +20,16 @@ Shape legend: B batch, R heads, N slots, W width of a slot.
 """
 
 import ctypes
+import functools
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from metamemory.errors import UserError
 from metamemory.kernels import native
+from metamemory.kernels.operators import FULL, agree, define, described
 from metamemory.shapes import Float
 
 TINY = 1e-6  # beside the product of two norms
@@ -73,36 +76,108 @@ def access(
     Takes what `forward` does. The gradient of a gradient is refused by autograd with "once_differentiable";
     `access_reference` has it.
     """
-    reads, *after = _Access.apply(keys, gates, *before, decay, strength)
+    reads, *after = _access(keys, gates, *before, decay, strength)
     return reads, Memory(*after)
+
+
+def _check(keys: Tensor, gates: Tensor, slots: Tensor, reading: Tensor, usage: Tensor) -> None:
+    """Whether they go together, and every head has a slot."""
+    if keys.dim() != 3 or usage.dim() != 2 or not 1 <= keys.shape[1] <= usage.shape[1]:
+        found = f"keys {described(keys)} and usage {described(usage)}"
+        raise UserError(f"access: {found}; they must be [batch, heads, width] and [batch, slots], a slot a head")
+    (batch, heads, width), n_slots, types = keys.shape, usage.shape[1], (keys.dtype,)
+    agree(
+        "access",
+        keys=(keys, keys.shape, FULL),
+        gates=(gates, (batch, heads), types),
+        slots=(slots, (batch, width, n_slots), types),
+        reading=(reading, (batch, heads, n_slots), types),
+        usage=(usage, (batch, n_slots), types),
+    )
+
+
+def _run(
+    keys: Tensor, gates: Tensor, slots: Tensor, reading: Tensor, usage: Tensor, decay: float, strength: float
+) -> tuple[Tensor, ...]:
+    """reads; slots, reading and usage after the step; and writing, norms, least."""
+    reads, *written = _fake_run(keys, gates, slots, reading, usage, decay, strength)
+    before = Memory(slots.contiguous(), reading.contiguous(), usage.contiguous())
+    after, found = Memory(*written[:3]), Access(*written[3:])
+    forward(keys.contiguous(), gates.contiguous(), before, decay, strength, after, found, reads)
+    return reads, *written
+
+
+def _fake_run(
+    keys: Tensor, gates: Tensor, slots: Tensor, reading: Tensor, usage: Tensor, decay: float, strength: float
+) -> tuple[Tensor, ...]:
+    _check(keys, gates, slots, reading, usage)
+    after = (each.new_empty(each.shape) for each in (slots, reading, usage))
+    found = reading.new_empty(reading.shape), usage.new_empty(usage.shape)
+    return keys.new_empty(keys.shape), *after, *found, gates.new_empty(gates.shape, dtype=torch.int64)
+
+
+def _run_back(
+    d_reads: Tensor, d_slots: Tensor, d_reading: Tensor, strength: float, keys: Tensor, gates: Tensor, *rest: Tensor
+) -> tuple[Tensor, ...]:
+    """Gradients of keys, gates, slots and reading; `rest` is the memory before and after, and what was found."""
+    keys, gates, *rest = (each.contiguous() for each in (keys, gates, *rest))
+    d_slots, d_reading = (each.clone(memory_format=torch.contiguous_format) for each in (d_slots, d_reading))
+    d_keys, d_gates = torch.empty_like(keys), torch.empty_like(gates)
+    backward(
+        keys, gates, Memory(*rest[:3]), Memory(*rest[3:6]), Access(*rest[6:]), strength,
+        d_reads.contiguous(), d_slots, d_reading, d_keys, d_gates,
+    )  # fmt: skip
+    return d_keys, d_gates, d_slots, d_reading
+
+
+def _fake_run_back(
+    d_reads: Tensor, d_slots: Tensor, d_reading: Tensor, strength: float, keys: Tensor, gates: Tensor, *rest: Tensor
+) -> tuple[Tensor, ...]:
+    return tuple(each.new_empty(each.shape) for each in (keys, gates, d_slots, d_reading))
+
+
+def _formula(
+    keys: Tensor, gates: Tensor, slots: Tensor, reading: Tensor, usage: Tensor, decay: float, strength: float
+) -> tuple[Tensor, ...]:
+    reads, memory, _ = access_reference(keys, gates, Memory(slots, reading, usage), decay, strength)
+    return reads, *memory
 
 
 class _Access(torch.autograd.Function):
     @staticmethod
     def forward(ctx, keys, gates, slots, reading, usage, decay, strength):
-        keys, gates = keys.contiguous(), gates.contiguous()
-        before, after = Memory(slots, reading, usage), Memory(*map(torch.empty_like, (slots, reading, usage)))
-        found = Access(
-            torch.empty_like(reading), torch.empty_like(usage), torch.empty_like(gates, dtype=torch.int64)
-        )  # fmt: skip
-        reads = torch.empty_like(keys)
-        forward(keys, gates, before, decay, strength, after, found, reads)
+        reads, *written = _forward(keys, gates, slots, reading, usage, decay, strength)
         ctx.strength = strength
-        ctx.save_for_backward(keys, gates, *before, *after, *found)
-        ctx.mark_non_differentiable(after.usage)
-        return reads, *after
+        ctx.save_for_backward(keys, gates, slots, reading, usage, *written)
+        ctx.mark_non_differentiable(written[2])
+        return reads, *written[:3]
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_reads, d_slots, d_reading, _):
-        keys, gates, *rest = ctx.saved_tensors
-        d_slots, d_reading = (each.clone(memory_format=torch.contiguous_format) for each in (d_slots, d_reading))
-        d_keys, d_gates = torch.empty_like(keys), torch.empty_like(gates)
-        backward(
-            keys, gates, Memory(*rest[:3]), Memory(*rest[3:6]), Access(*rest[6:]), ctx.strength,
-            d_reads.contiguous(), d_slots, d_reading, d_keys, d_gates,
-        )  # fmt: skip
-        return d_keys, d_gates, d_slots, d_reading, None, None, None
+        return *_backward(d_reads, d_slots, d_reading, ctx.strength, *ctx.saved_tensors), None, None, None
+
+
+_MEMORY = "Tensor slots, Tensor reading, Tensor usage"
+_INPUTS = f"Tensor keys, Tensor gates, {_MEMORY}, float decay, float strength"
+_forward = define(
+    f"access_forward({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)", _run, _fake_run
+)
+_backward = define(
+    f"access_backward(Tensor d_reads, Tensor d_slots, Tensor d_reading, float strength, Tensor keys, Tensor gates,"
+    f" {_MEMORY}, Tensor slots_after, Tensor reading_after, Tensor usage_after, Tensor writing, Tensor norms,"
+    " Tensor least) -> (Tensor, Tensor, Tensor, Tensor)",
+    _run_back,
+    _fake_run_back,
+)
+_access = define(
+    f"access({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor)",
+    lambda *inputs: _run(*inputs)[:4],
+    lambda *inputs: _fake_run(*inputs)[:4],
+    _Access,
+    _formula,
+    widen=True,
+)
 
 
 def forward(
@@ -121,8 +196,15 @@ def forward(
         after, found, reads: to be written; reads is [B, R, W]. All contiguous; nothing may overlap.
     """
     if (compiled := _compiled(keys)) is not None:
-        factors = float(decay), float(strength)
-        native.call(compiled.forward, *after.usage.shape, *factors, keys, gates, *before, *after, *found, reads)
+        of = _counts(keys, before.usage)
+        arrays = zip(
+            (keys, gates, *before, *after, *found, reads),
+            (of.keys, of.gates, of.slots, of.reading, of.usage, of.slots, of.reading, of.usage,
+             of.reading, of.usage, of.least, of.keys),
+            strict=True,
+        )  # fmt: skip
+        numbers = *before.usage.shape, float(decay), float(strength)
+        native.call(compiled.forward, numbers, *((tensor, *kind) for tensor, kind in arrays))
         return
     read, memory, access = access_reference(keys, gates, before, decay, strength)
     for target, value in zip((reads, *after, *found), (read, *memory, *access), strict=True):
@@ -144,9 +226,16 @@ def backward(
         d_keys, d_gates: to be written.
     """
     if (compiled := _compiled(keys)) is not None:
-        saved = (keys, gates, before.reading, after.slots, after.reading, *found)
-        gradients = d_reads, d_slots, d_reading, d_keys, d_gates
-        native.call(compiled.backward, *after.usage.shape, float(strength), *saved, *gradients)
+        of = _counts(keys, before.usage)
+        arrays = zip(
+            (keys, gates, before.reading, after.slots, after.reading, *found,
+             d_reads, d_slots, d_reading, d_keys, d_gates),
+            (of.keys, of.gates, of.reading, of.slots, of.reading, of.reading, of.usage, of.least,
+             of.keys, of.slots, of.reading, of.keys, of.gates),
+            strict=True,
+        )  # fmt: skip
+        numbers = *before.usage.shape, float(strength)
+        native.call(compiled.backward, numbers, *((tensor, *kind) for tensor, kind in arrays))
         return
     with torch.enable_grad():
         inputs = [each.detach().requires_grad_() for each in (keys, gates, before.slots, before.reading)]
@@ -185,8 +274,30 @@ def _norm(x: Tensor, dim: int) -> Tensor:
     return squares.where(squares > 0, 1).sqrt() * (squares > 0)
 
 
+class _Counts(NamedTuple):
+    """Type and number of elements of what the C functions take."""
+
+    keys: tuple[torch.dtype, int]
+    gates: tuple[torch.dtype, int]
+    slots: tuple[torch.dtype, int]
+    reading: tuple[torch.dtype, int]
+    usage: tuple[torch.dtype, int]
+    least: tuple[torch.dtype, int]
+
+
+@functools.lru_cache
+def _counts_of(batch: int, heads: int, width: int, slots: int) -> _Counts:
+    keys, gates = batch * heads * width, batch * heads
+    real = ((torch.float32, count) for count in (keys, gates, batch * width * slots, gates * slots, batch * slots))
+    return _Counts(*real, (torch.int64, gates))
+
+
+def _counts(keys: Tensor, usage: Tensor) -> _Counts:
+    return _counts_of(*keys.shape, usage.shape[1])
+
+
 def _compiled(keys: Tensor) -> ctypes.CDLL | None:
     on_cpu = keys.device.type == "cpu" and keys.dtype == torch.float32
-    if not on_cpu or keys.shape[1] > MOST_HEADS:
+    if not on_cpu or not 1 <= keys.shape[1] <= MOST_HEADS or not keys.shape[2]:
         return None
     return native.library("least_recently_used", torch.float32, HEADS=keys.shape[1], WIDTH=keys.shape[2])

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from metamemory.errors import UserError
 from metamemory.kernels import gates, least_recently_used
 from metamemory.kernels.least_recently_used import Access, Memory
+from metamemory.kernels.operators import FULL, agree, define, described
 from metamemory.shapes import Float
 
 
@@ -67,7 +69,7 @@ def memory_network(
         by autograd with "once_differentiable"; `memory_network_reference` has it.
     """
     weights = w_state, w_access, b_access
-    outputs, c, *last = _MemoryNetwork.apply(u, *weights, h, c, reads, *memory, decay, strength)
+    outputs, c, *last = _memory_network(u, *weights, h, c, reads, *memory, decay, strength)
     return outputs, c, Memory(*last)
 
 
@@ -77,86 +79,171 @@ def _split(p: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     return p[:, : heads * width].unflatten(1, (heads, width)), p[:, heads * width :]
 
 
+def _check(
+    u: Tensor, w_state: Tensor, w_access: Tensor, b_access: Tensor, h: Tensor, c: Tensor, reads: Tensor, *memory: Tensor
+) -> None:
+    slots, reading, usage = memory
+    if u.dim() != 3 or h.dim() != 2 or slots.dim() != 3 or reading.dim() != 3 or len(u) == 0:
+        given = ", ".join(map(described, (u, h, slots, reading)))
+        raise UserError(f"memory_network: u, h, slots, reading are {given}; at least one step, sizes as documented")
+    (batch, units), heads, width, types = h.shape, reading.shape[1], slots.shape[1], (u.dtype,)
+    agree(
+        "memory_network",
+        u=(u, (len(u), batch, 4 * units), FULL),
+        w_state=(w_state, (4 * units, units + heads * width), types),
+        w_access=(w_access, (heads * (width + 1), units), types),
+        b_access=(b_access, (heads * (width + 1),), types),
+        h=(h, (batch, units), types),
+        c=(c, (batch, units), types),
+        reads=(reads, (batch, heads * width), types),
+        slots=(slots, (batch, width, usage.shape[-1]), types),
+        reading=(reading, (batch, heads, usage.shape[-1]), types),
+        usage=(usage, (batch, usage.shape[-1]), types),
+    )
+    if not 1 <= heads <= usage.shape[1]:
+        raise UserError(f"memory_network: {heads} heads and {usage.shape[1]} slots; every head needs a slot")
+
+
+def _fake_run(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength):
+    """Outputs, cells and memories before the first step and after each, [T + 1, ...]; and of every step, [T, ...], a,
+    keys, gates and what was found. Not yet filled."""
+    _check(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage)
+    (n_steps, n_batch), n_heads = u.shape[:2], reading.shape[1]
+    out = h.new_empty(n_steps + 1, n_batch, w_state.shape[1])
+    states = (each.new_empty(n_steps + 1, *each.shape) for each in (c, slots, reading, usage))
+    a, keys, s = (
+        u.new_empty(n_steps, *size) for size in (u.shape[1:], (n_batch, n_heads, slots.shape[1]), (n_batch, n_heads))
+    )
+    found = (u.new_empty(n_steps, *each.shape) for each in (reading, usage))
+    return out, *states, a, keys, s, *found, u.new_empty(n_steps, n_batch, n_heads, dtype=torch.int64)
+
+
+def _run(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength):
+    kept = _fake_run(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength)
+    out, cs, memory, a, keys, s, found = *kept[:2], Memory(*kept[2:5]), *kept[5:8], Access(*kept[8:])
+    for buffer, first in zip(
+        (out, cs, *memory), (torch.cat([h, reads], dim=-1), c, slots, reading, usage), strict=True
+    ):
+        buffer[0] = first
+    u = u.contiguous()
+    h_t, read_t = h.new_empty(h.shape), torch.empty_like(keys[0])
+    flat_read_t = read_t.flatten(1)
+    # views of every step, made at once: made one by one, they would take a good part of the loop's time
+    steps = zip(
+        *(each.unbind() for each in (u, out[:-1], out[1:], cs[:-1], cs[1:], a, keys, s)),
+        *(_by_step(each) for each in (_before(memory), _after(memory), found)),
+        strict=True,
+    )
+    to_state, to_access = w_state.T, w_access.T
+    for u_t, out_before, out_t, c_before, c_t, a_t, k_t, s_t, before, after, found_t in steps:
+        gates.forward(u_t, out_before @ to_state, c_before, a_t, c_t, h_t)
+        k, g = _split(torch.addmm(b_access, h_t, to_access), before)
+        torch.tanh(k, out=k_t)
+        torch.sigmoid(g, out=s_t)
+        least_recently_used.forward(k_t, s_t, before, decay, strength, after, found_t, read_t)
+        torch.cat([h_t, flat_read_t], dim=-1, out=out_t)
+    return kept
+
+
+def _run_back(d_out, d_c, d_slots, d_reading, strength, w_state, w_access, out, cs, *rest):
+    """Gradients of all tensors that went in, but usage."""
+    memory, (a, keys, s), found = Memory(*rest[:3]), rest[3:6], Access(*rest[6:])
+    n_steps, (n_batch, n_units) = len(a), cs.shape[1:]
+    d_c, d_slots, d_reading = (each.clone(memory_format=torch.contiguous_format) for each in (d_c, d_slots, d_reading))
+    d_keys, d_s, d_reads = torch.empty_like(keys[0]), torch.empty_like(s[0]), torch.empty_like(keys[0])
+    n_keys = keys.shape[2] * keys.shape[3]
+    d_a, d_p = torch.empty_like(a), keys.new_empty(n_steps, n_batch, len(w_access))
+    d_next = torch.zeros_like(out[0])  # of h and reads, by way of the step after
+    slope_k, slope_s = 1 - keys.square(), s * (1 - s)  # of tanh and sigmoid
+    steps = zip(
+        *(each.unbind() for each in (d_out, a, cs[:-1], cs[1:], keys, s, slope_k, slope_s, d_a)),
+        *(each.unbind() for each in d_p.split([n_keys, d_p.shape[-1] - n_keys], dim=-1)),
+        d_p.unbind(),
+        *(_by_step(each) for each in (_before(memory), _after(memory), found)),
+        strict=True,
+    )
+    for (
+        d_out_t, a_t, c_before, c_t, k_t, s_t, slope_k_t, slope_s_t, d_a_t, d_k, d_g, d_p_t, before, after, found_t,
+    ) in reversed(list(steps)):  # fmt: skip
+        d_next += d_out_t
+        d_reads.copy_(d_next[:, n_units:].view_as(d_reads))
+        least_recently_used.backward(
+            k_t, s_t, before, after, found_t, strength, d_reads, d_slots, d_reading, d_keys, d_s
+        )  # fmt: skip
+        torch.mul(d_keys.flatten(1), slope_k_t.flatten(1), out=d_k)
+        torch.mul(d_s, slope_s_t, out=d_g)
+        gates.backward(a_t, c_before, c_t, d_next[:, :n_units].contiguous(), d_p_t @ w_access, d_c, d_a_t)
+        torch.mm(d_a_t, w_state, out=d_next)
+    d_w_state = d_a.flatten(0, 1).T @ out[:-1].flatten(0, 1)
+    d_w_access = d_p.flatten(0, 1).T @ out[1:, :, :n_units].flatten(0, 1)
+    d_h, d_reads = (each.contiguous() for each in d_next.split([n_units, out.shape[-1] - n_units], dim=-1))
+    return d_a, d_w_state, d_w_access, d_p.sum(dim=(0, 1)), d_h, d_c, d_reads, d_slots, d_reading
+
+
+def _fake_run_back(d_out, d_c, d_slots, d_reading, strength, w_state, w_access, out, cs, *rest):
+    a, (_, batch, units) = rest[3], cs.shape
+    like = w_state.new_empty
+    weights = like(w_state.shape), like(w_access.shape), like(len(w_access))
+    reads = like(batch, out.shape[-1] - units)
+    return (
+        like(a.shape),
+        *weights,
+        like(batch, units),
+        like(d_c.shape),
+        reads,
+        like(d_slots.shape),
+        like(d_reading.shape),
+    )
+
+
+def _answer(out: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+    """Outputs of all steps; the last cell, slots, reading and usage."""
+    return out[1:], *(each[-1].clone() for each in states)
+
+
+def _formula(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength):
+    state, memory = (h, c, reads), Memory(slots, reading, usage)
+    outputs, c, last = memory_network_reference(u, w_state, w_access, b_access, *state, memory, decay, strength)
+    return outputs, c, *last
+
+
 class _MemoryNetwork(torch.autograd.Function):
     @staticmethod
     def forward(ctx, u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength):
-        (n_steps, n_batch), n_heads = u.shape[:2], reading.shape[1]
-
-        def over_time(first: Tensor) -> Tensor:
-            """A buffer for the state before the first step, and after each."""
-            buffer = first.new_empty(n_steps + 1, *first.shape)
-            buffer[0] = first
-            return buffer
-
-        out = over_time(torch.cat([h, reads], dim=-1))
-        cs, memory = over_time(c), Memory(*map(over_time, (slots, reading, usage)))
-        h_t, read_t, a = torch.empty_like(h), reads.new_empty(n_batch, n_heads, slots.shape[1]), torch.empty_like(u)
-        keys, s = u.new_empty(n_steps, *read_t.shape), u.new_empty(n_steps, n_batch, n_heads)
-        flat_read_t = read_t.flatten(1)
-        found = Access(
-            torch.empty_like(memory.reading[1:]),
-            torch.empty_like(memory.usage[1:]),
-            torch.empty_like(s, dtype=torch.int64),
-        )
-        # views of every step, made at once: made one by one, they would take a good part of the loop's time
-        steps = zip(
-            *(each.unbind() for each in (u, out[:-1], out[1:], cs[:-1], cs[1:], a, keys, s)),
-            *(_by_step(each) for each in (_before(memory), _after(memory), found)),
-            strict=True,
-        )
-        to_state, to_access = w_state.T, w_access.T
-        for u_t, out_before, out_t, c_before, c_t, a_t, k_t, s_t, before, after, found_t in steps:
-            gates.forward(u_t, out_before @ to_state, c_before, a_t, c_t, h_t)
-            k, g = _split(torch.addmm(b_access, h_t, to_access), before)
-            torch.tanh(k, out=k_t)
-            torch.sigmoid(g, out=s_t)
-            least_recently_used.forward(k_t, s_t, before, decay, strength, after, found_t, read_t)
-            torch.cat([h_t, flat_read_t], dim=-1, out=out_t)
+        kept = _forward(u, w_state, w_access, b_access, h, c, reads, slots, reading, usage, decay, strength)
         ctx.strength = strength
-        ctx.save_for_backward(w_state, w_access, a, cs, out, keys, s, *memory, *found)
-        last = [each[-1].clone() for each in (cs, *memory)]
-        ctx.mark_non_differentiable(last[-1])
-        return out[1:], *last
+        ctx.save_for_backward(w_state, w_access, *kept)
+        answer = _answer(*kept[:5])
+        ctx.mark_non_differentiable(answer[-1])
+        return answer
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_out, d_c, d_slots, d_reading, _):
-        w_state, w_access, a, cs, out, keys, s, *rest = ctx.saved_tensors
-        memory, found = Memory(*rest[:3]), Access(*rest[3:])
-        n_steps, (n_batch, n_units) = len(a), cs.shape[1:]
-        d_c, d_slots, d_reading = (
-            each.clone(memory_format=torch.contiguous_format) for each in (d_c, d_slots, d_reading)
-        )
-        d_keys, d_s, d_reads = torch.empty_like(keys[0]), torch.empty_like(s[0]), torch.empty_like(keys[0])
-        n_keys = d_keys[0].numel()
-        d_a, d_p = torch.empty_like(a), keys.new_empty(n_steps, n_batch, len(w_access))
-        d_next = torch.zeros_like(out[0])  # of h and reads, by way of the step after
-        slope_k, slope_s = 1 - keys.square(), s * (1 - s)  # of tanh and sigmoid
-        steps = zip(
-            *(each.unbind() for each in (d_out, a, cs[:-1], cs[1:], keys, s, slope_k, slope_s, d_a)),
-            *(each.unbind() for each in d_p.split([n_keys, d_p.shape[-1] - n_keys], dim=-1)),
-            d_p.unbind(),
-            *(_by_step(each) for each in (_before(memory), _after(memory), found)),
-            strict=True,
-        )
-        for (
-            d_out_t, a_t, c_before, c_t, k_t, s_t, slope_k_t, slope_s_t, d_a_t, d_k, d_g, d_p_t, before, after, found_t,
-        ) in reversed(list(steps)):  # fmt: skip
-            d_next += d_out_t
-            d_reads.copy_(d_next[:, n_units:].view_as(d_reads))
-            least_recently_used.backward(
-                k_t, s_t, before, after, found_t, ctx.strength, d_reads, d_slots, d_reading, d_keys, d_s
-            )  # fmt: skip
-            torch.mul(d_keys.flatten(1), slope_k_t.flatten(1), out=d_k)
-            torch.mul(d_s, slope_s_t, out=d_g)
-            gates.backward(a_t, c_before, c_t, d_next[:, :n_units].contiguous(), d_p_t @ w_access, d_c, d_a_t)
-            torch.mm(d_a_t, w_state, out=d_next)
-        d_w_state = d_a.flatten(0, 1).T @ out[:-1].flatten(0, 1)
-        d_w_access = d_p.flatten(0, 1).T @ out[1:, :, :n_units].flatten(0, 1)
-        d_h, d_reads = d_next.split([n_units, out.shape[-1] - n_units], dim=-1)
-        return (
-            d_a, d_w_state, d_w_access, d_p.sum(dim=(0, 1)), d_h, d_c, d_reads, d_slots, d_reading, None, None, None
-        )  # fmt: skip
+        gradients = _backward(d_out, d_c, d_slots, d_reading, ctx.strength, *ctx.saved_tensors)
+        return *gradients, None, None, None
+
+
+_INPUTS = (
+    "Tensor u, Tensor w_state, Tensor w_access, Tensor b_access, Tensor h, Tensor c, Tensor reads, Tensor slots,"
+    " Tensor reading, Tensor usage, float decay, float strength"
+)
+_forward = define(f"memory_network_forward({_INPUTS}) -> ({', '.join(['Tensor'] * 11)})", _run, _fake_run)
+_backward = define(
+    "memory_network_backward(Tensor d_out, Tensor d_c, Tensor d_slots, Tensor d_reading, float strength,"
+    " Tensor w_state, Tensor w_access, Tensor out, Tensor cs, Tensor slots, Tensor reading, Tensor usage, Tensor a,"
+    f" Tensor keys, Tensor s, Tensor writing, Tensor norms, Tensor least) -> ({', '.join(['Tensor'] * 9)})",
+    _run_back,
+    _fake_run_back,
+)
+_memory_network = define(
+    f"memory_network({_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    lambda *inputs: _answer(*_run(*inputs)[:5]),
+    lambda *inputs: _answer(*_fake_run(*inputs)[:5]),
+    _MemoryNetwork,
+    _formula,
+    widen=True,
+)
 
 
 def _before(memory: Memory) -> Memory:

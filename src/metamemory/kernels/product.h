@@ -13,6 +13,7 @@ static inline float load(product x) {
 
 static inline product store(float x) { /* round to nearest, ties to even */
     union { float value; uint32_t bits; } wide = {.value = x};
+    if (x != x) return 0x7fc0; /* rounding could carry the digits of a NaN into a number */
     return (product)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
 }
 #else

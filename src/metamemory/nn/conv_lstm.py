@@ -89,11 +89,15 @@ class ConvLSTM(nn.Module):
         zero = self.w_h.new_zeros(batch, self.filters, *size)
         return ConvLSTMState(zero, zero)
 
+    def _product(self) -> torch.dtype:
+        """The type that convolutions multiply in: float64 in a layer that was made so."""
+        return torch.float64 if self.w_x.dtype == torch.float64 else self.precision
+
     def forward(
         self, x: Float[Tensor, "time batch channels height width"], state: ConvLSTMState
     ) -> tuple[Float[Tensor, "time batch filters height width"], ConvLSTMState]:
         """x [time, batch, channel, height, width] -> h of every step, and the state after the last."""
-        product = self.precision
+        product = self._product()
         bias = None if self.normalise else self.bias.to(product)
         x_maps = x.flatten(0, 1).to(product).contiguous(memory_format=torch.channels_last)
         u = fn.conv2d(x_maps, self.w_x.to(product, memory_format=torch.channels_last), bias, padding="same")

@@ -36,7 +36,8 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images filters _ _"]:
         """x [image, channel, height, width] -> [image, filters, height / stride, width / stride]."""
-        x = x.to(self.precision).contiguous(memory_format=torch.channels_last)
-        weight = self.weight.to(self.precision, memory_format=torch.channels_last)
+        product = torch.float64 if self.weight.dtype == torch.float64 else self.precision
+        x = x.to(product).contiguous(memory_format=torch.channels_last)
+        weight = self.weight.to(product, memory_format=torch.channels_last)
         u = fn.conv2d(x, weight, None, self.stride, padding=1)
         return batch_norm(u, self.running_mean, self.running_var, self.gain, self.bias, self.training)

@@ -51,7 +51,7 @@ class ZeroStateConvLSTM(ConvLSTM):
 
     def forward(self, x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "images filters _ _"]:
         """x [image, channel, height, width] -> h [image, filters, height / stride, width / stride]."""
-        product = self.precision
+        product = self._product()
         w_x = self._used(self.w_x).to(product, memory_format=torch.channels_last)
         bias = self._used(self.bias)
         x = x.to(product).contiguous(memory_format=torch.channels_last)

@@ -99,5 +99,5 @@ class ImageNetwork(Learner, abstract=True):
     def run(
         self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: EmptyState
     ) -> tuple[Float[Tensor, "time batch n_way"], EmptyState]:
-        features = self.maps(x.flatten(0, 1)).float().mean(dim=(-2, -1))
+        features = self.maps(x.flatten(0, 1)).to(self.classifier.weight.dtype).mean(dim=(-2, -1))
         return self.classifier(features).unflatten(0, x.shape[:2]), state

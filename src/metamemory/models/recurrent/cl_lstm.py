@@ -117,7 +117,7 @@ class CLLSTM(Learner):
     def run(
         self, x: Float[Tensor, "time batch channel height width"], y_seen: Int[Tensor, "time batch"], state: CLLSTMState
     ) -> tuple[Float[Tensor, "time batch n_way"], CLLSTMState]:
-        label = one_hot(y_seen, self.n_way)  # [T, B, K]
+        label = one_hot(y_seen, self.n_way).to(self.classifier.weight.dtype)  # [T, B, K]
         cl_states, skip = [], None
         for layer, (cl, size, cl_state) in enumerate(zip(self.cl, self.sizes, state.cl, strict=True), start=1):
             if layer == 4:

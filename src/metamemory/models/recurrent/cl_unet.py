@@ -113,5 +113,5 @@ class CLUNet(Learner):
             return h
 
         h = unet.through(x, layer)
-        logits = self.readout(h.flatten(0, 1).float()).unflatten(0, x.shape[:2])[:, :, 0]
+        logits = self.readout(h.flatten(0, 1).to(self.readout.weight.dtype)).unflatten(0, x.shape[:2])[:, :, 0]
         return logits, CLUNetState(tuple(states))
