@@ -12,6 +12,7 @@ from metamemory.kernels.least_recently_used import Memory, access, access_refere
 
 SOURCES = sorted(native.FOLDER.glob("*.c"))
 CONSTANTS = ("-DHEADS=3", "-DWIDTH=5")
+UNITS = ("-DHIDDEN=4",)
 compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C compiler")
 
 
@@ -19,7 +20,8 @@ compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C c
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source):
     command = [native.compiler(), "-std=gnu11", "-Werror=vla", "-Wall", "-Werror", "-Wno-unknown-pragmas"]
-    command += ["-Wno-unused-function", "-Wno-psabi", "-fsyntax-only", *CONSTANTS, str(source)]
+    command += ["-Wno-unused-function", "-Wno-psabi", "-fsyntax-only"]
+    command += [*(UNITS if source.stem == "generators" else CONSTANTS), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
 

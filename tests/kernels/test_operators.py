@@ -9,7 +9,15 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 from metamemory.errors import UserError
-from metamemory.kernels import batch_norm, conv_lstm, least_recently_used, memory_network, native, zero_state
+from metamemory.kernels import (
+    batch_norm,
+    conv_lstm,
+    generators,
+    least_recently_used,
+    memory_network,
+    native,
+    zero_state,
+)
 
 # torch's own, of its older parts, when they are first used
 pytestmark = [
@@ -23,6 +31,8 @@ PUBLIC = {
     "batch_norm": batch_norm._batch_norm,
     "access": least_recently_used._access,
     "memory_network": memory_network._memory_network,
+    "generators.lstm": generators._lstm,
+    "generators.mlp": generators._mlp,
 }
 MODULES = {
     "conv_lstm": conv_lstm,
@@ -30,6 +40,12 @@ MODULES = {
     "batch_norm": batch_norm,
     "access": least_recently_used,
     "memory_network": memory_network,
+    "generators.lstm": generators,
+    "generators.mlp": generators,
+}
+FORWARD = {name: getattr(module, "_forward", None) for name, module in MODULES.items()} | {
+    "generators.lstm": generators._lstm_forward,
+    "generators.mlp": generators._mlp_forward,
 }
 
 
@@ -52,6 +68,11 @@ def arguments(name, batch=2, dtype=torch.float32, seed=0):
         return draw(batch, 5, 4, 6), draw(6), draw(6)
     if name == "access":
         return draw(batch, heads, width), draw(batch, heads), *memory, 0.9, 2.0
+    if name.startswith("generators"):
+        size, sign, gates = draw(steps, 5).detach(), draw(steps, 5).detach(), 4 * units
+        if name == "generators.lstm":
+            return size, sign, draw(gates, 2), draw(gates), draw(gates, units), draw(1, units), draw(1)
+        return size[0], sign[0], draw(units, 2), draw(units), draw(units, units), draw(units), draw(1, units), draw(1)
     weights = draw(4 * units, units + heads * width), draw(heads * (width + 1), units), draw(heads * (width + 1))
     state = draw(batch, units), draw(batch, units), draw(batch, heads * width)
     return draw(steps, batch, 4 * units), *weights, *state, *memory, 0.9, 2.0
@@ -88,8 +109,8 @@ def test_torchs_own_checks_of_an_operator(name):
     )
     with torch.no_grad():
         plain = tuple(each.detach() if isinstance(each, torch.Tensor) else each for each in inputs)
-        kept = MODULES[name]._forward(*plain)
-        torch.library.opcheck(MODULES[name]._forward, plain, test_utils=("test_schema", "test_faketensor"))
+        kept = FORWARD[name](*plain)
+        torch.library.opcheck(FORWARD[name], plain, test_utils=("test_schema", "test_faketensor"))
     assert all(each.isfinite().all() for each in tensors(kept))
 
 
@@ -99,6 +120,8 @@ def test_the_formula_that_transforms_use_is_the_same(name):
     formulas = {
         "conv_lstm": conv_lstm.conv_lstm_reference,
         "zero_state_gates": lambda a: zero_state.zero_state_gates_reference(a.movedim(-1, 1)).movedim(1, -1),
+        "generators.lstm": generators.lstm_reference,
+        "generators.mlp": generators.mlp_reference,
     }
     formula = formulas.get(name) or MODULES[name]._formula
     inputs = arguments(name)
@@ -148,13 +171,14 @@ def test_transforms_of_functions(name):
 def test_a_gradient_of_a_gradient_and_forward_mode_are_refused_by_autograd(name):
     inputs = arguments(name)
     output = tensors(PUBLIC[name](*inputs))[0]
-    (gradient,) = torch.autograd.grad(output.square().sum(), inputs[0], create_graph=True)
+    n = next(n for n, each in enumerate(inputs) if each.requires_grad)
+    (gradient,) = torch.autograd.grad(output.square().sum(), inputs[n], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.square().sum().backward()
     with torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(inputs[0].detach(), torch.ones_like(inputs[0]))
+        dual = torch.autograd.forward_ad.make_dual(inputs[n].detach(), torch.ones_like(inputs[n]))
         with pytest.raises(RuntimeError, match="jvp"):
-            PUBLIC[name](dual, *inputs[1:])
+            PUBLIC[name](*inputs[:n], dual, *inputs[n + 1 :])
 
 
 @compiled
@@ -278,6 +302,15 @@ def test_what_does_not_go_together_is_refused_in_one_line(name, alter):
         assert altered.dtype.is_floating_point and (altered.shape == inputs[n].shape or shape_is_free)
         if altered.shape == inputs[n].shape:
             assert_close([each.float() for each in outputs], tensors(PUBLIC[name](*inputs)), 0.01)
+
+
+@compiled
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_no_gradient_of_what_a_generator_reads_is_lost(network):
+    size, *rest = arguments(f"generators.{network}")
+    with pytest.raises(UserError, match="generators: a gradient of what is read is asked for"):
+        PUBLIC[f"generators.{network}"](size.requires_grad_(), *rest)
+    assert torch.autograd.grad(getattr(generators, network)(size, *rest).sum(), size)[0].any()
 
 
 def test_without_steps_or_slots_there_is_a_line():

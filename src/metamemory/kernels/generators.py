@@ -11,13 +11,20 @@ units come in fours; elsewhere, and where there is no compiler, the formulas bel
 Shape legend: S steps, N coordinates, H units.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as fn
 
+from metamemory.errors import UserError
 from metamemory.kernels import native
+from metamemory.kernels.operators import agree, define, described
 from metamemory.shapes import Float
+
+FLOAT = torch.float32
+MOST_UNITS = 64  # of the C functions, whose arrays on the stack have a place for each
 
 
 def lstm(
@@ -31,7 +38,7 @@ def lstm(
             linear layer [1, H] and its bias [1].
     """
     if _native(weights[2].shape[1], size, sign, *weights):
-        return _LSTM.apply(size.contiguous(), sign.contiguous(), *weights)
+        return _lstm(size, sign, *weights)
     return lstm_reference(size, sign, *weights)
 
 
@@ -69,7 +76,7 @@ def mlp(
         weights: of the layers, [H, 2], [H], [H, H], [H], [1, H], [1].
     """
     if _native(len(weights[1]), size, sign, *weights):
-        return _MLP.apply(size.contiguous(), sign.contiguous(), *weights)
+        return _mlp(size, sign, *weights)
     return mlp_reference(size, sign, *weights)
 
 
@@ -88,48 +95,112 @@ def _native(hidden: int, size: Tensor, sign: Tensor, *weights: Tensor) -> bool:
         all(each.device.type == "cpu" and each.dtype == torch.float32 for each in every)
         and not (size.requires_grad or sign.requires_grad)
         and hidden % 4 == 0
+        and hidden <= MOST_UNITS
         and size.numel() > 0
-        and _library(hidden) is not None
+        and native.available("generators", torch.float32, HIDDEN=hidden)
     )
 
 
-def _library(hidden: int):
-    return native.library("generators", torch.float32, HIDDEN=hidden)
+def _check(network: str, size: Tensor, sign: Tensor, *weights: Tensor) -> int:
+    """The units of a network whose weights have the right sizes."""
+    hidden = weights[2].shape[-1]
+    gates = 4 * hidden if network == "lstm" else hidden
+    sizes = [(gates, 2), (gates,), (gates, hidden), *([(hidden,)] if network == "mlp" else []), (1, hidden), (1,)]
+    names = [f"weights[{n}]" for n in range(len(sizes))]
+    read = {"size": (size, size.shape, (FLOAT,)), "sign": (sign, size.shape, (FLOAT,))}
+    each = {name: (weight, size, (FLOAT,)) for name, weight, size in zip(names, weights, sizes, strict=True)}
+    agree(f"generators.{network}", **read, **each)
+    if hidden % 4 or not 0 < hidden <= MOST_UNITS or size.dim() != 1 + (network == "lstm") or not size.numel():
+        raise UserError(
+            f"generators.{network}: {hidden} units, {described(size)}; units come in fours, inputs as documented"
+        )
+    return hidden
+
+
+def _arrays(*tensors: Tensor) -> list[native.Array]:
+    return [(each, FLOAT, each.numel()) for each in tensors]
+
+
+def _run(network: str, size: Tensor, sign: Tensor, *weights: Tensor) -> Tensor:
+    hidden = _check(network, size, sign, *weights)
+    size, sign, *weights = (each.contiguous() for each in (size, sign, *weights))
+    out = size.new_empty(size.shape[-1])
+    function = getattr(native.library("generators", FLOAT, HIDDEN=hidden), f"{network}_forward")
+    native.call(function, tuple(size.shape), *_arrays(size, sign, *weights, out))
+    return out
+
+
+def _run_back(network: str, d_out: Tensor, size: Tensor, sign: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of the weights."""
+    hidden = _check(network, size, sign, *weights)
+    d_out, size, sign, *weights = (each.contiguous() for each in (d_out, size, sign, *weights))
+    found = tuple(torch.empty_like(each) for each in weights)
+    function = getattr(native.library("generators", FLOAT, HIDDEN=hidden), f"{network}_backward")
+    native.call(function, tuple(size.shape), *_arrays(size, sign, *weights, d_out, *found))
+    return found
+
+
+def _fake_run(network: str, size: Tensor, sign: Tensor, *weights: Tensor) -> Tensor:
+    _check(network, size, sign, *weights)
+    return size.new_empty(size.shape[-1])
+
+
+def _fake_run_back(d_out: Tensor, size: Tensor, sign: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    return tuple(each.new_empty(each.shape) for each in weights)
+
+
+def _keep(ctx, size: Tensor, sign: Tensor, *weights: Tensor) -> None:
+    if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:  # of a trace, say, that was made with others
+        raise UserError("generators: a gradient of what is read is asked for; the formulas, `…_reference`, have it")
+    ctx.save_for_backward(size, sign, *weights)
 
 
 class _LSTM(torch.autograd.Function):
     @staticmethod
     def forward(ctx, size, sign, *weights):
-        weights = [each.contiguous() for each in weights]
-        ctx.save_for_backward(size, sign, *weights)
-        out = size.new_empty(size.shape[1])
-        native.call(_library(weights[2].shape[1]).lstm_forward, *size.shape, size, sign, *weights, out)
-        return out
+        _keep(ctx, size, sign, *weights)
+        return _lstm_forward(size, sign, *weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_out):
-        size, sign, *weights = ctx.saved_tensors
-        found = [torch.empty_like(each) for each in weights]
-        function = _library(weights[2].shape[1]).lstm_backward
-        native.call(function, *size.shape, size, sign, *weights, d_out.contiguous(), *found)
-        return None, None, *found
+        return None, None, *_lstm_backward(d_out, *ctx.saved_tensors)
 
 
 class _MLP(torch.autograd.Function):
     @staticmethod
     def forward(ctx, size, sign, *weights):
-        weights = [each.contiguous() for each in weights]
-        ctx.save_for_backward(size, sign, *weights)
-        out = torch.empty_like(size)
-        native.call(_library(len(weights[1])).mlp_forward, len(size), size, sign, *weights, out)
-        return out
+        _keep(ctx, size, sign, *weights)
+        return _mlp_forward(size, sign, *weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_out):
-        size, sign, *weights = ctx.saved_tensors
-        found = [torch.empty_like(each) for each in weights]
-        function = _library(len(weights[1])).mlp_backward
-        native.call(function, len(size), size, sign, *weights, d_out.contiguous(), *found)
-        return None, None, *found
+        return None, None, *_mlp_backward(d_out, *ctx.saved_tensors)
+
+
+_READ = "Tensor size, Tensor sign"
+_OF_LSTM = f"{_READ}, Tensor w_x, Tensor bias, Tensor w_h, Tensor w_out, Tensor b_out"
+_OF_MLP = f"{_READ}, Tensor w_1, Tensor b_1, Tensor w_2, Tensor b_2, Tensor w_3, Tensor b_3"
+_run_lstm, _fake_lstm = partial(_run, "lstm"), partial(_fake_run, "lstm")
+_run_mlp, _fake_mlp = partial(_run, "mlp"), partial(_fake_run, "mlp")
+_lstm_forward = define(f"generator_lstm_forward({_OF_LSTM}) -> Tensor", _run_lstm, _fake_lstm, products=False)
+_lstm_backward = define(
+    f"generator_lstm_backward(Tensor d_out, {_OF_LSTM}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    partial(_run_back, "lstm"),
+    _fake_run_back,
+    products=False,
+)
+_lstm = define(
+    f"generator_lstm({_OF_LSTM}) -> Tensor", _run_lstm, _fake_lstm, _LSTM, lstm_reference, widen=True, products=False
+)
+_mlp_forward = define(f"generator_mlp_forward({_OF_MLP}) -> Tensor", _run_mlp, _fake_mlp, products=False)
+_mlp_backward = define(
+    f"generator_mlp_backward(Tensor d_out, {_OF_MLP}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    partial(_run_back, "mlp"),
+    _fake_run_back,
+    products=False,
+)
+_mlp = define(
+    f"generator_mlp({_OF_MLP}) -> Tensor", _run_mlp, _fake_mlp, _MLP, mlp_reference, widen=True, products=False
+)

@@ -44,9 +44,9 @@ def library(name: str, product: torch.dtype, **constants: int) -> ctypes.CDLL | 
 
 
 @torch.compiler.assume_constant_result
-def available(name: str, product: torch.dtype) -> bool:
-    """Whether there is `library(name, product)`; `torch.compile` asks once."""
-    return library(name, product) is not None
+def available(name: str, product: torch.dtype, **constants: int) -> bool:
+    """Whether there is such a `library`; `torch.compile` asks once."""
+    return library(name, product, **constants) is not None
 
 
 def compiler() -> str | None:
