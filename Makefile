@@ -25,10 +25,33 @@ JOBS ?= $(MOST_JOBS)
 SEEDS ?= 1
 PYTHON ?=
 
-# Side by side: a run a core, if each has its 2 GB of memory; on the GPU that paper scale is for, one.
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-ROOM := $(shell { echo $$(( $$(getconf _PHYS_PAGES) / 1024 * $$(getconf PAGESIZE) / 2097152 )); } 2> /dev/null)
+# Side by side: a run a core, if each has its 2 GB of memory; on the GPU that paper scale is for, one. What counts is
+# what may be used, which a scheduler's affinity and a container's limits cut down. (`nproc` heeds OpenMP's variables.)
+CGROUP := /sys/fs/cgroup
+CORES := $(shell n=$$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2> /dev/null || getconf _NPROCESSORS_ONLN); \
+  cat $(CGROUP)/cpu.max $(CGROUP)/cpu/cpu.cfs_quota_us $(CGROUP)/cpu/cpu.cfs_period_us 2> /dev/null | tr '\n' ' ' | \
+  { read quota period more; [ "$${quota:-max}" -gt 0 ] 2> /dev/null && [ "$${period:-0}" -gt 0 ] && most=$$(( quota / period )) || most=$$n; \
+    [ $$most -ge 1 ] || most=1; [ $$most -lt $$n ] && echo $$most || echo $$n; })
+ROOM := $(shell { echo $$(( $$(getconf _PHYS_PAGES) / 1024 * $$(getconf PAGESIZE) / 2097152 )); \
+  cat $(CGROUP)/memory.max $(CGROUP)/memory/memory.limit_in_bytes; } 2> /dev/null | \
+  { read room; read limit; [ "$${limit:-max}" -gt 0 ] 2> /dev/null && [ $$(( limit / 2147483648 )) -lt "$$room" ] && room=$$(( limit / 2147483648 )); echo $$room; })
 MOST_JOBS := $(if $(filter paper,$(SCALE)),1,$(shell [ "$(ROOM)" -ge 1 ] 2> /dev/null && [ "$(ROOM)" -lt $(CORES) ] && echo $(ROOM) || echo $(CORES)))
+
+# Tools keep caches and settings in HOME: where there is none that can be written to, as for an unknown user in a
+# container, they do so here. Git goes on reading what it would have read.
+ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+ifneq ($(wildcard $(HOME)/.gitconfig),)
+export GIT_CONFIG_GLOBAL ?= $(HOME)/.gitconfig
+endif
+export HOME := $(CURDIR)/.cache/home
+$(shell mkdir -p .cache/home)
+endif
+ifneq ($(shell id -un > /dev/null 2>&1 && echo yes),yes)
+export USER ?= user
+endif
+
+# Files are UTF-8 whatever the locale, for the tools around the study as well.
+export PYTHONUTF8 := 1
 
 # DVC gives names twice in dvc.lock, which its parser warns of at length at every call.
 export PYTHONWARNINGS ?= ignore:::ruamel.yaml.composer
@@ -50,12 +73,15 @@ CODE := $(wildcard src tests notebooks benchmarks)
 NOTEBOOKS = $(wildcard notebooks/*/*/*.ipynb)
 PAGE := book/_build/html/index.html
 
-# `dvc repro` and the notebooks call plain `python`.
+# The stages of `dvc repro` call plain `python`. Recipes do not: GNU make 3.81, which macOS has, looks up what it calls
+# itself in the PATH that it was called with.
+BIN := .venv/bin
+METAMEMORY := $(BIN)/python -m metamemory
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study data test test-mutations test-all lint book bench clean
+.PHONY: help study first data test test-mutations test-all lint book bench clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -83,39 +109,46 @@ $(READY): requirements.lock pyproject.toml
 	  && rm .venv/.partial && touch $@ \
 	  && echo "Ready after $$(( $$(date +%s) - started )) s"
 
+# DVC needs Git. Without it, as in a copy that was downloaded as a ZIP, runs are done and the book is built without DVC.
+GIT := $(wildcard .git)
+first:
+	@$(if $(GIT),true,echo "There is no .git here, so DVC is left out: a run is done again only if its configuration, code or data have changed, the book each time")
+
 data: $(READY)
-	@python -m metamemory data
-	@[ -f data.dvc ] || dvc add --quiet data
+	@$(METAMEMORY) data
+	@$(if $(GIT),[ -f data.dvc ] || $(BIN)/dvc add --quiet data,true)
 
 # DVC does one stage after the other. What has run before it comes to a stage, the stage finds done; what has failed
 # it tries again, and stops there. Each run has its share of the processor's cores; on one thread it waits for no other,
 # so that a busy neighbour costs it no more than the neighbour's share (benchmarks/neighbours.py). After a signal, make
 # stops; a run that failed is left to DVC.
-WORK = python -m metamemory work --pipeline --weights --jobs $(JOBS) $(if $(ALL),,--headline) || [ $$? -lt 128 ]
+WORK = $(METAMEMORY) work --pipeline --weights --jobs $(JOBS) $(if $(ALL),,--headline)
 
-study: data
-	@python -m metamemory pipeline --scale $(SCALE) --seeds $(SEEDS)
+REPRO = { $(WORK) || [ $$? -lt 128 ]; } && $(BIN)/dvc repro $$targets
+
+study: first data
+	@$(METAMEMORY) pipeline --scale $(SCALE) --seeds $(SEEDS)
 	@targets= && if [ -z "$(ALL)" ]; then \
-	  targets=$$(python -m metamemory list --headline --stages) || exit 1; \
+	  targets=$$($(METAMEMORY) list --headline --stages) || exit 1; \
 	  [ -n "$$targets" ] || { echo "make: no run is marked as headline in params.yaml" >&2; exit 1; }; \
 	fi && echo "Runs at scale $(SCALE): $(if $(ALL),all,the headline)" \
-	&& { $(WORK); } && dvc repro $$targets
+	&& $(if $(GIT),$(REPRO),$(WORK))
 	@$(MAKE) --no-print-directory book
 
 # DVC knows what the pages are made of: themselves, the package's code, and all results.
 book: data
-	@python -m metamemory digests > /dev/null
+	@$(METAMEMORY) digests > /dev/null
 	@echo "Building the book, if anything that it shows has changed (its pages are executed: a minute or two)"
-	@dvc repro --single-item book > /dev/null
+	@$(if $(GIT),$(BIN)/dvc repro --single-item book > /dev/null,$(BIN)/jupyter-book build --all -W -n --keep-going -q book)
 	@echo "Open $(CURDIR)/$(PAGE)"
 
 lint: $(READY)
-	@ruff check $(CODE)
-	@ruff format --check $(CODE)
-	@$(if $(NOTEBOOKS),nbstripout --verify $(NOTEBOOKS),true)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS),true)
 
 # A worker a core, each with one thread; the tests of a file, which may share something costly, stay on one worker.
-PYTEST = OMP_NUM_THREADS=1 pytest -n $(CORES) --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
 
 test: lint
 	@$(PYTEST)
@@ -129,10 +162,10 @@ test-mutations: $(READY)
 	@$(PYTEST) -m mutation tests/test_mutations.py
 
 bench: $(READY)
-	@python benchmarks/speed.py
-	@python benchmarks/cost.py
-	@python benchmarks/pipeline.py
-	@python benchmarks/neighbours.py
+	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/cost.py
+	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/neighbours.py
 
 clean:
 	@rm -rf book/_build digests dvc_plots .pytest_cache .ruff_cache .hypothesis
