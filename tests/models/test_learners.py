@@ -20,8 +20,8 @@ SMALL = {
     "mann_strength": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "mann_feedforward": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "ntm": {"hidden": 24, "rows": 16, "width": 8, "read_heads": 2},
-    "meta_networks": {"filters": 8, "hidden": 16, "generator_hidden": 8, "augmented": ["linear", "softmax"]},
-    "matching": {"filters": 8},
+    "meta_networks": {"network": "perceptron", "hidden": 16, "generator_hidden": 8, "initialisation": "lecun"},
+    "matching": {"filters": 8, "distance": "euclidean"},  # cosines alone, of which none is large, learn slowly
     "siamese": {"filters": 8, "features": 16},
     "snail": {
         "length": 8,

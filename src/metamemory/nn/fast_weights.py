@@ -149,12 +149,20 @@ def advance(
     """
     for layer in layers:
         found = [_product(layer, x, part[layer.name]) for part in parts if layer.name in part]
-        if not (linear_end and layer is layers[-1]):
-            found = [fn.relu(each) for each in found]
-        x = sum(found[1:], start=found[0])
-        if layer.kind == "conv":
-            x = fn.max_pool2d(x.flatten(0, 1), 2, ceil_mode=True).unflatten(0, x.shape[:2])
+        if len(found) == 1:  # the larger of two numbers can be taken before or after the rest is cut off
+            x = _pooled(layer, found[0])
+            x = x if linear_end and layer is layers[-1] else fn.relu(x)
+        else:
+            if not (linear_end and layer is layers[-1]):
+                found = [fn.relu(each) for each in found]
+            x = _pooled(layer, sum(found[1:], start=found[0]))
     return x
+
+
+def _pooled(layer: Layer, x: Tensor) -> Tensor:
+    if layer.kind == "linear":
+        return x
+    return fn.max_pool2d(x.flatten(0, 1), 2, ceil_mode=True).unflatten(0, x.shape[:2])
 
 
 def _product(layer: Layer, x: Tensor, weights: Tensor) -> Tensor:
@@ -165,7 +173,10 @@ def _product(layer: Layer, x: Tensor, weights: Tensor) -> Tensor:
         return torch.matmul(weights, x[..., None])[..., 0] if shared == -2 else torch.matmul(x, weights.mT)
     tasks, examples = x.shape[:2]
     if shared == 0 or (shared == -1 and tasks == 1):
-        return fn.conv2d(x.flatten(0, 1), weights.reshape(layer.shape), padding=1).unflatten(0, (tasks, examples))
+        x = x.flatten(0, 1)
+        if x.dtype == torch.float32:  # pooling is fastest with channels last, in which double precision has no gradient
+            x = x.to(memory_format=torch.channels_last)
+        return fn.conv2d(x, weights.reshape(layer.shape), padding=1).unflatten(0, (tasks, examples))
     if shared == -1:
         grouped = fn.conv2d(x.transpose(0, 1).flatten(1, 2), weights.flatten(0, 1), padding=1, groups=tasks)
         return grouped.unflatten(1, (tasks, -1)).transpose(0, 1)
