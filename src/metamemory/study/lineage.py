@@ -31,7 +31,7 @@ from metamemory.study.outcomes import differences
 from metamemory.study.runs import Run
 from metamemory.study.shortened import Cut, shorten
 from metamemory.study.stored import file_digest, read_manifest_at, seal
-from metamemory.training.files import write_text
+from metamemory.training.files import reading, write_text
 
 ENDINGS = {"metrics": "metrics.json", "scores": "scores.csv", "history": "history.csv", "example": "example.json"}
 ON_A_GPU = "that a GPU gives the same bits: both shortened runs were on a CPU"
@@ -213,7 +213,9 @@ class Carrier:
     def _done(self, path: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
         if not path.exists():
             return None
-        record = json.loads(path.read_text(encoding="utf-8"))
+        with reading(path, "delete it"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["job"], record["took"]
         if record["job"] != json.loads(json.dumps(shortened.identity(job))):
             return None
         return {**record, "weights": path.with_suffix(".safetensors")}

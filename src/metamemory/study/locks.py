@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from metamemory.errors import UserError
 from metamemory.study.parameters import Parameters
 from metamemory.study.pipeline import DIGESTS, digests_text, folder, resolved_stage, stage_name, write_if_changed
 from metamemory.study.results import Result, finished
 from metamemory.study.stored import file_digest
+from metamemory.training.files import reading
 
 Entry = dict[str, Any]  # of dvc.lock: path, hash, md5, size
 
@@ -67,12 +67,12 @@ def read_stages(path: Path) -> dict[str, Entry]:
     Raises:
         UserError: it is missing or none.
     """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))[
-            "stages"
-        ]
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is not a dvc.lock: {type(error).__name__}") from None
+    with reading(path, "it is not a dvc.lock; delete it, and `record` writes it anew"):
+        text = path.read_text(encoding="utf-8")
+        stages = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+        for stage in stages.values():
+            _ = [each["path"] for each in stage["outs"]]
+        return stages
 
 
 def _lock_entry(result: Result, parameters: Parameters, models: Mapping[str, Entry], root: Path) -> Entry | None:
@@ -82,8 +82,9 @@ def _lock_entry(result: Result, parameters: Parameters, models: Mapping[str, Ent
         if path.startswith(f"{DIGESTS}/"):
             deps.append(_entry(path, root, digests_text(result.manifest["digests"]).encode()))
         elif path == "data":
-            (data,) = yaml.safe_load((root / "data.dvc").read_text(encoding="utf-8"))["outs"]
-            deps.append({key: data[key] for key in ("path", "hash", "md5", "size", "nfiles")})
+            with reading(root / "data.dvc", "`dvc add data` writes it"):
+                (data,) = yaml.safe_load((root / "data.dvc").read_text(encoding="utf-8"))["outs"]
+                deps.append({key: data[key] for key in ("path", "hash", "md5", "size", "nfiles")})
         else:
             deps.append(models.get(path) or _entry(path, root))
     outs = [models.get(path) if "/model." in path else _entry(path, root) for path in stage["outs"]]

@@ -12,6 +12,8 @@ from metamemory.settings import SettingError
 from metamemory.study.own_kernel import prefer_own_kernel
 from metamemory.study.pipeline import folder
 from metamemory.study.runs import Run
+from metamemory.training.files import reading, require_writable
+from metamemory.training.interruption import Interrupted
 
 
 def execute_notebook(run: Run) -> None:
@@ -32,13 +34,14 @@ def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> No
             was one of these.
     """
     prefer_own_kernel()
-    known = papermill.inspect_notebook(notebook)
+    with reading(notebook, f"get it back by `git checkout {notebook}`"):
+        known = papermill.inspect_notebook(notebook)
     if unknown := set(parameters) - set(known):
         raise UserError(
             f"{notebook}: no parameter {', '.join(sorted(unknown))} in its `parameters` cell; there are "
             f"{', '.join(sorted(known))}"
         )
-    executed.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(executed)
     try:
         papermill.execute_notebook(
             notebook,
@@ -49,6 +52,8 @@ def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> No
             stderr_file=sys.stderr,
         )
     except papermill.PapermillExecutionError as error:
+        if error.ename in (KeyboardInterrupt.__name__, Interrupted.__name__):
+            raise KeyboardInterrupt from None
         if error.ename in (UserError.__name__, SettingError.__name__):
             raise UserError(error.evalue) from None
         raise UserError(f"{notebook}: {error.ename}: {error.evalue}; the traceback is in {executed}") from error

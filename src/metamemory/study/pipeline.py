@@ -28,7 +28,7 @@ from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
 from metamemory.study.runs import ENDINGS, Run, planned, roots, sha256
 from metamemory.study.syntax import without_docstring
-from metamemory.training.files import write_atomically
+from metamemory.training.files import reading, write_text
 
 DIGESTS = "digests"
 ITEMS = ("scale", "method", "setting", "seed")  # of a stage's matrix
@@ -126,7 +126,8 @@ def _book(root: Path) -> dict[str, Any]:
 @functools.cache
 def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> dict[str, Any]:
     notebook = place / f"{experiment}.ipynb"
-    title = json.loads((root / notebook).read_text(encoding="utf-8"))["cells"][0]["source"][0]
+    with reading(root / notebook, f"get it back by `git checkout {notebook}`"):
+        title = json.loads((root / notebook).read_text(encoding="utf-8"))["cells"][0]["source"][0]
     section = parameters.experiment(experiment)
     runs = [run for scale in SCALES for run in planned(parameters, scale, [experiment], root)]
     configurations = [(run.scale, parameters.configuration(*_named(run), {})) for run in runs]
@@ -226,9 +227,10 @@ def digests_text(digests: Mapping[str, Any]) -> str:
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Write a file unless it holds just that; whether it was written."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    with suppress(OSError, UnicodeDecodeError):  # it is damaged, and written anew
+        if path.read_text(encoding="utf-8") == text:
+            return False
+    write_text(path, text, durable=False)
     return True
 
 

@@ -1,10 +1,10 @@
 """What `make bench` measured of the study as a whole: a run beside other processes, DVC, how long the tests take."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from metamemory.study.tables import markdown
+from metamemory.training.files import read_json
 
 FORMS = {  # of pipelines, in benchmarks/pipeline.py
     "digests": "one an experiment; a stage depends on its digests",
@@ -16,7 +16,7 @@ FORMS = {  # of pipelines, in benchmarks/pipeline.py
 def measured(name: str, root: Path = Path(".")) -> dict[str, Any] | None:
     """What a benchmark wrote to results/speed/<name>.json; None where it has not been run."""
     path = root / "results" / "speed" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_json(path, f"get it back by `git checkout {path}`") if path.exists() else None
 
 
 def neighbours_table(root: Path = Path(".")) -> str:
