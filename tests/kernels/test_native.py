@@ -1,6 +1,8 @@
 """What the C sources do not do: take room on the stack that a user decides about, or go on without memory."""
 
+import pwd
 import subprocess
+import tempfile
 
 import pytest
 import torch
@@ -100,3 +102,21 @@ def test_a_slot_that_is_not_there_is_refused(slot):
     gradients = [torch.zeros_like(each) for each in (keys, memory.slots, memory.reading, keys, gates)]
     with pytest.raises(UserError, match="kernels: backward was given the number of a slot that the memory does not"):
         least_recently_used.backward(keys, gates, memory, memory, found, 1.0, *gradients)
+
+
+@pytest.mark.parametrize("cache", [None, "", "relative", "~/cache", "~nobody_at_all/cache"])
+def test_an_unknown_user_without_a_home_has_a_cache(monkeypatch, tmp_path, cache):
+    """As in a container that runs under any number."""
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if cache is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert next(native._places()) == tmp_path / f"metamemory-{native.USER}"
+    assert [each.name for each in tmp_path.iterdir()] == [f"metamemory-{native.USER}"]

@@ -159,8 +159,8 @@ def _built(command: list[str]) -> bytes | None:
 def _places() -> Iterator[Path]:
     """Folders for compiled libraries, best first: the user's cache; one for this user beside other temporary files; one
     for this process. One that others could write to is passed over, and that is said once."""
-    wanted = [Path(os.environ.get("XDG_CACHE_HOME") or ""), Path(os.path.expanduser("~")) / ".cache"]
-    chosen = [each.expanduser() / "metamemory" for each in wanted if each.expanduser().is_absolute()][:1]
+    wanted = map(Path, map(os.path.expanduser, (os.environ.get("XDG_CACHE_HOME") or "", "~/.cache")))
+    chosen = [each / "metamemory" for each in wanted if each.is_absolute()][:1]  # an unknown user has no home
     with contextlib.suppress(FileNotFoundError):  # no folder for temporary files can be written
         chosen.append(Path(tempfile.gettempdir()) / f"metamemory-{USER}")
     for place in chosen:
