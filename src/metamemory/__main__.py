@@ -108,6 +108,9 @@ def _add_work(commands: Any) -> None:
     work.add_argument("--pipeline", action="store_true", help="only what `dvc repro` does: no further seeds")
     work.add_argument("--shard", type=_shard, metavar="I/N", help="the I-th of N shares of the queue, counted from 1")
     work.add_argument("--weights", action="store_true", help="also runs whose results are here without their weights")
+    work.add_argument(
+        "--cluster", metavar="ADDRESS", help="on a Ray cluster: host:port, or auto for the one that is here"
+    )
     work.add_argument("--export", type=Path, metavar="FOLDER", help="also keep what was done there, as archives")
     work.add_argument("--archives", type=_count, default=8, metavar="N", help="archives at most (default: 8)")
     work.add_argument(
@@ -128,6 +131,16 @@ def _add_import(commands: Any) -> None:
     )
     bring.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an archive, or a folder of archives")
     bring.set_defaults(command=_import)
+
+
+def _add_keep(commands: Any) -> None:
+    keep = commands.add_parser(
+        "keep",
+        help="put small weights of flagship runs into pretrained/",
+        description="Write the weights of the finished runs that `keep` in params.yaml names to pretrained/, in half "
+        "precision, with the numbers that are measured with just these weights.",
+    )
+    keep.set_defaults(command=_keep)
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -272,7 +285,7 @@ def _carry(options: argparse.Namespace) -> None:
 
 
 ADD = (
-    *(_add_run, _add_work, _add_import, _add_config, _add_data, _add_report, _add_list),
+    *(_add_run, _add_work, _add_import, _add_keep, _add_config, _add_data, _add_report, _add_list),
     *(_add_pipeline, _add_record, _add_digests, _add_carry),
 )
 
@@ -354,6 +367,13 @@ def _work(options: argparse.Namespace) -> int | None:
     names += ("export", "archives", "archive_size")
     wish = Wish(**{name: getattr(options, name) for name in names})
     return show(wish) if options.plan else work(wish)
+
+
+def _keep(_: argparse.Namespace) -> None:
+    from metamemory.study.pretrained import keep
+
+    for line in keep():
+        print(line)
 
 
 def _import(options: argparse.Namespace) -> int:
