@@ -47,6 +47,51 @@ def test_scale_and_seeds_are_set_in_any_style_of_yaml(tmp_path, text):
     assert written == "# top\nscale: smoke # which\nseeds: [0, 1, 2] # of all\n\nheadline: {} # c\n"
 
 
+REST = "headline:\n  a:\n    methods: [b]\npapers: [p] # why\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (f"scale: laptop\nseeds:\n- 0\n- 1\n{REST}", f"scale: paper\nseeds: [0, 1, 2]\n{REST}"),  # as DVC does
+        (f"{REST}scale: laptop\nseeds:\n- 0", f"{REST}scale: paper\nseeds: [0, 1, 2]"),
+        ("{scale: laptop, seeds: [0], papers: [p]}\n", "{scale: paper, seeds: [0, 1, 2], papers: [p]}\n"),
+        ("scale: >-\n  laptop\nseeds:\n  [0]\n# x\n", "scale: paper\nseeds: [0, 1, 2]\n# x\n"),
+        ("# Größe π\nscale: laptop\t# c\nseeds: [0]\t# ü\n", "# Größe π\nscale: paper # c\nseeds: [0, 1, 2] # ü\n"),
+        ("scale:\nseeds:\npapers: [p]\n", "scale: paper\nseeds: [0, 1, 2]\npapers: [p]\n"),
+        ("---\nscale: laptop\nseeds:\n-\n  0\n- 1\n...\n", "---\nscale: paper\nseeds: [0, 1, 2]\n...\n"),
+        ("\ufeffscale: laptop\nseeds: [0]\n", "\ufeffscale: paper\nseeds: [0, 1, 2]\n"),
+        ("scale: laptop # x\r\nseeds:\r\n- 0\r\n- 1\r\n", "scale: paper # x\r\nseeds: [0, 1, 2]\r\n"),
+        (
+            f"scale: laptop\nseeds: # of all\n# more\n- 0\n- 1 # one\n\n# next\n{REST}",
+            f"scale: paper\n# of all\n# more\nseeds: [0, 1, 2] # one\n\n# next\n{REST}",
+        ),
+    ],
+)
+def test_comments_and_the_rest_stay(tmp_path, text, written):
+    (tmp_path / "params.yaml").write_bytes(text.encode())
+    pipeline.choose(tmp_path, scale="paper", seeds=[0, 1, 2])
+    assert (tmp_path / "params.yaml").read_bytes().decode() == written
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("? scale\n: laptop\n", "scale is written in a way that cannot be set: write `scale: paper` there"),
+        ("- scale\n", "has no line 'scale"),
+        ("", "has no line 'scale"),
+        ("scale: [", "is not YAML"),
+        ("scale: smoke\nscale: laptop\n", "line 2: scale is there twice"),
+    ],
+)
+def test_what_cannot_be_set_is_one_line_and_left_alone(tmp_path, text, message):
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as refused:
+        pipeline.choose(tmp_path, scale="paper")
+    assert len(str(refused.value).splitlines()) == 1
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
+
+
 def test_an_entry_that_is_not_there_is_an_error(tmp_path):
     (tmp_path / "params.yaml").write_text("seeds: [0]\n", encoding="utf-8")
     with pytest.raises(UserError, match="no line 'scale: ...'"):

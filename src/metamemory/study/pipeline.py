@@ -28,6 +28,7 @@ from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
 from metamemory.study.runs import ENDINGS, Run, planned, roots, sha256
 from metamemory.study.syntax import without_docstring
+from metamemory.study.yaml_files import read_yaml, set_entry, writes
 from metamemory.training.files import reading, write_text
 
 DIGESTS = "digests"
@@ -241,21 +242,19 @@ def choose(root: Path, **values: Any) -> list[str]:
         What was changed, as `scale: smoke`.
 
     Raises:
-        UserError: the file has no such entry.
+        UserError: the file has no such entry, is no YAML, or has it in a form that cannot be set.
     """
     path = root / "params.yaml"
     changed = []
     for name, value in values.items():
-        text = path.read_text(encoding="utf-8")
-        entries = {key.value: (key, each) for key, each in yaml.compose(text).value}
-        if name not in entries:
+        before = read_yaml(path)
+        if not isinstance(before, dict) or name not in before:
             raise UserError(f"{path} has no line '{name}: ...'")
-        if yaml.safe_load(text)[name] == value:
-            continue
-        key, node = entries[name]
-        in_block = isinstance(node, yaml.SequenceNode) and not node.flow_style  # it ends where the next entry begins
-        end = (node.value[-1] if in_block else node).end_mark.index
-        line = f"{name}: {json.dumps(value) if isinstance(value, list) else value}"
-        write_if_changed(path, text[: key.start_mark.index] + line + text[end:])
-        changed.append(line)
+        if before[name] != value:
+            line = f"{name}: {json.dumps(value) if isinstance(value, list) else value}"
+            text = set_entry(path.read_bytes().decode(), name, line)
+            if not writes(text, {**before, name: value}):
+                raise UserError(f"{path}: {name} is written in a way that cannot be set: write `{line}` there")
+            write_text(path, text)
+            changed.append(line)
     return changed

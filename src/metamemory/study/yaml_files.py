@@ -113,3 +113,28 @@ def read_yaml(path: Path, name: str | None = None) -> Any:
         if isinstance(error, yaml.constructor.ConstructorError) and mark is not None:
             raise UserError(f"{name}, line {mark.line + 1}: {error.problem}") from None
         raise UserError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def set_entry(text: str, name: str, line: str) -> str:
+    """YAML with the entry `name` at its top, in whatever style, replaced by a line; the rest stays as it is, and
+    comments that were within the entry stand above the line."""
+    if text.startswith("\ufeff"):
+        return "\ufeff" + set_entry(text[1:], name, line)
+    key, node = next(entry for entry in yaml.compose(text, Loader).value if entry[0].value == name)
+    in_block = isinstance(node, yaml.SequenceNode) and not node.flow_style  # it ends where the next entry begins
+    begin, end = key.start_mark.index, (node.value[-1] if in_block else node).end_mark.index
+    removed = text[begin:end]
+    ending = removed[len(removed.rstrip()) :] if removed.rstrip() != removed else ""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    comments = [each.strip() + newline for each in re.findall(r"(?<=\s)#.*", removed)]
+    if "\t" in text[end : end + 1]:  # which may not follow a plain text
+        end, ending = end + 1, " "
+    return "".join([text[:begin], *comments, line, ending, text[end:]])
+
+
+def writes(text: str, values: Any) -> bool:
+    """Whether YAML is of these values."""
+    try:
+        return parse_yaml(text.removeprefix("\ufeff")) == values
+    except yaml.YAMLError:
+        return False
