@@ -10,7 +10,7 @@ from typing import Any
 
 from metamemory.errors import UserError, closest
 from metamemory.models import learner_class
-from metamemory.protocols.sections import known_sections, sections_of, stage_settings, task_settings
+from metamemory.protocols.sections import known_sections, model_settings, sections_of, stage_settings, task_settings
 from metamemory.settings import NEEDED, SettingError, check, check_value
 from metamemory.study.layers import SCALES
 
@@ -126,6 +126,21 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def require_method(method: Any, where: str) -> None:
+    """Refuse a `Method` whose settings its learner does not have, whether or not an experiment has it.
+
+    Raises:
+        UserError: with `where` it is declared.
+    """
+    try:
+        known = model_settings(method.learner)
+        check(known, method.model, "model.", given=known)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except Exception:  # of a learner's file that is being written: its own runs say it
+        return
+
+
 def require_valid(parameters: Any) -> None:
     """Refuse `Parameters` of which any run could not be done.
 
@@ -138,7 +153,7 @@ def require_valid(parameters: Any) -> None:
             try:
                 require_possible(values)
             except SettingError as error:
-                text = f"no setting {error.key!r}{meant}" if (meant := _scale_meant(error.key)) else str(error)
+                text = f"no setting {error.key!r}{meant}" if (meant := _scale_meant(error.key, values)) else str(error)
                 raise UserError(f"{parameters.file_of(experiment)}: {_place(origins, error.key)}: {text}") from None
             except UserError as error:
                 raise UserError(f"{parameters.file_of(experiment)}: experiments.{experiment}: {error}") from None
@@ -146,9 +161,10 @@ def require_valid(parameters: Any) -> None:
                 continue
 
 
-def _scale_meant(key: str) -> str:
-    """The end of an error about a key of an entry that is almost a scale; else nothing."""
-    return closest(key, SCALES) if key not in SCALES and get_close_matches(key, SCALES, n=1) else ""
+def _scale_meant(key: str, config: Mapping[str, Any]) -> str:
+    """The end of an error about a key of an entry that is almost a scale, and no section; else nothing."""
+    (nearest, *_) = get_close_matches(key, [*SCALES, *known_sections(config)], n=1) or [""]
+    return closest(key, SCALES) if nearest in SCALES and key not in SCALES else ""
 
 
 def _place(origins: Any, key: str) -> str:

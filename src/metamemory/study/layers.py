@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from metamemory.errors import UserError, closest
 
 SCALES = ("smoke", "laptop", "paper")
+SECTIONS = ("data", "task", "training", "evaluation", "model")  # of every configuration
 MISSING = object()  # where nothing is written
 Place = tuple[str, ...]  # of an entry, as ("experiments", "online_few_shot", "methods", "lstm")
 
@@ -182,6 +183,10 @@ class Tree:
     def _require_said(self, value: Any, place: Place) -> None:
         if value is None:
             raise UserError(f"{self._file(place)}: {name(place)} is empty: write {{}} for nothing, or leave it out")
+        if place[-1] in SECTIONS and not isinstance(value, Mapping):
+            raise UserError(
+                f"{self._file(place)}: {name(place)} is {value!r}, and must be settings, as in {{n_way: 2}}"
+            )
 
     def _paper(self, place: Place) -> str:
         return place[1] if place[0] == "parts" else self.paper_of[place[1]]

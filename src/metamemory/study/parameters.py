@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError, closest
-from metamemory.study.checks import require_possible, require_valid
+from metamemory.study.checks import require_method, require_possible, require_valid
 from metamemory.study.layers import SCALES, Layer, Tree, at_scale, lay, mark, merge
 from metamemory.study.methods import Method
 from metamemory.study.overrides import label_overrides, parse_overrides
@@ -68,6 +68,8 @@ class Parameters:
         stamp = tuple(_stamp(root / file) for file in (FRONT, *self._files.values()))
         if checked and stamp not in _VALID:
             self._require_headline()
+            for name in self.declared_methods:
+                require_method(self.method(name), f"{self._file_of_method(name)}: methods.{name}")
             require_valid(self)
             for file, part in self._tree.unused:
                 raise UserError(f"{file}: {part}: nothing extends it")
@@ -244,8 +246,8 @@ class Parameters:
         ]
         return [*layers, mark(self._named(overrides, experiment), "overrides")]
 
-    def _declaring(self, method: str) -> str:
-        return f"methods.{method}" if method in self.declared_methods else "the learner of this name"
+    def _file_of_method(self, name: str) -> str:
+        return next(self._files[paper] for paper, values in self._papers.items() if name in values["methods"])
 
     def _named(self, overrides: Mapping[str, Any], experiment: str) -> Mapping[str, Any]:
         """The overrides, with the stages of a curriculum that they name."""
