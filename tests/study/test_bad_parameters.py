@@ -201,7 +201,8 @@ def test_scalars_are_read_as_dvc_reads_them(text, value):
 SET = [
     "training.clip_norm=.nan", "training.clip_norm=nan", "training.warmup=-5", "task.rotations='yes'",
     "task.rotations=1", "model.filters=-1", "model.filters=1e9", "model.pool_after=[99]", "model.pool_after=[1, 1]",
-    "model.inject=[cl9]", "model.precision=float16", "training=5", "training.episode=5", "evaluation.batch_size=0", "modle.filters=4",
+    "model.inject=[cl9]", "model.precision=float16", "training=5", "training.episode=5",
+    "evaluation.batch_size=0", "modle.filters=4",
     "task.n_way=true", "model={}}", "model.filters", "=3", "training.learning_rate=.inf",
     "training.learning_rate=-1e-3",
     "curriculum=[3]", "curriculum=[{n_ways: 2}]", "curriculum=nobody", "data.size=-1", "learner=3",

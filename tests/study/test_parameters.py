@@ -373,7 +373,7 @@ def test_an_experiments_own_seeds_win(parameters):
         ("babu2021", "model: {frozen: true}", "model: {frozn: true}",
          "params/babu2021.yaml: methods.cnn_f_lstm: no setting 'model.frozn'; did you mean frozen?"),
         ("babu2021", "learner: cnn_lstm", "learner: cnn_lsm",
-         "params/babu2021.yaml: experiments.online_few_shot: no learner 'cnn_lsm'"),
+         "params/babu2021.yaml: methods.cnn_f_lstm: no learner 'cnn_lsm'"),
         ("santoro2016", "protocol: binding_rows", "protocol: binding_row",
          "params/santoro2016.yaml: experiments.mann_persistence: no protocol 'binding_row'"),
         ("santoro2016", "rows: {row: 4}", "rows: {rows: 4}",

@@ -63,10 +63,11 @@ class Tree:
     Args:
         papers: name -> what its file holds; `parts`, `curricula` and `experiments` of it are read here.
         files: name of a paper -> its file, for errors.
+        checked: whether the sections of every configuration have to be sections.
     """
 
-    def __init__(self, papers: Mapping[str, Mapping[str, Any]], files: Mapping[str, str]):
-        self.papers, self.files = papers, files
+    def __init__(self, papers: Mapping[str, Mapping[str, Any]], files: Mapping[str, str], checked: bool = True):
+        self.papers, self.files, self.checked = papers, files, checked
         self.paper_of = {name: paper for paper, values in papers.items() for name in values.get("experiments") or {}}
         self._resolved: dict[Place, Layer] = {}
 
@@ -183,7 +184,7 @@ class Tree:
     def _require_said(self, value: Any, place: Place) -> None:
         if value is None:
             raise UserError(f"{self._file(place)}: {name(place)} is empty: write {{}} for nothing, or leave it out")
-        if place[-1] in SECTIONS and not isinstance(value, Mapping):
+        if self.checked and place[-1] in SECTIONS and not isinstance(value, Mapping):
             raise UserError(
                 f"{self._file(place)}: {name(place)} is {value!r}, and must be settings, as in {{n_way: 2}}"
             )

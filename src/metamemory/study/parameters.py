@@ -58,7 +58,7 @@ class Parameters:
         self.values = front
         self._files = {paper: f"params/{paper}.yaml" for paper in require_names(front["papers"], f"{FRONT}: papers")}
         self._papers = {paper: read_paper(root, file) for paper, file in self._files.items()}
-        self._tree = Tree(self._papers, self._files)
+        self._tree = Tree(self._papers, self._files, checked)
         self._require_unique()
         for name in self.declared_methods:
             self.method(name)
