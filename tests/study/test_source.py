@@ -268,13 +268,24 @@ def test_a_run_reaches_its_own_learner_only_and_what_is_imported_by_name():
     assert {
         "models.recurrent.cl_lstm:CLLSTM",
         "nn.conv_lstm:ConvLSTM",
+        "kernels.conv_lstm:_run",  # by way of operators, which are found by name
+        "kernels.conv_lstm:_run_back",
+        "kernels.batch_norm:_run_back",
+        "kernels.operators:define",
+        "kernels.native:call",
         "kernels.gates:forward",
         "data.images:load",
         "training.graph:CapturedUpdate",  # on a GPU only
         "kernels.gates_triton:forward",
     } <= definitions
     files = {str(path.relative_to(PACKAGE)) for path in found.files}
-    assert {"kernels/gates.c", "kernels/product.h", "training/loop.py", "data/store.py"} <= files
+    assert {
+        "kernels/gates.c",
+        "kernels/batch_norm.c",
+        "kernels/product.h",
+        "training/loop.py",
+        "data/store.py",
+    } <= files
     assert not {"models/recurrent/lstm.py", "models/metric/nearest_neighbour.py", "study/runs.py"} & files
     other = reached(roots_of("online_few_shot", "lstm"))
     assert "metamemory.models.recurrent.lstm:LSTM" in other.definitions
@@ -299,6 +310,8 @@ def test_a_copy_has_the_same_digests(copy):
     ("name", "old", "new"),
     [
         ("kernels/gates.c", "tanh", "sinh"),
+        ("kernels/batch_norm.c", "partial[thread", "partial[0 * thread"),
+        ("kernels/conv_lstm.py", ".flip(-2, -1)", ".flip(-2)"),
         ("kernels/gates_triton.py", "tl.exp", "tl.log"),
         ("training/graph.py", "EAGER = 3", "EAGER = 4"),
     ],

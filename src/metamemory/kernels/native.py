@@ -1,6 +1,7 @@
 """The C sources beside the Python ones, compiled on first use for the processor at hand; and the one place where the
 addresses of tensors are taken."""
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -174,7 +175,7 @@ def _places() -> Iterator[Path]:
         else:
             _say(f"kernels: {place} is not used, as others can write to {stranger}; chmod go-w mends that")
     try:
-        yield Path(_of_this_process().name)
+        yield _of_this_process()
     except OSError:
         return
 
@@ -196,9 +197,11 @@ def _own(status: os.stat_result) -> bool:
 
 
 @functools.cache
-def _of_this_process() -> tempfile.TemporaryDirectory:
+def _of_this_process() -> Path:
     """Removed when the process ends."""
-    return tempfile.TemporaryDirectory(prefix="metamemory-")
+    folder = tempfile.mkdtemp(prefix="metamemory-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @functools.cache
