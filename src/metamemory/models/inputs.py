@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from metamemory.errors import UserError
 from metamemory.nn.labels import Characters, Classes, Labels, Masks, Values
@@ -35,12 +36,27 @@ def checked(name: str, method: Callable) -> Callable:
         look(self, *given, **named)
         self.__dict__["_at_work"] = True
         try:
-            return method(self, *given, **named)
+            return _outside_inference(method, self, given, named)
         finally:
             self.__dict__["_at_work"] = False
 
     wrapper.checks_inputs = True
     return wrapper
+
+
+def _outside_inference(method: Callable, learner: Any, given: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """What a method returns; of a learner that takes gradients in evaluation, with copies and outside of
+    `torch.inference_mode`, in which nothing can be derived, and of what was made in it nothing ever."""
+    inferred = learner.differentiates and (
+        torch.is_inference_mode_enabled()
+        or any(isinstance(each, Tensor) and each.is_inference() for each in tree_leaves((given, named)))
+    )
+    if not inferred:
+        return method(learner, *given, **named)
+    trains = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.set_grad_enabled(trains):
+        given, named = tree_map_only(Tensor, torch.clone, (given, named))
+        return method(learner, *given, **named)
 
 
 def _look(learner: Any, x: Any, y_seen: Any, *_: Any, **__: Any) -> None:

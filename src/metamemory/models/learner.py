@@ -64,6 +64,7 @@ class Learner(nn.Module):
             episode without the rest.
         traces_memory: whether its memory can be looked into (`analysis.memory`).
         layered_state: whether its state is that of layers, which can be reset or frozen one by one (`analysis.state`).
+        differentiates: whether it takes gradients in evaluation as well, other than by `nn.inner_loop`.
         input_shape: of one input, as it was built.
         labels: how its labels are written.
         delay: steps between a sample and its label where a support set is streamed.
@@ -106,6 +107,7 @@ class Learner(nn.Module):
     external_memory: ClassVar[bool] = False
     traces_memory: ClassVar[bool] = False
     layered_state: ClassVar[bool] = False
+    differentiates: ClassVar[bool] = False
     abstract: ClassVar[bool] = True
     input_shape: tuple[int, ...]
     labels: Labels

@@ -113,6 +113,7 @@ class MetaNetworks(ExchangesNetwork):
 
     title = "MetaNet"
     paper = "munkhdalai2017"
+    differentiates = True
     needs_delay = True
 
     def __init__(
