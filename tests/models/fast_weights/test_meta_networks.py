@@ -232,11 +232,12 @@ def test_a_last_layer_for_other_numbers_of_classes_is_never_trained():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("reads", ["image", "embedding"])
 @pytest.mark.parametrize("variant", ["embedding", "none", "both"])
 @pytest.mark.parametrize("delay", [1, 2])
-def test_a_stream_is_a_growing_support_set(variant, delay):
+def test_a_stream_is_a_growing_support_set(variant, delay, reads):
     """Each answer is that to a query after what has been labelled so far; every label keeps its own output."""
-    learner = built(n_way=3, delay=delay, task_weights=variant, chunks=None, augmented=EVERY).eval()
+    learner = built(n_way=3, delay=delay, task_weights=variant, chunks=None, augmented=EVERY, reads=reads).eval()
     x, y, queries = episode(labels=(0, 1, 2), k_shot=2)
     shown = torch.cat([torch.full((delay, 2), -1), y])
     steps = torch.cat([x, torch.zeros(delay, *x.shape[1:], dtype=x.dtype)])
@@ -293,9 +294,6 @@ def test_settings_that_there_are_not_are_refused(settings, message):
 def test_what_cannot_be_done_is_refused():
     with pytest.raises(UserError, match="needs two samples of a class; set k_shot to 2"):
         built(representation_loss="contrastive").answer_queries(*episode())
-    learner = built(reads="embedding")
-    with pytest.raises(UserError, match="in a stream it reads images"):
-        learner.run(torch.rand(1, 2, *SHAPE).double(), torch.full((1, 2), -1), learner.initial_state(2))
 
 
 def test_another_network_has_random_weights_and_the_same_generators():

@@ -35,6 +35,21 @@ def test_the_papers_digits_are_as_it_prints_them(tmp_path):
     assert claims_of(tables)(tmp_path).count("not run") == 2 * len(tables.claims())
 
 
+def test_variations_are_shown_with_the_tasks_that_they_were_trained_on(monkeypatch, tmp_path):
+    assert tables.variations(tmp_path) == ""
+
+    class Kept(Result):
+        scores = [{"n_way": 5, "accuracy": 0.9, "low": 0.88, "high": 0.92}]
+
+    manifest = {"data": {"title": "Omniglot"}, "training_episodes": 10_000, "training_seconds": 300.0}
+    run = Run("laptop", tables.VARIATIONS, "meta_networks_every", "previous_5_way", 0)
+    monkeypatch.setattr(tables, "groups", lambda experiment, setting, root: [Group([Kept(run, manifest)])])
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    row = [cell.strip() for cell in tables.variations().splitlines()[-1].split("|")[1:-1]]
+    number = "90.0\N{NO-BREAK SPACE}(88.0–92.0)"
+    assert row == ["MetaNet, all layers augmented", "laptop scale, Omniglot", number, "10,000", "5.0", "1"]
+
+
 def test_every_run_is_tested_with_all_numbers_of_classes_that_the_tables_show():
     parameters = Parameters(project_root())
     for split in ("previous", "standard"):

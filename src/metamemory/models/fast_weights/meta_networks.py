@@ -29,8 +29,9 @@ labels. With `ways` the slow weights of the last layer are learned for episodes 
 layer of random slow weights, which are never trained, as in the authors' code: what it knows comes by fast weights.
 
 In a stream, which the paper does not have, the support set is what has been labelled so far, and each answer is one to
-a query after it; every label keeps its own output. Layers from the first augmented one on are computed for each pair of
-a step and an earlier sample, so that all of them augmented are for short streams.
+a query after it; every label keeps its own output, and the representation loss is cross-entropy. Layers from the first
+augmented one on are computed for each pair of a step and an earlier sample, so that all of them augmented are for short
+streams.
 
 Shape legend: B tasks, S support samples, Q queries, K labels, P coordinates, D features; tasks first inside.
 """
@@ -232,8 +233,6 @@ class MetaNetworks(ExchangesNetwork):
     def run(
         self, x: Float[Tensor, "time batch *shape"], y_seen: Int[Tensor, "time batch"], state: Labelled
     ) -> tuple[Float[Tensor, "time batch n_way"], Labelled]:
-        if self.reads_embedding or self.representation_loss != "cross_entropy":
-            raise UserError("meta_networks: in a stream it reads images, and its representation loss is cross_entropy")
         labelled, waiting = until_labelled(state.waiting, x)
         state = Labelled(waiting, torch.cat([state.x, labelled]), torch.cat([state.y, y_seen]))
         steps, batch, samples = len(x), x.shape[1], len(state.x)
@@ -246,20 +245,27 @@ class MetaNetworks(ExchangesNetwork):
         support, now = state.x.transpose(0, 1), x.transpose(0, 1)
         so_far = torch.ones(steps, samples, dtype=torch.bool, device=x.device).tril(samples - steps)
         visible = so_far & known.T[:, None]  # [B, T, S]
-        a = attention(*self._embed_each(support, now, labels, known))[:, 0].unflatten(0, (batch, steps))
+        index, r = self._embed_each(support, now, labels, known)
+        a = attention(index, r)[:, 0].unflatten(0, (batch, steps))
         a = a.masked_fill(~visible, -torch.inf).softmax(dim=-1).where(visible, 0.0)
-        gradients = self._base_gradients(support, labels)
+        if self.reads_embedding:  # each step has embeddings, and so gradients, of its own
+            labels = _Labels(*(each.repeat_interleave(steps, dim=0) for each in labels[:2]), labels.softmax)
+            a, known = a.flatten(0, 1)[:, None], visible.flatten(0, 1).T
+            gradients, asked, last = self._base_gradients(index, labels), r, 1
+        else:
+            gradients, asked, last = self._base_gradients(support, labels), now, steps
         fast = [self._read_memory(a, gradients)]
         if self.task_weights == "both":
-            fast.append(self.base.unflat(self._task_weights_after_each(gradients, known, steps)))
-        return self._answer(self.base.lower(now), labels, fast).transpose(0, 1), state
+            fast.append(self.base.unflat(self._task_weights_after_each(gradients, known, last)))
+        logits = self._answer(self.base.lower(asked), labels, fast)
+        return logits.reshape(batch, steps, -1).transpose(0, 1), state
 
     def _embed(self, x: Tensor, queries: Tensor, labels: "_Labels") -> tuple[Tensor, Tensor]:
         """r' [B, S, D] and r [B, Q, D], with the task-level weights of the support set."""
         h = self.embedding.lower(torch.cat([x, queries], dim=1))
         parts: list[Weights] = [self.embedding.slow]
         if self.task_weights != "none":
-            gradients = self._embedding_gradients(h[:, : x.shape[1]], labels)
+            gradients = self._embedding_gradients(h[:, : x.shape[1]], labels, self.representation_loss)
             parts.append(self.embedding.unflat(self._task_weights(gradients)))
         r = self.embedding.upper(h, parts, embedding=True)
         return r[:, : x.shape[1]], r[:, x.shape[1] :]
@@ -271,17 +277,17 @@ class MetaNetworks(ExchangesNetwork):
         pairs = torch.cat([support[:, None].expand(-1, steps, *support.shape[1:]), queries[:, :, None]], dim=2)
         parts: list[Weights] = [self.embedding.slow]
         if self.task_weights != "none":
-            gradients = self._embedding_gradients(support, labels)
+            gradients = self._embedding_gradients(support, labels, "cross_entropy")
             task = self._task_weights_after_each(gradients, known, steps)
             parts.append(self.embedding.unflat({kind: each.flatten(0, 1) for kind, each in task.items()}))
         r = self.embedding.upper(pairs.flatten(0, 1), parts, embedding=True)
         return r[:, :samples], r[:, samples:]
 
-    def _embedding_gradients(self, h: Tensor, labels: "_Labels") -> dict[str, Tensor]:
+    def _embedding_gradients(self, h: Tensor, labels: "_Labels", kind: str) -> dict[str, Tensor]:
         """Of the representation loss, by example: [B, S, P]; of the maps h [B, S, ...] below the augmented layers."""
         h = h.detach() if self.order == 1 else h
         slow, theta = self.embedding.slow, self.embedding.own(h.shape[:2], {})
-        if self.representation_loss == "cross_entropy":
+        if kind == "cross_entropy":
 
             def loss(theta: Weights) -> Tensor:
                 return cross_entropy(self.embedding.upper(h, [{**slow, **theta}]), labels.y, labels.there)

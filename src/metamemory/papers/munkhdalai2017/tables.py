@@ -70,10 +70,8 @@ def table_4(root: Path = Path(".")) -> str:
 
 def variations(root: Path = Path(".")) -> str:
     """Five classes: MetaNet, and what it and its authors' code do otherwise; empty where nothing was run."""
-    setting = setting_of("previous", 5)
-    shown = [*groups(EXPERIMENT, setting, root, "meta_networks"), *groups(VARIATIONS, setting, root)]
     rows = []
-    for group in shown if any(group.run.experiment == VARIATIONS for group in shown) else ():
+    for group in groups(VARIATIONS, setting_of("previous", 5), root):
         accuracy = percent(over_seeds(group, with_classes(5)))
         tasks = span([result.manifest["training_episodes"] for result in group.results], 0)
         minutes = minutes_of(group)
