@@ -19,7 +19,8 @@ from metamemory.study.yaml_files import parse_yaml, read_yaml
 
 ROOT = project_root()
 NAMES = ["params.yaml", *(f"params/{paper}.yaml" for paper in Parameters(ROOT, checked=False).papers)]
-FILES = {name: read_yaml(ROOT / name) for name in NAMES}
+ELSEWHERE = ("priority", "keep")  # sections of params.yaml that are checked where they are used
+FILES = {name: {key: each for key, each in read_yaml(ROOT / name).items() if key not in ELSEWHERE} for name in NAMES}
 TIMES = 2  # that a change is tried in a file by the quick test, at places far apart
 
 
