@@ -240,13 +240,13 @@ def test_killed_again_and_again_it_gives_the_same_bits(project):
     environment = {**os.environ, "PYTHONPATH": str(project_root() / "src"), "OMP_NUM_THREADS": "1"}
 
     def call(number, seconds):
-        child = subprocess.Popen(words, cwd=project, env=environment, stdout=subprocess.PIPE, encoding="utf-8")
-        for line in child.stdout:
-            if "begins" in line or "going on" in line:
-                break
-        time.sleep(seconds)
-        child.send_signal(number)
-        return child.wait(60)
+        with subprocess.Popen(words, cwd=project, env=environment, stdout=subprocess.PIPE, encoding="utf-8") as child:
+            for line in child.stdout:
+                if "begins" in line or "going on" in line:
+                    break
+            time.sleep(seconds)
+            child.send_signal(number)
+            return child.wait(60)
 
     for seconds in (0.3, 0.7, 1.1):
         assert call(signal.SIGKILL, seconds) in (-signal.SIGKILL, 0)
