@@ -364,7 +364,7 @@ def _work(options: argparse.Namespace) -> int | None:
     from metamemory.study.work.command import Wish, show, work
 
     names = ("minutes", "jobs", "scale", "only", "headline", "pipeline", "shard", "weights")
-    names += ("export", "archives", "archive_size")
+    names += ("cluster", "export", "archives", "archive_size")
     wish = Wish(**{name: getattr(options, name) for name in names})
     return show(wish) if options.plan else work(wish)
 

@@ -21,7 +21,7 @@ from metamemory.study.work.estimates import Estimates
 from metamemory.study.work.export import Export, note_done
 from metamemory.study.work.plan import counted, plan
 from metamemory.study.work.queue import Job, Queue, named
-from metamemory.study.work.scheduler import Scheduler, Tally
+from metamemory.study.work.scheduler import Scheduler, Tally, Workers
 from metamemory.study.work.today import Today
 from metamemory.study.work.workers import FOLDER, Event, LocalWorkers
 from metamemory.training.interruption import Interruption
@@ -45,6 +45,7 @@ class Wish:
     pipeline: bool = False
     shard: tuple[int, int] | None = None
     weights: bool = False
+    cluster: str | None = None
     export: Path | None = None
     archives: int = 8
     archive_size: int = 15 * 2**20
@@ -119,7 +120,7 @@ class Exporting:
         return "" if self.export is None else f"{self.export.told()}\n"
 
 
-def prepare(wish: Wish) -> tuple[Queue, list[Job], Estimates, LocalWorkers]:
+def prepare(wish: Wish) -> tuple[Queue, list[Job], Estimates, Workers]:
     """All runs, those to be done in order, what they cost here, and who does them."""
     today = Today(wish.root)
     queue = Queue(today, wish.scale, wish.only, wish.headline, wish.pipeline, wish.shard, wish.weights)
@@ -128,7 +129,12 @@ def prepare(wish: Wish) -> tuple[Queue, list[Job], Estimates, LocalWorkers]:
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, processors() // count))
     torch.set_num_threads(threads)
     here = hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return queue, jobs, Estimates(today, here), LocalWorkers(count, threads)
+    if wish.cluster is None:
+        return queue, jobs, Estimates(today, here), LocalWorkers(count, threads)
+    from metamemory.study.work.cluster import ClusterWorkers
+
+    workers = ClusterWorkers(wish.cluster, today, wish.jobs)
+    return queue, jobs, Estimates(today, workers.hardware), workers
 
 
 def bring_home(paths: Sequence[Path], root: Path = Path(".")) -> int:

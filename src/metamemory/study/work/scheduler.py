@@ -20,6 +20,7 @@ class Workers(Protocol):
     """Where runs are done: `workers.LocalWorkers`, `cluster.ClusterWorkers`."""
 
     active: dict
+    jobs: int
 
     def room(self, job: Job) -> bool: ...
     def start(self, job: Job, minutes: float) -> None: ...
