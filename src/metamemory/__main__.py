@@ -440,7 +440,7 @@ def _list(options: argparse.Namespace) -> None:
         elif options.calls:
             print(run.call)
         else:
-            state = state_of(run, run.place in begun)
+            state = state_of(run, run.place in begun, parameters)
             print(f"{run.place:60} {state:9} {'headline' if headline else ''}".rstrip())
 
 

@@ -2,6 +2,7 @@
 
 import pwd
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -120,3 +121,10 @@ def test_an_unknown_user_without_a_home_has_a_cache(monkeypatch, tmp_path, cache
     monkeypatch.chdir(tmp_path)
     assert next(native._places()) == tmp_path / f"metamemory-{native.USER}"
     assert [each.name for each in tmp_path.iterdir()] == [f"metamemory-{native.USER}"]
+
+
+def test_kernels_are_there_without_torchs_compiler():
+    """It takes two seconds to load, at every command."""
+    code = "import sys, metamemory.kernels.batch_norm, metamemory.nn.conv_lstm; print('torch._dynamo' in sys.modules)"
+    asked = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert asked.stdout.strip() == b"False"

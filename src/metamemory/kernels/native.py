@@ -44,10 +44,12 @@ def library(name: str, product: torch.dtype, **constants: int) -> ctypes.CDLL | 
     return load(FOLDER / f"{name}.c", *options[product], *(f"-D{key}={value}" for key, value in constants.items()))
 
 
-@torch.compiler.assume_constant_result
 def available(name: str, product: torch.dtype, **constants: int) -> bool:
     """Whether there is such a `library`; `torch.compile` asks once."""
     return library(name, product, **constants) is not None
+
+
+available._dynamo_marked_constant = True  # as by torch.compiler.assume_constant_result, which loads the compiler: 2 s
 
 
 def compiler() -> str | None:

@@ -98,14 +98,14 @@ def _within_a_name(text: str) -> str:
     return f"{encoded[:200].decode(errors='ignore')}~{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
-def configuration(run: Run) -> dict[str, Any]:
-    """All that decides the run but its seed and its data.
+def configuration(run: Run, parameters: Parameters | None = None) -> dict[str, Any]:
+    """All that decides the run but its seed and its data; `parameters` are read where they are not given.
 
     Raises:
         UserError: the run is not in the parameters; an override is of what nobody reads, or of another kind; the
             learner cannot do what is asked.
     """
-    parameters = Parameters(run.root)
+    parameters = parameters or Parameters(run.root)
     named = (run.scale, run.experiment, run.method, run.setting)
     config = parameters.configuration(*named, run.overrides)
     require_possible(config, parameters.configuration(*named, {}))
@@ -267,12 +267,12 @@ def finished(run: Run) -> str | None:
     return None
 
 
-def state_of(run: Run, begun: bool) -> str:
+def state_of(run: Run, begun: bool, parameters: Parameters) -> str:
     """In few words, what there is of it; `begun` where it has a checkpoint."""
     today = None
     if run.result("manifest.json").exists():
         with suppress(UserError):
-            today = identity(configuration(run))
+            today = identity(configuration(run, parameters))
     return state(run, today, begun)
 
 
