@@ -426,8 +426,8 @@ MUTATIONS = [
     Mutation(
         "a stream by gradient descent is of first order",
         "gradient/online_sgd.py",
-        "self.rate if rate is None else rate, self.order, steps)",
-        "self.rate if rate is None else rate, 1, steps)",
+        "self.rate if rate is None else rate, self.order, steps, given)",
+        "self.rate if rate is None else rate, 1, steps, given)",
         "tests/models/gradient/test_online_sgd.py",
     ),
     Mutation(
@@ -689,8 +689,8 @@ MUTATIONS = [
     Mutation(
         "every seed begins with the same weights",
         "protocols/conduct.py",
-        "torch.manual_seed(protocol.seed)",
-        "torch.manual_seed(0)",
+        "seed_generators(protocol.seed)",
+        "seed_generators(0)",
         "tests/protocols/test_splits.py",
     ),
     Mutation(

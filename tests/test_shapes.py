@@ -7,9 +7,11 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from metamemory.errors import UserError
 from metamemory.models.attention.snail import SNAIL
 from metamemory.models.recurrent.lstm import LSTM
-from metamemory.nn.addressing import read
+from metamemory.nn.addressing import cosine, read
+from metamemory.nn.attention import rotate
 from metamemory.nn.encoder import Encoder
 from metamemory.nn.labels import one_hot
 
@@ -44,10 +46,8 @@ def test_without_the_checkers_everything_is_imported_and_trains():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: LSTM((1, 8, 8), 3)(torch.rand(5, 2, 1, 8, 8), torch.zeros(4, 2, dtype=torch.int64)),  # times
-        lambda: LSTM((1, 8, 8), 3)(torch.rand(5, 2, 1, 8, 8), torch.zeros(5, 3, dtype=torch.int64)),  # batches
-        lambda: LSTM((1, 8, 8), 3)(torch.zeros(5, 2, 1, 8, 8, dtype=torch.uint8), torch.zeros(5, 2).long()),  # pixels
-        lambda: SNAIL((1, 8, 8), 3, filters=4)(torch.rand(5, 2, 64), torch.zeros(5, 2).long()),  # no images
+        lambda: rotate(torch.rand(5, 2, 4), 0),  # no heads
+        lambda: cosine(torch.rand(2, 3, 7), torch.rand(2, 8, 5)),  # lengths
         lambda: Encoder((1, 8, 8), filters=4)(torch.rand(8, 8)),  # no channel
         lambda: read(torch.rand(2, 3, 7), torch.rand(2, 8, 5)),  # rows
         lambda: one_hot(torch.rand(3), 4),  # no integers
@@ -56,6 +56,20 @@ def test_without_the_checkers_everything_is_imported_and_trains():
 )
 def test_what_does_not_fit_is_found_at_the_call(call):
     with pytest.raises(TypeCheckError):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: LSTM((1, 8, 8), 3)(torch.rand(5, 2, 1, 8, 8), torch.zeros(4, 2, dtype=torch.int64)),  # times
+        lambda: LSTM((1, 8, 8), 3)(torch.rand(5, 2, 1, 8, 8), torch.zeros(5, 3, dtype=torch.int64)),  # batches
+        lambda: LSTM((1, 8, 8), 3)(torch.zeros(5, 2, 1, 8, 8, dtype=torch.uint8), torch.zeros(5, 2).long()),  # pixels
+        lambda: SNAIL((1, 8, 8), 3, filters=4)(torch.rand(5, 2, 64), torch.zeros(5, 2).long()),  # no images
+    ],
+)
+def test_what_does_not_fit_a_learner_is_told_in_its_own_words(call):
+    with pytest.raises(UserError, match="must be"):
         call()
 
 

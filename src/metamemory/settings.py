@@ -119,7 +119,7 @@ class Declared:
     """One setting as it is declared.
 
     Attributes:
-        kind: an annotation; a dataclass or names with what each is, for a section; `Several`.
+        kind: an annotation; a dataclass or names with what each is, for a section; `Several`, `Named`.
         default: where it is not given; it must be where `NEEDED`.
     """
 
@@ -130,6 +130,13 @@ class Declared:
 @dataclass(frozen=True)
 class Several:
     """A section of changes to other settings, or a list of such."""
+
+    settings: Mapping[str, Declared]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A section of entries under names of one's own, each with the same settings."""
 
     settings: Mapping[str, Declared]
 
@@ -184,6 +191,11 @@ def check_value(name: str, value: Any, known: Declared) -> None:
         for number, each in enumerate(value if isinstance(value, list | tuple) else [value], start=1):
             prefix = f"{name}, {number}: " if isinstance(value, list | tuple) else f"{name}."
             check(kind.settings, each, prefix, given=kind.settings)
+    elif isinstance(kind, Named):
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{name} is {value!r}, and must be a section of names, as in {{small: {{…}}}}", name)
+        for each, entry in value.items():
+            check(kind.settings, entry, f"{name}.{each}.")
     elif isinstance(kind, Mapping) or dataclasses.is_dataclass(kind):
         check(kind if isinstance(kind, Mapping) else declared(kind), value, f"{name}.")
     elif not _fits(value, kind, known.default):

@@ -149,7 +149,6 @@ def test_every_wrong_entry_of_the_files(root, name, change):
         ("params/babu2021.yaml", "learning_rate: 0.01}", "learning_rate: 2024-01-01}", "'2024-01-01', and must be"),
         ("params/babu2021.yaml", "rotations: true", "rotations: yes", "rotations is 'yes', and must be true or false"),
         ("params/babu2021.yaml", "      smoke:\n", "      smoky:\n", "no setting 'smoky'; did you mean smoke"),
-        ("params/babu2021.yaml", "parts:\n", "parts:\n  nobody: {task: {n_way: 2}}\n", "nobody: nothing extends"),
         ("params/babu2021.yaml", "{learner: vgg, title", "{learner: vgg, shade: -1, title", "shade is -1"),
         ("params/babu2021.yaml", "pool_after: [1, 2]", "pool_after: [99]", "pool_after is .99., and must be a list"),
         ("params/babu2021.yaml", "experiments:\n", "experiments: {}\nexperiments:\n", "experiments is there twice"),

@@ -40,13 +40,14 @@ def test_settings_and_learners_have_other_names(before):
 
 
 def test_variants_that_were_files_are_the_methods_of_today(before):
-    """A learner and settings are the same in the migration and in params/."""
+    """A learner and settings are the same in the migration and in params/, for the papers that there were."""
     parameters = Parameters(ROOT)
     for experiment in parameters.experiments:
-        for name in parameters.methods(experiment):
-            method = parameters.method(name)
-            found = before.configuration(Run("smoke", experiment, name, "", root=ROOT), {})
-            assert (found["learner"], found.get("model", {})) == (method.learner, dict(method.model))
+        if parameters.paper_of(experiment) in ("babu2021", "santoro2016"):
+            for name in parameters.methods(experiment):
+                method = parameters.method(name)
+                found = before.configuration(Run("smoke", experiment, name, "", root=ROOT), {})
+                assert (found["learner"], found.get("model", {})) == (method.learner, dict(method.model))
 
 
 def test_instances_are_one_more_than_shots(before):

@@ -14,7 +14,7 @@ from metamemory.protocols.protocol import Findings, Row
 from metamemory.protocols.records import DECIMALS
 from metamemory.protocols.sections import Sections
 from metamemory.protocols.support_query import OF_EPISODES, SupportQueryProtocol, accuracy_by_episode
-from metamemory.settings import Count, Declared, Several
+from metamemory.settings import Count, Declared, Index, Named, Several, Width
 from metamemory.training.loop import Stage
 from metamemory.training.rollout import Rollout, rollout
 from metamemory.training.statistics import bootstrap
@@ -66,7 +66,8 @@ class ExchangedNetworkProtocol(SupportQueryProtocol):
         return {"": learner, **others}
 
 
+OTHER = {"filters": Declared(Width), "seed": Declared(Index)}
 SETTINGS = Sections(
     task=OF_EPISODES,
-    own={"test": Declared(Several(OF_EPISODES)), "others": Declared(dict), "curve_episodes": Declared(Count)},
+    own={"test": Declared(Several(OF_EPISODES)), "others": Declared(Named(OTHER)), "curve_episodes": Declared(Count)},
 )

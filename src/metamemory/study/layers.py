@@ -71,12 +71,6 @@ class Tree:
         self.paper_of = {name: paper for paper, values in papers.items() for name in values.get("experiments") or {}}
         self._resolved: dict[Place, Layer] = {}
 
-    @property
-    def unused(self) -> list[tuple[str, str]]:
-        """File and name of the parts that no entry that was asked for extends."""
-        parts = [("parts", paper, each) for paper, values in self.papers.items() for each in values.get("parts") or {}]
-        return [(self.files[part[1]], name(part)) for part in parts if part not in self._resolved]
-
     def entry(self, place: Place) -> Layer:
         """An entry with all that it extends below it. Names of curricula in it are replaced by their stages.
 

@@ -71,8 +71,6 @@ class Parameters:
             for name in self.declared_methods:
                 require_method(self.method(name), f"{self._file_of_method(name)}: methods.{name}")
             require_valid(self)
-            for file, part in self._tree.unused:
-                raise UserError(f"{file}: {part}: nothing extends it")
             _VALID.add(stamp)
 
     def _require_headline(self) -> None:
