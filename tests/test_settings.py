@@ -16,6 +16,7 @@ from metamemory.settings import (
     Count,
     Declared,
     Items,
+    Named,
     Number,
     Order,
     Positive,
@@ -32,7 +33,7 @@ PARAMETERS = Parameters(project_root(), checked=False)
 
 def within(name, known):
     """Settings of a section, and of the sections in it."""
-    kind = known.kind.settings if isinstance(known.kind, Several) else known.kind
+    kind = known.kind.settings if isinstance(known.kind, Named | Several) else known.kind
     if dataclasses.is_dataclass(kind):
         kind = declared(kind)
     if isinstance(kind, Mapping):

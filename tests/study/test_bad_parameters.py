@@ -92,7 +92,7 @@ def said(root, name, values):
 def may_be(change, name, place, value):
     """Whether a file may be so changed: names are any; what says nothing stands for nothing; what has defaults."""
     if change is misspelt:
-        return is_name(place)
+        return is_name(place) or place[-2:-1] == ("others",)
     if change is empty:  # an entry, and settings that are None by default
         entry = (len(place) == 4 and place[2] in ("methods", "settings")) or place[-2:-1] == ("methods",)
         return entry or place[-1] in ("classes", "images_per_class", "labels", "augmented", "chunks", "ways")
@@ -120,7 +120,7 @@ def test_some_wrong_entries_of_the_files(root, name, change):
     tried(root, change, name, every, first=CHANGES.index(change) * 11 % every)
 
 
-@pytest.mark.slow
+@pytest.mark.mutation  # minutes each
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_wrong_entry_of_the_files(root, name, change):

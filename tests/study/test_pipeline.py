@@ -70,6 +70,19 @@ def of_support_query(result):
     assert len(result.example["query_y"]) == result.scores[0]["n_way"] * 15
 
 
+def of_one_shot_omniglot(result):
+    assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
+    assert len(result.example["query_y"]) % result.scores[0]["n_way"] == 0
+
+
+def of_one_shot_variations(result):
+    of_one_shot_omniglot(result)
+
+
+def of_fixed_networks(result):
+    assert len(result.scores) == 1 + len(result.manifest["configuration"]["others"])
+
+
 def of_supervised_learning(result):
     assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")
