@@ -110,7 +110,7 @@ def test_missing_data_says_how_to_get_them(capsys, tmp_path, monkeypatch):
 
 def test_data_prepares_what_the_runs_need_or_what_is_named(monkeypatch):
     prepared = []
-    monkeypatch.setattr(preparation, "prepare", lambda names, root, mirror: prepared.append((names, root, mirror)))
+    monkeypatch.setattr(preparation, "prepare", lambda names, root, mirror, own: prepared.append((names, root, mirror)))
     assert main(["data"]) == 0
     assert main(["data", "cifar_fs", "scenes", "--mirror", "there"]) == 0
     assert prepared == [

@@ -404,8 +404,7 @@ def _data(options: argparse.Namespace) -> None:
         own = {options.names[0]: options.folder}
     else:
         own = Parameters().data_folders if not options.names or Path("params.yaml").exists() else {}
-    more = {"own": own} if own else {}
-    prepare(options.names or Parameters().data_sets, Path("data"), mirror=options.mirror, **more)
+    prepare(options.names or Parameters().data_sets, Path("data"), mirror=options.mirror, own=own)
 
 
 def _report(options: argparse.Namespace) -> None:

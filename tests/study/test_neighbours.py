@@ -40,16 +40,25 @@ print(json.dumps({"alone": [mask for mask in masks if len(mask) == 1], "gradient
     ],
 )
 def test_threads_are_bound_only_where_a_run_takes_all_processors(processors, told, bound, monkeypatch):
-    monkeypatch.setattr(neighbours, "processors", lambda: processors)
+    for each in ("granted", "usable"):
+        monkeypatch.setattr(neighbours, each, lambda: processors)
     environment = dict(told)
     bind_threads(environment)
     assert environment == ({**told, "OMP_PROC_BIND": "true"} if bound else told)
 
 
+def test_threads_are_not_bound_where_a_container_keeps_processors_from_a_run(monkeypatch):
+    monkeypatch.setattr(neighbours, "granted", lambda: MOST_THREADS)
+    monkeypatch.setattr(neighbours, "usable", lambda: 2)
+    environment = {}
+    bind_threads(environment)
+    assert environment == {}
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells where threads are")
 def test_each_thread_has_a_processor_of_its_own_and_bits_stay():
-    cores = neighbours.processors()
-    if not 1 < cores <= MOST_THREADS:
+    cores = neighbours.usable()
+    if not 1 < cores == neighbours.granted() <= MOST_THREADS:
         pytest.skip(f"threads are not bound on {cores} processors")
     told = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     found = {}

@@ -9,6 +9,8 @@ again, and a run has a hundredth of its speed. Bound to a processor each, they w
 import os
 from collections.abc import MutableMapping
 
+from metamemory.study.processors import granted, usable
+
 MOST_THREADS = 8  # more do not help with maps of this size
 
 
@@ -19,10 +21,5 @@ def bind_threads(environment: MutableMapping[str, str] = os.environ) -> None:
     meet there. What the environment says of threads is left as it is.
     """
     told = any(name.startswith(("OMP_", "GOMP_", "KMP_")) for name in environment)
-    if not told and 1 < processors() <= MOST_THREADS:
+    if not told and 1 < usable() == granted() <= MOST_THREADS:
         environment["OMP_PROC_BIND"] = "true"
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,10 +7,14 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
+def granted() -> int:
+    """Those that this process may run on, a few at a time or all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable() -> int:
-    """At least 1. A share of a processor counts as none, unless there is no other."""
-    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(min(granted, _quota())))
+    """At a time; at least 1. A share of a processor counts as none, unless there is no other."""
+    return max(1, int(min(granted(), _quota())))
 
 
 def _quota() -> float:

@@ -13,7 +13,7 @@ import torch
 
 from metamemory.errors import UserError
 from metamemory.study.locks import record
-from metamemory.study.neighbours import processors
+from metamemory.study.processors import usable
 from metamemory.study.recording import hardware
 from metamemory.study.work import arrivals
 from metamemory.study.work.arrivals import HERE, IMPORTED, REFUSED
@@ -126,7 +126,7 @@ def prepare(wish: Wish) -> tuple[Queue, list[Job], Estimates, Workers]:
     queue = Queue(today, wish.scale, wish.only, wish.headline, wish.pipeline, wish.shard, wish.weights)
     jobs = queue.jobs()
     count = wish.jobs or side_by_side()
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, processors() // count))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, usable() // count))
     torch.set_num_threads(threads)
     here = hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if wish.cluster is None:
@@ -152,12 +152,12 @@ def bring_home(paths: Sequence[Path], root: Path = Path(".")) -> int:
 def side_by_side() -> int:
     """How many runs at a time: one a core, as far as the memory goes; on a GPU a few."""
     if torch.cuda.is_available():
-        return min(ON_A_GPU, processors())
+        return min(ON_A_GPU, usable())
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
-        return processors()
-    return max(1, min(processors(), memory // MEMORY))
+        return usable()
+    return max(1, min(usable(), memory // MEMORY))
 
 
 def summary(tally: Tally, estimates: Estimates) -> str:
