@@ -3,7 +3,6 @@
 import pytest
 
 from metamemory.models import CNP, MAML, ProtoNet, Reptile, Ridge
-from metamemory.models.metric import protonet
 from metamemory.study.pages import quoted
 
 
@@ -12,9 +11,9 @@ from metamemory.study.pages import quoted
     [
         (MAML.answer_queries,),
         (Reptile._trained,),
-        (ProtoNet.answer_queries, protonet._logits),
+        (ProtoNet.answer_queries, ProtoNet.logits),
         (Ridge.answer_queries, Ridge._solved),
-        (CNP.answer_queries, CNP._logits),
+        (CNP.answer_queries, CNP.logits),
     ],
 )
 def test_a_learners_rule_is_quoted_from_its_file_in_thirty_lines(rules):

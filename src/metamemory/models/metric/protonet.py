@@ -20,30 +20,17 @@ with an answer to that. Train this one with support sets.
 Shape legend: T steps, S support samples, Q queries, B batch, K ways, D features.
 """
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor
 
-from metamemory.models.learner import Learner
-from metamemory.nn.delay_buffer import until_labelled
+from metamemory.models.metric.class_means import ClassMeansLearner
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.nn.labels import Labels
 from metamemory.settings import Width
-from metamemory.shapes import Float, Int
 
 FAR = 1e9  # squared distance to a prototype that is not there: finite, so that gradients are
 
 
-class ProtoNetState(NamedTuple):
-    """Embeddings without a label yet [delay, B, D]; sums [B, K, D] and counts [B, K] of the labelled ones; float32."""
-
-    waiting: Tensor
-    sums: Tensor
-    counts: Tensor
-
-
-class ProtoNet(Learner):
+class ProtoNet(ClassMeansLearner):
     """Class means in a learned space.
 
     Args:
@@ -62,7 +49,6 @@ class ProtoNet(Learner):
 
     title = "Prototypical networks"
     paper = "snell2017"
-    needs_delay = True
 
     def __init__(
         self,
@@ -72,47 +58,11 @@ class ProtoNet(Learner):
         filters: Width = 64,
         features: Width | None = None,
     ):
-        super().__init__()
-        self.labels = labels_for("protonet", n_way, Classes)
-        self.n_way, self.delay = self.labels.n_way, delay
+        super().__init__(n_way, delay)
         self.encoder = Encoder(input_shape, features, filters)
 
-    def answer_queries(
-        self,
-        support_x: Float[Tensor, "support batch channel height width"],
-        support_y: Int[Tensor, "support batch"],
-        query_x: Float[Tensor, "query batch channel height width"],
-    ) -> Float[Tensor, "query batch n_way"]:
-        """As in `Learner`. A class without a sample in the support set has a logit of -1e9."""
-        z, z_query = self.encoder(torch.cat([support_x, query_x])).split([len(support_x), len(query_x)])
-        of_class = one_hot(support_y, self.n_way)  # [S, B, K]
-        sums = torch.einsum("sbk,sbd->bkd", of_class, z)
-        return _logits(z_query, sums, of_class.sum(dim=0))
-
-    def initial_state(self, batch: int) -> ProtoNetState:
-        zeros = next(self.parameters()).new_zeros
-        return ProtoNetState(
-            waiting=zeros(self.delay, batch, self.encoder.out_features),
-            sums=zeros(batch, self.n_way, self.encoder.out_features),
-            counts=zeros(batch, self.n_way),
-        )
-
-    def run(
-        self,
-        x: Float[Tensor, "time batch channel height width"],
-        y_seen: Int[Tensor, "time batch"],
-        state: ProtoNetState,
-    ) -> tuple[Float[Tensor, "time batch n_way"], ProtoNetState]:
-        z = self.encoder(x)  # [T, B, D]
-        labelled, waiting = until_labelled(state.waiting, z)
-        of_class = one_hot(y_seen, self.n_way)  # [T, B, K]
-        sums = state.sums + (of_class[..., None] * labelled[:, :, None]).cumsum(dim=0)  # [T, B, K, D]
-        counts = state.counts + of_class.cumsum(dim=0)  # [T, B, K]
-        return _logits(z, sums, counts), ProtoNetState(waiting, sums[-1], counts[-1])
-
-
-def _logits(z: Tensor, sums: Tensor, counts: Tensor) -> Tensor:
-    """z [T, B, D], sums [..., B, K, D] and counts [..., B, K] of the labelled samples -> [T, B, K]."""
-    p = sums / counts[..., None].clamp(min=1)
-    d = (z[:, :, None] - p).square().sum(dim=-1)
-    return -d.where(counts > 0, FAR)
+    def logits(self, z: Tensor, sums: Tensor, counts: Tensor) -> Tensor:
+        """A class without a sample has a logit of -1e9."""
+        p = sums / counts[..., None].clamp(min=1)
+        d = (z[:, :, None] - p).square().sum(dim=-1)
+        return -d.where(counts > 0, FAR)

@@ -22,28 +22,16 @@ Shape legend: T steps, S support samples, Q queries, B batch, K ways, D features
 """
 
 from itertools import pairwise
-from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from metamemory.models.learner import Learner
-from metamemory.nn.delay_buffer import until_labelled
+from metamemory.models.metric.class_means import ClassMeansLearner
 from metamemory.nn.encoder import Encoder
-from metamemory.nn.labels import Classes, Labels, labels_for, one_hot
+from metamemory.nn.labels import Labels
 from metamemory.settings import Count, Width
-from metamemory.shapes import Float, Int
 
 
-class CNPState(NamedTuple):
-    """Encodings without a label yet [delay, B, D]; sums [B, K, D] and counts [B, K] of the labelled ones; float32."""
-
-    waiting: Tensor
-    sums: Tensor
-    counts: Tensor
-
-
-class CNP(Learner):
+class CNP(ClassMeansLearner):
     """Class means, and a decoder that answers from them.
 
     Args:
@@ -63,7 +51,6 @@ class CNP(Learner):
 
     title = "Conditional neural process"
     paper = "garnelo2018"
-    needs_delay = True
 
     def __init__(
         self,
@@ -75,9 +62,7 @@ class CNP(Learner):
         hidden: Width = 128,
         layers: Count = 4,
     ):
-        super().__init__()
-        self.labels = labels_for("cnp", n_way, Classes)
-        self.n_way, self.delay = self.labels.n_way, delay
+        super().__init__(n_way, delay)
         self.encoder = Encoder(input_shape, features, filters)
         self.of_query = nn.Linear(self.encoder.out_features, hidden)  # the first layer, in the two parts that it reads
         self.of_class = nn.Linear(self.encoder.out_features, hidden, bias=False)
@@ -85,39 +70,6 @@ class CNP(Learner):
         between = [each for pair in pairwise(sizes) for each in (nn.ReLU(), nn.Linear(*pair))]
         self.decoder = nn.Sequential(*between, nn.ReLU(), nn.Linear(hidden, 1))
 
-    def answer_queries(
-        self,
-        support_x: Float[Tensor, "support batch channel height width"],
-        support_y: Int[Tensor, "support batch"],
-        query_x: Float[Tensor, "query batch channel height width"],
-    ) -> Float[Tensor, "query batch n_way"]:
-        """As in `Learner`."""
-        z, z_query = self.encoder(torch.cat([support_x, query_x])).split([len(support_x), len(query_x)])
-        of_class = one_hot(support_y, self.n_way).to(z)  # [S, B, K]
-        return self._logits(z_query, torch.einsum("sbk,sbd->bkd", of_class, z), of_class.sum(dim=0))
-
-    def _logits(self, z: Tensor, sums: Tensor, counts: Tensor) -> Tensor:
-        """z [T, B, D], sums [..., B, K, D] and counts [..., B, K] of the labelled samples -> [T, B, K]."""
+    def logits(self, z: Tensor, sums: Tensor, counts: Tensor) -> Tensor:
         r = sums / counts[..., None].clamp(min=1)
         return self.decoder(self.of_query(z)[:, :, None] + self.of_class(r))[..., 0]
-
-    def initial_state(self, batch: int) -> CNPState:
-        zeros = next(self.parameters()).new_zeros
-        return CNPState(
-            waiting=zeros(self.delay, batch, self.encoder.out_features),
-            sums=zeros(batch, self.n_way, self.encoder.out_features),
-            counts=zeros(batch, self.n_way),
-        )
-
-    def run(
-        self,
-        x: Float[Tensor, "time batch channel height width"],
-        y_seen: Int[Tensor, "time batch"],
-        state: CNPState,
-    ) -> tuple[Float[Tensor, "time batch n_way"], CNPState]:
-        z = self.encoder(x)  # [T, B, D]
-        labelled, waiting = until_labelled(state.waiting, z)
-        of_class = one_hot(y_seen, self.n_way).to(z)  # [T, B, K]
-        sums = state.sums + (of_class[..., None] * labelled[:, :, None]).cumsum(dim=0)  # [T, B, K, D]
-        counts = state.counts + of_class.cumsum(dim=0)  # [T, B, K]
-        return self._logits(z, sums, counts), CNPState(waiting, sums[-1], counts[-1])
