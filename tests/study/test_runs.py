@@ -134,6 +134,15 @@ def test_what_was_trained_is_kept_where_its_record_fails(project, updates, monke
     assert kept == (run.model.read_bytes(), run.result("scores.csv").read_bytes())
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_run_is_recorded_comes_too_late(project, monkeypatch, number):
+    """It would be told as stopped though it is finished."""
+    run, record = run_of(project), runs.record
+    monkeypatch.setattr(runs, "record", lambda *given: (os.kill(os.getpid(), number), record(*given)))
+    assert execute(run) and runs.finished(run)
+    assert not list((project / ".resume").iterdir())
+
+
 def test_again_begins_afresh_once(project, updates, capsys):
     run = run_of(project)
     assert execute(run)

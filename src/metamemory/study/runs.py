@@ -49,6 +49,7 @@ from metamemory.study.stored import (
     state,
 )
 from metamemory.training.files import reading
+from metamemory.training.interruption import Interruption
 
 __all__ = ["ENDINGS", "Run", "execute", "file_digest", "read_manifest"]
 LONGEST_NAME = 255  # bytes of the name of a folder
@@ -218,8 +219,9 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes of training; the same command goes on")
         return False
-    record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
-    begun.finish()
+    with Interruption():  # what is recorded is finished: a signal comes too late
+        record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
+        begun.finish()
     shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
     print(f"{run.place}: {shown}")
     return True

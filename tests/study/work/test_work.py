@@ -56,11 +56,12 @@ def test_after_a_signal_the_same_command_goes_on(make_little, how):
     words = ("work", "--jobs", "2", "--only", "few_shot/lstm*/one/seed0")
     for project in (broken, whole):
         project.edit("params/little.yaml", *LONG)
-        project.edit("params/little.yaml", "episodes: 400000", "episodes: 2000")
+        project.edit("params/little.yaml", "episodes: 400000", "episodes: 20000")
     process = broken.start(*words)
-    while not list((broken.root / ".resume/work/logs").glob("*.log")):  # a run has begun
+    logs, until = broken.root / ".resume/work/logs", time.monotonic() + 60
+    while sum("episodes/s" in log.read_text(encoding="utf-8") for log in logs.glob("*.log")) < 2:  # both are training
+        assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
-    time.sleep(2)
     process.send_signal(how)
     out = process.communicate(timeout=100)[0]
     if how != signal.SIGKILL:
