@@ -3,10 +3,18 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.survey import support_query
+from metamemory.papers.survey import support_query, values
 from metamemory.papers.survey.reported import DATA
 
 SECTIONS = (
     *(Section(f"Support and query sets, {title}", partial(support_query.table, data)) for data, title in DATA.items()),
+    *(
+        Section(f"Functions of {title}, log-likelihood", partial(values.likelihood_table, setting))
+        for setting, title in values.KERNELS.items()
+    ),
+    *(
+        Section(f"Completion of images, {title}, mean squared error", partial(values.completion_table, setting))
+        for setting, title in values.PICTURES.items()
+    ),
     Section("How near Prototypical networks come to their papers", claims_of(support_query)),
 )

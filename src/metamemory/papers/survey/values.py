@@ -1,0 +1,209 @@
+"""Conditional neural processes for values: functions, and images of which some pixels are known."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metamemory.study.figures import MUTED, legend_beside, picture
+from metamemory.study.methods import colour, title
+from metamemory.study.quantities import at_shot, over_seeds
+from metamemory.study.results import Group, Result, groups
+from metamemory.study.tables import NO_BREAK, markdown, whose
+from metamemory.training.statistics import Interval
+
+FUNCTIONS, IMAGES = "function_regression", "image_completion"
+KERNELS = {"one_kernel": "one kernel", "two_kernels": "a kernel that switches"}
+PICTURES = {"characters": "Omniglot", "photographs": "CIFAR-100"}
+ORDERS = {0: "at random", 1: "in order"}
+MEASURES = {"log_likelihood": "log-likelihood, nats", "mse": "mean squared error"}
+NOT_RUN = "Not run: `dvc repro {}`."
+# Mean squared error on CelebA at 32x32 pixels, 10, 100 and 1,000 pixels known at random (Garnelo et al. 2018, Table 1)
+CELEB_A = {"CNP": (0.039, 0.016, 0.009)}
+
+
+def likelihood_table(setting: str, root: Path = Path(".")) -> str:
+    """Functions: log-likelihood of a value by how many are known, a row a method and scale; empty where none was
+    run."""
+    shown = groups(FUNCTIONS, setting, root)
+    if not shown:
+        return ""
+    contexts = _contexts(shown[0])
+    header = ["method", "whose", *(f"{known} known" for known in contexts), "seeds"]
+    return markdown(header, [_row(group, contexts, "log_likelihood") for group in _in_order(shown)])
+
+
+def completion_table(setting: str, root: Path = Path(".")) -> str:
+    """Images: mean squared error of all pixels by how many are known; empty where none was run."""
+    shown = groups(IMAGES, setting, root)
+    if not shown:
+        return ""
+    cells = [(row["context"], row["ordered"]) for row in shown[0].results[0].scores]
+    header = ["method", "whose", *(f"{int(known)} {ORDERS[int(order)]}" for known, order in cells), "seeds"]
+    return markdown(header, [_row(group, cells, "mse") for group in _in_order(shown)])
+
+
+def reported_table() -> str:
+    """What the paper reports of CelebA, which this study does not have."""
+    rows = [[method, *(f"{each:.3f}" for each in numbers)] for method, numbers in CELEB_A.items()]
+    return markdown(["CelebA, in the paper", "10 at random", "100 at random", "1000 at random"], rows)
+
+
+def largest(experiment: str, setting: str, root: Path = Path(".")) -> list[Group]:
+    """Its groups at the largest scale that was run; empty where none was."""
+    shown = groups(experiment, setting, root)
+    return [group for group in shown if group.run.scale == shown[0].run.scale]
+
+
+def _in_order(shown: Sequence[Group]) -> list[Group]:
+    """By scale, and of a scale the best last."""
+    scales = list(dict.fromkeys(group.run.scale for group in shown))
+    return sorted(shown, key=lambda group: (scales.index(group.run.scale), _mean(group, -1, "log_likelihood")))
+
+
+def _mean(group: Group, at: int, measure: str) -> float:
+    return float(np.mean([result.scores[at][measure] for result in group.results]))
+
+
+def _contexts(group: Group) -> list[int]:
+    return [int(row["context"]) for row in group.results[0].scores]
+
+
+def _row(group: Group, columns: Sequence[Any], measure: str) -> list[str]:
+    numbers = [_number(over_seeds(group, at_shot(at, measure))) for at in range(len(columns))]
+    return [title(group.run.method), whose(group), *numbers, str(len(group.results))]
+
+
+def _number(interval: Interval | None) -> str:
+    """Mean and 95 % interval."""
+    if interval is None:
+        return "–"
+    mean, low, high = (f"{each:.3f}".replace("-", "−") for each in interval[:3])
+    return f"{mean}{NO_BREAK}({low}–{high})"
+
+
+def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, str]) -> Figure:
+    """Log-likelihood and squared error by how many values are known, with 95 % intervals; a column a setting. Of
+    images, dashed: pixels in order."""
+    figure, panels = plt.subplots(
+        2, len(by_setting), figsize=(4 * len(by_setting) + 1.5, 6), squeeze=False, sharex="col"
+    )
+    for column, (setting, shown) in zip(panels.T, by_setting.items(), strict=True):
+        for axes, (measure, name) in zip(column, MEASURES.items(), strict=True):
+            for group in shown:
+                _draw_by_context(axes, group, measure)
+            axes.set(ylabel=name if column is panels.T[0] else "")
+        column[0].set_title(titles[setting], fontsize="medium")
+        column[1].set(xlabel="values known", yscale="log")
+        if max(_contexts(shown[0])) > 50:
+            column[1].set_xscale("symlog", linthresh=1)
+    legend_beside(panels[0, -1])
+    figure.tight_layout()
+    return figure
+
+
+def _draw_by_context(axes: Axes, group: Group, measure: str) -> None:
+    tint, rows = colour(group.run.method), group.results[0].scores
+    for ordered in sorted({int(row.get("ordered", 0)) for row in rows}):
+        chosen = [at for at, row in enumerate(rows) if int(row.get("ordered", 0)) == ordered]
+        intervals = [over_seeds(group, at_shot(at, measure)) for at in chosen]
+        known = [rows[at]["context"] for at in chosen]
+        label = None if ordered else title(group.run.method)
+        style = {"color": tint, "marker": "o", "markersize": 3, "linestyle": "--" if ordered else "-"}
+        axes.plot(known, [each.mean for each in intervals], label=label, **style)
+        axes.fill_between(known, *([getattr(each, end) for each in intervals] for end in ("low", "high")), color=tint,
+                          alpha=0.2, linewidth=0)  # fmt: skip
+
+
+def bands(results: Sequence[Result]) -> Figure:
+    """What each learner expects of one function, a column a number of known values; band: two deviations."""
+    counts = results[0].example["known"]
+    figure, panels = plt.subplots(
+        len(results),
+        len(counts),
+        figsize=(3.4 * len(counts), 2.6 * len(results)),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+    )
+    for row, result in zip(panels, results, strict=True):
+        shown, tint = result.example, colour(result.run.method)
+        place = np.array(shown["place"])
+        for axes, known, *answer in zip(row, counts, shown["mean"], shown["deviation"], strict=True):
+            mean, deviation = map(np.array, answer)
+            axes.fill_between(place, mean - 2 * deviation, mean + 2 * deviation, color=tint, alpha=0.2, linewidth=0)
+            axes.plot(place, mean, color=tint)
+            axes.plot(place, shown["f"], color="black", linestyle=":", lw=1.2)
+            axes.plot(shown["x"][:known], shown["y"][:known], "o", color="black", markersize=4)
+            if row is panels[0]:
+                axes.set_title(f"{known} known", fontsize="medium")
+            if row is panels[-1]:
+                axes.set(xlabel="x")
+        row[0].set_ylabel(title(result.run.method), color=tint)
+    values = np.array(results[0].example["f"])
+    panels[0, 0].set(ylim=(values.min() - 2, values.max() + 2))
+    figure.tight_layout()
+    return figure
+
+
+def pictures(results: Sequence[Result], image: int = 0) -> Figure:
+    """An image of which some pixels are known, a column a number of them, in blue what is not; below, what each learner
+    expects, and how unsure it is: white is certain, black a deviation of a half or more."""
+    example = results[0].example
+    columns, shape = len(example["context"]), example["shape"]
+    figure, rows = plt.subplots(
+        1 + 2 * len(results), columns + 1, figsize=(1.5 * (columns + 1), 1.5 * (1 + 2 * len(results))), squeeze=False
+    )
+    whole = _decoded(example["image"], shape)[image]
+    picture(rows[0, 0], whole)
+    rows[0, 0].set_title("the image", fontsize="small")
+    for axes in rows[1:, 0]:
+        axes.axis("off")
+    for axes, count, known in zip(rows[0, 1:], example["context"], example["known"], strict=True):
+        there = _decoded(known, [shape[0], 1, *shape[2:]])[image] > 0
+        picture(axes, _hidden(whole, there))
+        axes.set_title(f"{count} known", fontsize="small")
+    for at, result in enumerate(results):
+        for down, name in enumerate(("mean", "deviation")):
+            row = rows[1 + 2 * at + down]
+            row[0].text(1, 0.5, f"{title(result.run.method)}: {name}", ha="right", va="center", fontsize="small",
+                        color=colour(result.run.method), wrap=True)  # fmt: skip
+            for axes, encoded in zip(row[1:], result.example[name], strict=True):
+                shown = _decoded(encoded, shape)[image]
+                picture(axes, shown if name == "mean" else shown.mean(axis=0, keepdims=True).astype(np.uint8))
+    return figure
+
+
+def _decoded(encoded: str, shape: Sequence[int]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(encoded), dtype=np.uint8).reshape(shape)
+
+
+def _hidden(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """In colour, [3, height, width]: what is not known is blue. Drawings are ink on paper, whose pixels are light."""
+    colours = 255 - image.repeat(3, axis=0) if len(image) == 1 else image
+    blue = np.array([120, 160, 220], dtype=np.uint8)[:, None, None]
+    return np.where(known, colours, blue).astype(np.uint8)
+
+
+def chosen(results: Mapping[str, Sequence[Result]]) -> Figure:
+    """Mean squared error by how many pixels are known: the next is the least certain, or one at random (dashed)."""
+    figure, panels = plt.subplots(1, len(results), figsize=(4 * len(results) + 2, 3.4), squeeze=False)
+    for axes, (name, of_setting) in zip(panels[0], results.items(), strict=True):
+        for result in of_setting:
+            if "least_certain" in result.example:
+                tint = colour(result.run.method)
+                axes.plot(result.example["least_certain"], color=tint, label=title(result.run.method))
+                axes.plot(result.example["at_random"], color=tint, linestyle="--")
+        axes.plot([], [], color=MUTED, label="least certain next")
+        axes.plot([], [], color=MUTED, linestyle="--", label="at random")
+        axes.set(xlabel="pixels known")
+        axes.set_title(PICTURES.get(name, name), fontsize="medium")
+    panels[0, 0].set_ylabel("mean squared error")
+    legend_beside(panels[0, -1])
+    figure.tight_layout()
+    return figure
