@@ -65,12 +65,14 @@ def _layers(learner: Learner, episodes: list[Episode], task: OnlineFewShot) -> d
             found = [(each, inspection.answers(learner, each, alter())) for each in episodes]
             accuracy = accuracies(found, task.right, task.samples_per_class)
             altered[kind][part] = np.nanmean(accuracy.numpy(), axis=0).tolist()
-    moved = [inspection.moved_by_labels(learner, each) for each in episodes[:MOVED]]
-    return {
-        **altered,
-        "frozen_after": after,
-        "moved": {part: np.mean([each[part] for each in moved], axis=0).tolist() for part in moved[0]},
-    }
+    return {**altered, "frozen_after": after, "moved": _moved(learner, episodes[:MOVED])}
+
+
+def _moved(learner: Learner, episodes: list[Episode]) -> dict[str, list[float]]:
+    """Part -> how far the label of each step moves it, mean over all episodes: the last batch may be a short one."""
+    moved = [inspection.moved_by_labels(learner, each) for each in episodes]
+    shares = [each.x.shape[1] / episodes[0].x.shape[1] for each in episodes]
+    return {part: np.average([each[part] for each in moved], axis=0, weights=shares).tolist() for part in moved[0]}
 
 
 SETTINGS = Sections(own={"trained": Declared(str)})
