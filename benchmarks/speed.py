@@ -34,13 +34,11 @@ from metamemory.study.methods import method
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.runs import hardware
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.training.flops import flops_per_step
 
 STEPS, BATCH, SIZE, FILTERS, N_WAY = 25, 8, 28, 64, 5
 STREAM = 10_000  # steps
 LONG = 1_000  # steps of an episode in which learners are compared
 LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
-GPU_BATCH, GPU_MATRIX = 64, 8192  # episodes; side of the matrices whose product shows a GPU's peak
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 QUERIES = 10  # of each class, in a task of MetaNet
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
@@ -366,36 +364,6 @@ def train_once(precision: str, steps: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def on_gpu(device: torch.device, rounds: int) -> dict[str, float]:
-    """The training iteration at `GPU_BATCH`: plain loop in bfloat16 autocast / fast; and the share of the peak of
-    bfloat16 products, as the product of two large matrices shows it, at which the fast one multiplies."""
-    x = torch.rand(STEPS, GPU_BATCH, 1, SIZE, SIZE, device=device)
-    y_seen = torch.randint(-1, N_WAY, (STEPS, GPU_BATCH), device=device)
-    plain, fast = PlainCLLSTM(), CLLSTM((1, SIZE, SIZE), N_WAY, FILTERS, normalise=False, precision="bfloat16")
-    plain, fast = (training_iteration(each.to(device), x, y_seen) for each in (plain, fast))
-    matrix = torch.randn(GPU_MATRIX, GPU_MATRIX, device=device, dtype=torch.bfloat16)
-
-    def in_autocast() -> None:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            plain()
-
-    def finished(work: Callable[[], object]) -> Callable[[], None]:
-        def done() -> None:
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-
-        return done
-
-    works = {"plain": in_autocast, "fast": fast, "product": lambda: matrix @ matrix}
-    seconds = measure({name: finished(work) for name, work in works.items()}, rounds)
-    step = flops_per_step(CLLSTM((1, SIZE, SIZE), N_WAY, FILTERS), (1, SIZE, SIZE))
-    achieved = 3 * step * STEPS * GPU_BATCH / statistics.median(seconds["fast"])  # backward: two forward passes
-    peak = 2 * GPU_MATRIX**3 / statistics.median(seconds["product"])
-    ratio = statistics.median(a / b for a, b in zip(seconds["plain"], seconds["fast"], strict=True))
-    return {"plain / fast": round(ratio, 4), "share of the bfloat16 peak": round(achieved / peak, 4)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed against plain references, side by side.")
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
@@ -464,11 +432,6 @@ def main() -> None:
         "long_episode": {"steps": options.long, "gigabytes": memory},
     }
     print(f"memory of a training process, {options.long} steps, batch {BATCH}, GB: {memory}")
-    if torch.cuda.is_available():
-        device = torch.device("cuda")
-        of = {"hardware": hardware(device), "torch": torch.__version__, "batch": GPU_BATCH}
-        report["gpu"] = of | on_gpu(device, options.rounds)
-        print(f"on the GPU: {report['gpu']}")
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(f"{report['hardware']}, torch {report['torch']}; written to {options.to}")

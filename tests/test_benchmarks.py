@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.cl_lstm import CLLSTM
+from metamemory.papers.babu2021.cost import gpu_table
 from metamemory.study.parameters import project_root
 
 _spec = importlib.util.spec_from_file_location("speed", project_root() / "benchmarks" / "speed.py")
@@ -23,8 +26,6 @@ def small(monkeypatch):
     monkeypatch.setattr(speed, "FILTERS", 4)
     monkeypatch.setattr(speed, "STREAM", 20)
     monkeypatch.setattr(speed, "LONG", 60)
-    monkeypatch.setattr(speed, "GPU_BATCH", 2)
-    monkeypatch.setattr(speed, "GPU_MATRIX", 64)
 
 
 def test_the_plain_loop_is_the_same_model():
@@ -93,6 +94,50 @@ def test_training_is_timed_beside_cl_lstm():
     assert 0.2 < speed.training("cl_lstm", rounds=3)["training"] < 5  # of itself
 
 
-def test_the_comparison_on_a_gpu_runs_anywhere():
-    found = speed.on_gpu(torch.device("cpu"), rounds=1)
-    assert found["plain / fast"] > 0 and found["share of the bfloat16 peak"] > 0
+SMALL = (  # Triton decides when it is imported whether it interprets: a process of its own
+    "import sys; sys.path.insert(0, 'benchmarks'); import gpu, speed; "
+    "gpu.BATCH, gpu.MATRIX, gpu.SIDE_BATCH = 1, 64, 2; gpu.LEAD_IN = 0; "
+    "gpu.WINDOWS, speed.STEPS, speed.FILTERS = 1, 5, 4; gpu.main()"
+)
+INTERPRETED = importlib.util.find_spec("triton") is not None
+
+
+def on_a_processor(to, *words):
+    command = [sys.executable, "-c", SMALL, "--anyway", "--rounds", "1", "--to", str(to), *words]
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=project_root(), env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(to.read_text(encoding="utf-8")), done.stdout
+
+
+def test_what_a_gpu_is_asked_runs_anywhere(tmp_path):
+    """But for graphs; kernels through Triton's interpreter."""
+    report, said = on_a_processor(tmp_path / "results/speed/gpu.json", "--runs", "1", "2", "--seconds", "0.01")
+    ways = {*report["iterations"], *report["not_measured"]}
+    assert len(ways) == 8 and sum("graph" in way for way in ways) == 3
+    for way in ways:
+        assert ("graph" in way or "Triton" in way and not INTERPRETED) == (way in report["not_measured"]), report
+    assert all(each["low"] <= each["plain / this"] <= each["high"] for each in report["iterations"].values())
+    assert all(each["episodes_per_second"] > 0 for each in report["side_by_side"].values())
+    assert list(report["side_by_side"]) == ["1", "2"] and report["peak_tflops"] > 0 and "share of the peak" in said
+    table = gpu_table(tmp_path)
+    assert (
+        "gates by torch's formulas, bfloat16" in table and "a CUDA graph: not measured (there are CUDA graphs" in table
+    )
+
+
+def test_what_there_is_no_time_for_is_named(tmp_path):
+    report, said = on_a_processor(tmp_path / "gpu.json", "--runs", "1", "--minutes", "0")
+    assert set(report["not_measured"].values()) == {"no time was left"} and len(report["not_measured"]) == 9
+    assert report["iterations"] == report["side_by_side"] == {} and "no time was left" in said
+
+
+def test_without_a_gpu_nothing_is_measured(tmp_path):
+    command = [sys.executable, "benchmarks/gpu.py", "--to", str(tmp_path / "gpu.json")]
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    done = subprocess.run(command, cwd=project_root(), capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 1 and done.stderr == "error: benchmarks/gpu.py needs a GPU that torch can use\n"
+    assert gpu_table(tmp_path).startswith("Not measured: ")

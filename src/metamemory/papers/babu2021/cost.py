@@ -30,6 +30,7 @@ from metamemory.study.tables import markdown
 from metamemory.training.flops import flops_of, flops_per_step
 
 INPUT_SHAPE, N_WAY = (1, 28, 28), 5  # of the comparison, as far as the paper's figures tell
+SIDE_BY_SIDE = {"episodes_per_second": "{:,.0f}", "tflops": "{:,.0f}", "share of the peak": "{:.0%}"}  # columns
 NAMES = {"fine_tuning": "4-layer CNN, 256 filters, fine-tuned"}
 
 
@@ -209,21 +210,47 @@ def speed_table(root: Path = Path(".")) -> str:
         f"Median ratio of {report['rounds']} rounds, each variant once a round. {report['shape']}; "
         f"{report['hardware']}, torch {report['torch']}. A process that trains CL+LSTM of that size on an episode of "
         f"{report['long_episode']['steps']} steps takes {memory['float32']:.1f} GB, with products in bfloat16 "
-        f"{memory['bfloat16']:.1f} GB.{_on_gpu(report)}"
+        f"{memory['bfloat16']:.1f} GB."
     )
 
 
-def _on_gpu(report: Mapping[str, Any]) -> str:
-    """What `make bench` measured on a GPU, if there was one."""
-    if "gpu" not in report:
-        return ""
-    gpu = report["gpu"]
-    return (
-        f"\n\n{gpu['hardware']}, torch {gpu['torch']}: a training iteration of that size on {gpu['batch']} episodes is "
-        f"{gpu['plain / fast']:.1f} times as fast as the plain loop in bfloat16 autocast, and multiplies at "
-        f"{100 * gpu['share of the bfloat16 peak']:.0f} % of the rate of a product of two large matrices. Both launch "
-        "their kernels one by one; training replays them as one CUDA graph."
+def gpu_table(root: Path = Path(".")) -> str:
+    """What `benchmarks/gpu.py` measured: a training iteration in each way, and runs side by side; what it did not
+    measure, it says."""
+    report = measured("gpu", root)
+    if report is None:
+        return "Not measured: `python benchmarks/gpu.py`, which takes four minutes of a GPU."
+    of_ways = [
+        [name, _told(each, "milliseconds", "{:.1f}"), _ratio(each), _told(each, "share of the peak", "{:.0%}")]
+        for name, each in report["iterations"].items()
+    ]
+    of_runs = [
+        [count, *(_told(each, key, form) for key, form in SIDE_BY_SIDE.items())]
+        for count, each in report["side_by_side"].items()
+    ]
+    tables = [markdown(["", "ms", "plain loop, bfloat16 / this (aim: ≥ 6)", "share of the peak"], of_ways)]
+    tables.append(
+        f"A training iteration on {report['batch']} episodes ({report['shape']}): forward and backward. "
+        f"{report['hardware']}, torch {report['torch']}; medians of {report['rounds']} rounds, lowest to highest in "
+        "brackets. The peak is that of a product of two large matrices in bfloat16."
     )
+    if of_runs:
+        header = ["runs side by side", "episodes/s together", "TFLOP/s (aim: ≥ 200)", "share of the peak"]
+        tables += [markdown(header, of_runs), f"Whole updates on {report['side_batch']} episodes, a process a run."]
+    else:
+        tables.append("Runs side by side: not measured.")
+    tables += [f"{name}: not measured ({why})." for name, why in report["not_measured"].items()]
+    return "\n\n".join(tables)
+
+
+def _told(values: Mapping[str, float], key: str, form: str) -> str:
+    return form.format(values[key]) if key in values else "not measured"
+
+
+def _ratio(values: Mapping[str, float]) -> str:
+    """With its range, where that was kept."""
+    spread = f" ({values['low']:.2f} to {values['high']:.2f})" if "low" in values else ""
+    return f"{values['plain / this']:.2f}{spread}"
 
 
 def online_table(root: Path = Path(".")) -> str:
