@@ -183,8 +183,7 @@ def _add_data(commands: Any) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="omniglot, cifar_fs, cifar10, fss1000, mini_imagenet, mnist, a stand-in (glyphs, scenes, silhouettes, "
-        "digits), or one of your own",
+        help="omniglot, cifar_fs, cifar10, fss1000, a stand-in (glyphs, scenes, silhouettes), or one of your own",
     )
     prepare.add_argument("--folder", help="of class folders, for a data set of your own (default: as params/ say)")
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")
@@ -207,7 +206,8 @@ def _add_list(commands: Any) -> None:
         help="what there is to run, and what has run",
         description="All runs of params/, and what there is of each: `finished` runs are used again, those that have "
         "`begun` go on from a checkpoint; of others `run` trains anew, though there be results that are stale (made "
-        "with another configuration or code), damaged, or without their model.",
+        "with another configuration, code or data), damaged, or without their weights. Then the checkpoints from which "
+        "no run goes on any more.",
     )
     listing.add_argument("--scale", help=SCALE)
     listing.add_argument("--headline", action="store_true", help="only the headline")
@@ -423,13 +423,12 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from metamemory.study.begun import places as begun_places
-    from metamemory.study.parameters import Parameters
     from metamemory.study.pipeline import target
-    from metamemory.study.runs import planned, state_of
+    from metamemory.study.runs import planned
+    from metamemory.study.today import Today
 
-    parameters = Parameters()
-    begun = begun_places(Path("."))
+    today = Today()
+    parameters = today.parameters
     runs = planned(parameters, options.scale or parameters.scale, parameters.experiments)
     for run in runs:
         headline = parameters.in_headline(run.experiment, run.method, run.setting)
@@ -440,8 +439,11 @@ def _list(options: argparse.Namespace) -> None:
         elif options.calls:
             print(run.call)
         else:
-            state = state_of(run, run.place in begun, parameters)
+            state = str(today.state_as_far_as_known(run))
             print(f"{run.place:60} {state:9} {'headline' if headline else ''}".rstrip())
+    if not (options.stages or options.calls or options.headline):
+        for path, place in today.left_behind().items():
+            print(f"{path.with_suffix('.*')}: of {place} as it was decided before; nothing goes on from it, delete it")
 
 
 def _pipeline(options: argparse.Namespace) -> None:

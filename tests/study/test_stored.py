@@ -80,15 +80,15 @@ def test_a_damaged_file_is_named_and_its_run_is_not_finished(run, file, damage):
     elif damage in DAMAGES:
         path.write_bytes(DAMAGES[damage](content))
     assert runs.finished(run) is None
-    said = stored.state(run, {}, begun=False)
+    said = str(stored.state(run, {}, begun=False))
     if file == "model":
-        kind = "no" if damage in ("gone", "a link to nothing") else "a damaged"
-        assert said == f"results, but {kind} model: `run` trains anew"
+        gone = damage in ("gone", "a link to nothing")
+        assert said == ("weights are not here" if gone else "damaged: model.safetensors")
         everything(run)
     elif file == "manifest.json" and damage in ("gone", "a link to nothing"):
         assert said == "not run"
     else:
-        assert said == f"damaged: seed0.{file}; `run` trains anew"
+        assert said == f"damaged: seed0.{file}"
         with pytest.raises(UserError, match=rf"^{path} (is missing|is damaged \(.*\)|cannot be read \(.*\)): run it"):
             everything(run)
 
@@ -141,10 +141,16 @@ def test_a_manifest_in_the_place_of_another_run_is_refused(run):
 
 
 def test_the_states_of_a_run_are_told_apart(run):
-    assert stored.state(run, {}, begun=True) == "finished"
-    assert stored.state(run, {"source": "another"}, begun=True) == "stale: `run` trains anew"
+    def told(run, today, begun):
+        return str(stored.state(run, today, begun))
+
+    today = {"source": "another", "data": None}  # what is not known is not compared
+    assert told(run, {}, begun=True) == told(run, {"data": None}, begun=False) == "finished"
+    assert told(run, today, begun=False) == "stale: another source"
+    assert told(run, {**today, "configuration": "c"}, begun=False) == "stale: another source and configuration"
+    assert told(run, today, begun=True) == "begun"  # `run` goes on with it
     other = dataclasses.replace(run, seed=1)
-    assert [stored.state(other, None, begun=each) for each in (True, False)] == ["begun", "not run"]
+    assert [told(other, {}, begun=each) for each in (True, False)] == ["begun", "not run"]
 
 
 def test_the_seal_is_of_all_else(run):

@@ -5,7 +5,6 @@ locked was left by one that was killed, and is removed.
 """
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from metamemory.data.images import CACHE, PARTIAL
+from metamemory.locking import take
 
 
 @contextmanager
@@ -39,20 +39,12 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> int:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
-        _lock(handle, waiting)
+        if take(handle) is False:
+            waiting()
+            take(handle, wait=True)
         if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):
             return handle
         os.close(handle)  # it was removed by the one that had it before
-
-
-def _lock(handle: int, waiting: Callable[[], None]) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:
-        pass
 
 
 @contextmanager
@@ -66,7 +58,7 @@ def workspace(root: Path) -> Iterator[Path]:
     own = Path(mkdtemp(suffix=PARTIAL, dir=cache))
     handle = os.open(own, os.O_RDONLY)
     try:
-        _lock(handle, lambda: None)
+        take(handle)
         yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
@@ -80,12 +72,9 @@ def _is_abandoned(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+        return take(handle) is True
     finally:
         os.close(handle)
-    return True
 
 
 def move(fresh: Path, folder: Path) -> None:

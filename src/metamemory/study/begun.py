@@ -41,10 +41,10 @@ def note_of(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".json")
 
 
-def places(root: Path) -> set[str]:
-    """Of the runs that have a checkpoint to go on from."""
-    notes = (root / FOLDER).glob("*.json")
-    return {str(_note(path).get("run")) for path in notes if Checkpoint(path.with_suffix(".pt")).exists()}
+def places(root: Path) -> dict[Path, str]:
+    """Checkpoints, and the places of the runs that they are of."""
+    notes = {note.with_suffix(".pt"): note for note in sorted((root / FOLDER).glob("*.json"))}
+    return {path: str(_note(note).get("run")) for path, note in notes.items() if Checkpoint(path).exists()}
 
 
 def _note(path: Path) -> dict[str, object]:

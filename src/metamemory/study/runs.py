@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +46,13 @@ from metamemory.study.stored import (
     read_whole,
     require_model,
     require_weights,
-    state,
 )
 from metamemory.training.files import reading
 from metamemory.training.interruption import Interruption
 
 __all__ = ["ENDINGS", "Run", "execute", "file_digest", "read_manifest"]
 LONGEST_NAME = 255  # bytes of the name of a folder
+SourceDigest = Callable[[tuple[tuple[str, str], ...]], str]  # `source.digest`, or what remembers its answers
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,10 @@ def roots(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def identity(config: Mapping[str, Any]) -> dict[str, str]:
-    """Digests of what decides a run but its seed and its data."""
-    return {"configuration": sha256(config), "source": source.digest(roots(config))}
+def identity(config: Mapping[str, Any], source_digest: SourceDigest = source.digest) -> dict[str, str]:
+    """Digests of what decides a run but its seed and its data; that of its source may be taken from whoever keeps
+    it."""
+    return {"configuration": sha256(config), "source": source_digest(tuple(roots(config)))}
 
 
 def load_images(run: Run, config: Mapping[str, Any]) -> ImageSet | None:
@@ -167,10 +168,16 @@ def _require_trained(run: Run, config: Mapping[str, Any]) -> None:
         require_weights(weights, read_manifest_at(manifest), mend)
 
 
-def digests(run: Run, config: Mapping[str, Any], images: ImageSet | None = None) -> dict[str, str | None]:
-    """Of all that decides a run but its seed; `images` are loaded where they are not given."""
+def digests(
+    run: Run,
+    config: Mapping[str, Any],
+    images: ImageSet | None = None,
+    source_digest: SourceDigest = source.digest,
+) -> dict[str, str | None]:
+    """Of all that decides a run but its seed; `images` are loaded where they are not given. That of weights that are
+    not there is None."""
     images = images or load_images(run, config)
-    found = {**identity(config), "data": images and images.digest}
+    found = {**identity(config, source_digest), "data": images and images.digest}
     weights = trained(run, config)
     return found if weights is None else {**found, "trained": file_digest(weights)}
 
@@ -267,15 +274,6 @@ def finished(run: Run) -> str | None:
         require_model(run, manifest, "")
         return manifest["fingerprint"]
     return None
-
-
-def state_of(run: Run, begun: bool, parameters: Parameters) -> str:
-    """In few words, what there is of it; `begun` where it has a checkpoint."""
-    today = None
-    if run.result("manifest.json").exists():
-        with suppress(UserError):
-            today = identity(configuration(run, parameters))
-    return state(run, today, begun)
 
 
 def planned(parameters: Parameters, scale: str, experiments: list[str], root: Path = Path(".")) -> list[Run]:

@@ -10,13 +10,15 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metamemory.errors import UserError
 from metamemory.training.files import read_json, reading
 
 ENDINGS = ("metrics.json", "scores.csv", "history.csv", "example.json", "manifest.json")  # of a run's files in results/
 NEEDED = {"run": dict, "fingerprint": str, "digests": dict, "configuration": dict, "data": dict, "model": str}
+FINISHED, BEGUN, NOT_RUN = "finished", "begun", "not run"
+STALE, DAMAGED, NO_WEIGHTS = "stale", "damaged", "weights are not here"
 ANEW = "run it again"
 CHANGED = "it is not what the run left"
 
@@ -117,30 +119,53 @@ def file_digest(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def state(run: Any, today: Mapping[str, str] | None, begun: bool) -> str:
-    """In few words, what there is of a run, and what `run` would do of it.
+class State(NamedTuple):
+    """What there is of a run. One that is FINISHED is used again, one that has BEGUN goes on from its checkpoint, and
+    of every other `run` trains anew.
+
+    Attributes:
+        kind: FINISHED, BEGUN, NOT_RUN, STALE (made with another configuration, code or data), DAMAGED or NO_WEIGHTS
+            (all but its weights are here).
+        why: what is stale or damaged.
+    """
+
+    kind: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.why}" if self.why else self.kind
+
+
+def state(run: Any, today: Mapping[str, str | None], begun: bool) -> State:
+    """What there is of a run.
 
     Args:
         run: a `runs.Run`.
-        today: digests of what decides it now (`runs.identity`); None where they cannot be worked out.
-        begun: whether it has a checkpoint.
+        today: digests of what decides it now (`runs.digests`), in so far as they are known.
+        begun: whether it has a checkpoint to go on from.
     """
+    found = _of_results(run, today)
+    return State(BEGUN) if begun and found.kind != FINISHED else found
+
+
+def _of_results(run: Any, today: Mapping[str, str | None]) -> State:
     if not run.result("manifest.json").exists():
-        return "begun" if begun else "not run"
+        return State(NOT_RUN)
     manifest: dict[str, Any] = {}
     for ending in (ENDINGS[-1], *ENDINGS[:-1]):
         try:
             manifest = manifest or read_manifest(run)
             read_part(run, ending, manifest)
         except UserError:
-            return f"damaged: {run.result(ending).name}; `run` trains anew"
-    if today is not None and any(manifest["digests"].get(name) != value for name, value in today.items()):
-        return "stale: `run` trains anew"
+            return State(DAMAGED, run.result(ending).name)
+    changed = [name for name, value in today.items() if value is not None and manifest["digests"].get(name) != value]
+    if changed:
+        return State(STALE, f"another {' and '.join(changed)}")
     try:
         require_model(run, manifest, "")
     except UserError:
-        return f"results, but {'a damaged' if run.model.exists() else 'no'} model: `run` trains anew"
-    return "finished"
+        return State(DAMAGED, run.model.name) if run.model.exists() else State(NO_WEIGHTS)
+    return State(FINISHED)
 
 
 def _mend(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from metamemory.errors import UserError
+from metamemory.locking import take
 
 TEMPORARY = ".tmp"  # how the names of files end that are being written
 PROBE = 1 << 16  # bytes that are written to find out whether any can be
@@ -78,8 +79,8 @@ def remove_abandoned(folders: Iterable[Path]) -> None:
         with suppress(OSError):
             handle = os.open(path, os.O_RDWR)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                if take(handle):
+                    path.unlink()
             finally:
                 os.close(handle)
 

@@ -11,10 +11,10 @@ from metamemory.papers import available
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.quantities import Measured
 from metamemory.study.runs import Run
+from metamemory.study.today import Today
 from metamemory.study.work.plan import outlook, plan
 from metamemory.study.work.queue import Job, Queue, matches, named
 from metamemory.study.work.scheduler import Scheduler
-from metamemory.study.work.today import Today
 from metamemory.study.work.workers import Event
 
 

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 
 import pytest
 
-from metamemory.study import runs
+from metamemory.locking import locked
+from metamemory.study import begun, runs
 from metamemory.study.locks import read_stages
 from metamemory.study.runs import Run
-from metamemory.study.work import workers
+from metamemory.study.work.workers import lock_of
 
 LONG = ("episodes: 64, batch_size: 8, validations: 2", "episodes: 400000, batch_size: 8, validations: 2")
 
@@ -76,13 +77,13 @@ def test_after_a_signal_the_same_command_goes_on(make_little, how):
 
 
 def _held(project, method):
-    with workers.locked(Run("smoke", "few_shot", method, "one", root=project.root)) as ours:
+    with locked(lock_of(Run("smoke", "few_shot", method, "one", root=project.root))) as ours:
         return not ours
 
 
 def test_no_run_is_done_twice_at_the_same_time(little):
     run = Run("smoke", "few_shot", "lstm", "one", root=little.root)
-    with workers.locked(run):
+    with locked(lock_of(run)):
         out = little.run("work", "--only", "few_shot/lstm/one/seed0", code=3)
         assert "another process does it" in out and not little.weights()
     assert "finished: 1 run\n" in little.run("work", "--only", "few_shot/lstm/one/seed0")
@@ -93,7 +94,38 @@ def test_the_end_of_the_minutes_leaves_a_checkpoint(little):
     out = little.run("work", "--minutes", "0.4", "--only", "few_shot/lstm/one/seed0", code=3)
     assert "left: 1 run (1 at a checkpoint)" in out
     assert list((little.root / ".resume").glob("*.pt"))
-    assert re.search(r"few_shot/lstm/one/seed0 .* unfinished", little.run("work", "--plan", "--minutes", "1"))
+    assert re.search(r"few_shot/lstm/one/seed0 .* begun", little.run("work", "--plan", "--minutes", "1"))
+
+
+def test_what_there_is_of_each_run_is_listed(little):
+    """The same that `work` goes by; and checkpoints that nothing goes on from are named."""
+
+    def listed():
+        states = dict(line.split(None, 1) for line in little.run("list").splitlines() if line.startswith("smoke/"))
+        return {place.removeprefix("smoke/"): state for place, state in states.items()}
+
+    assert set(listed().values()) == {"not run", "not run   headline"}
+    little.run("run", "few_shot", "--method", "lstm")
+    little.run("run", "few_shot", "--method", "lstm_large", "--minutes", "0")
+    little.run("run", "few_shot", "--method", "lstm", "--set", "training.warmup=8", "--minutes", "0")
+    found = listed()
+    assert (
+        found["few_shot/lstm/one/seed0"] == "finished  headline" and found["few_shot/lstm_large/one/seed0"] == "begun"
+    )
+    assert ".resume" not in little.run("list")
+    (path,) = (path for path in begun.places(little.root) if "large" in begun.places(little.root)[path])
+    little.edit("params/little.yaml", "hidden: 8", "hidden: 9")
+    little.edit("params/little.yaml", "lstm: {model: {hidden: 4}}", "lstm: {model: {hidden: 5}}")
+    found = listed()
+    assert found["few_shot/lstm/one/seed0"] == "stale: another configuration headline"
+    assert found["few_shot/lstm_large/one/seed0"] == "not run"
+    line = f".resume/{path.stem}.*: of smoke/few_shot/lstm_large/one/seed0 as it was decided before; "
+    assert little.run("list").splitlines()[-1].startswith(line)
+    little.edit("params/little.yaml", "hidden: 9", "hidden: 8")
+    (little.root / "data/glyphs/classes.json").unlink()  # then it is taken at its word
+    found = listed()
+    assert found["few_shot/lstm/one/seed0"] == "stale: another configuration headline"
+    assert found["few_shot/lstm_large/one/seed0"] == "begun"
 
 
 def test_a_finished_run_whose_weights_are_elsewhere_is_done_when_they_are_asked_for(little):

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError
+from metamemory.locking import locked
 from metamemory.study import runs
 from metamemory.study.begun import Begun
 from metamemory.study.parameters import SCALES
 from metamemory.study.runs import Run
 from metamemory.study.stored import ENDINGS, seal
+from metamemory.study.today import Today
 from metamemory.study.work.archives import CHECKPOINT, FINISHED, MODEL, Item, read
 from metamemory.study.work.estimates import group_of, manifests
 from metamemory.study.work.export import note_done
-from metamemory.study.work.today import Today
-from metamemory.study.work.workers import locked
+from metamemory.study.work.workers import lock_of
 from metamemory.training.checkpoint import MARK
 from metamemory.training.files import first_line, write_bytes
 
@@ -58,7 +59,7 @@ def bring_home(paths: Sequence[Path], root: Path = Path(".")) -> Iterator[tuple[
     for item in sorted(items, key=lambda item: (item.state != FINISHED, "trained" in item.digests)):
         try:
             run = _known(item, today)
-            with locked(run) as ours:
+            with locked(lock_of(run)) as ours:
                 if not ours:
                     raise UserError("a process here is doing it: stop that first")
                 yield admit(run, item, today, lineage)

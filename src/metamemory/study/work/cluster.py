@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError
+from metamemory.locking import locked
 from metamemory.study import runs, source
 from metamemory.study.runs import Run
+from metamemory.study.today import Today
 from metamemory.study.work import remote
 from metamemory.study.work.archives import CHECKPOINT, Item, unfinished_item
 from metamemory.study.work.arrivals import Lineage, admit
 from metamemory.study.work.queue import Job, named
-from metamemory.study.work.today import Today
-from metamemory.study.work.workers import Event, locked
+from metamemory.study.work.workers import Event, lock_of
 from metamemory.training.files import first_line
 
 MEMORY = 2 * 2**30  # bytes that a run may need
@@ -131,7 +132,7 @@ class ClusterWorkers:
     def start(self, job: Job, minutes: float) -> None:
         """Give it to the cluster, with its checkpoint if it has one."""
         lock = ExitStack()
-        ours = lock.enter_context(locked(job.run))
+        ours = lock.enter_context(locked(lock_of(job.run)))
         self.active[job.run.place] = {"job": job, "lock": lock, "tries": 0, "until": time.monotonic() + 60 * minutes}
         if ours:
             self._submit(job.run.place)

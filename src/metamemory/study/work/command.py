@@ -1,6 +1,5 @@
 """`python -m metamemory work`: the missing runs, the most valuable first, in the minutes that there are."""
 
-import fcntl
 import math
 import os
 import sys
@@ -12,9 +11,13 @@ from pathlib import Path
 import torch
 
 from metamemory.errors import UserError
+from metamemory.locking import locked
 from metamemory.study.locks import record
+from metamemory.study.parameters import project_root
 from metamemory.study.processors import usable
 from metamemory.study.recording import hardware
+from metamemory.study.speed import measured
+from metamemory.study.today import Today
 from metamemory.study.work import arrivals
 from metamemory.study.work.arrivals import HERE, IMPORTED, REFUSED
 from metamemory.study.work.estimates import Estimates
@@ -22,7 +25,6 @@ from metamemory.study.work.export import Export, note_done
 from metamemory.study.work.plan import counted, plan
 from metamemory.study.work.queue import Job, Queue, named
 from metamemory.study.work.scheduler import Scheduler, Tally, Workers
-from metamemory.study.work.today import Today
 from metamemory.study.work.workers import FOLDER, Event, LocalWorkers
 from metamemory.training.interruption import Interruption
 
@@ -150,14 +152,23 @@ def bring_home(paths: Sequence[Path], root: Path = Path(".")) -> int:
 
 
 def side_by_side() -> int:
-    """How many runs at a time: one a core, as far as the memory goes; on a GPU a few."""
+    """How many runs at a time: one a core, as far as the memory goes; on a GPU as many as were fastest together where
+    that was measured, else a few."""
     if torch.cuda.is_available():
-        return min(ON_A_GPU, usable())
+        return min(_fastest_together(torch.cuda.get_device_name()) or ON_A_GPU, usable())
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return usable()
     return max(1, min(usable(), memory // MEMORY))
+
+
+def _fastest_together(card: str) -> int | None:
+    """Of runs on such a card, as `benchmarks/gpu.py` counted them."""
+    report = measured("gpu", project_root()) or {}
+    counted = report.get("side_by_side", {}) if report.get("hardware") == card else {}
+    rates = {int(runs): each["episodes_per_second"] for runs, each in counted.items()}
+    return max(rates, key=rates.__getitem__, default=None)
 
 
 def summary(tally: Tally, estimates: Estimates) -> str:
@@ -179,11 +190,8 @@ def summary(tally: Tally, estimates: Estimates) -> str:
 
 def _record(root: Path) -> None:
     """Tell DVC of all finished runs; two processes do it one after the other."""
-    path = root / FOLDER / "locks" / "record.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
+    try:
+        with locked(root / FOLDER / "locks" / "record.lock", wait=True):
             record(root)
-        except (UserError, OSError) as error:
-            print(f"not recorded with DVC: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"not recorded with DVC: {error}", file=sys.stderr)

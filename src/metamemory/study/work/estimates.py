@@ -19,8 +19,8 @@ from metamemory.models import build
 from metamemory.protocols import Context, protocol_class
 from metamemory.study import runs
 from metamemory.study.runs import Run
+from metamemory.study.today import Today
 from metamemory.study.work.queue import Job, with_seconds
-from metamemory.study.work.today import Today
 from metamemory.training.checkpoint import Checkpoint
 from metamemory.training.files import write_atomically
 from metamemory.training.flops import flops_per_step

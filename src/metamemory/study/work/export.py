@@ -9,10 +9,10 @@ from pathlib import Path
 from metamemory.errors import UserError
 from metamemory.study import runs
 from metamemory.study.runs import Run
+from metamemory.study.today import Today
 from metamemory.study.work import archives
 from metamemory.study.work.archives import Item
 from metamemory.study.work.queue import Wanted
-from metamemory.study.work.today import Today
 from metamemory.training.checkpoint import Checkpoint
 from metamemory.training.files import write_bytes, write_text
 

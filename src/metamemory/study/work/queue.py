@@ -19,7 +19,8 @@ from metamemory.errors import UserError, closest
 from metamemory.study.parameter_files import FRONT
 from metamemory.study.parameters import SCALES, Parameters
 from metamemory.study.runs import Run
-from metamemory.study.work.today import NO_WEIGHTS, Today
+from metamemory.study.stored import BEGUN, FINISHED, NO_WEIGHTS, State
+from metamemory.study.today import Today
 
 OF_AN_ENTRY = ("why", "runs", "seeds", "scales")
 REST = {"why": "in the parameters", "runs": ["*"]}
@@ -31,7 +32,7 @@ class Job:
 
     Attributes:
         why: the entry of the priority list that names it.
-        state: why it is not done: "not run", "stale: …", "unfinished", "weights are not here", "damaged".
+        state: why it is not done: "not run", "stale: …", "begun", "weights are not here", "damaged: …".
         fingerprint: of all that decides it; None where that is known only after `needs`.
         needs: place of the run whose weights it looks at, if that is to be done before.
         operations: floating-point operations of its training; None where they are not known.
@@ -50,7 +51,7 @@ class Job:
 
     @property
     def unfinished(self) -> bool:
-        return self.state == "unfinished"
+        return self.state == BEGUN
 
 
 def named(run: Run) -> str:
@@ -131,16 +132,17 @@ class Queue:
             needs = self.today.needs(run)
             needed = needs.place if needs is not None and needs.place in found else None
             state = states[place]
-            if state == NO_WEIGHTS and not self.weights and not self._looked_at(place, states):
+            if state.kind == NO_WEIGHTS and not self.weights and not self._looked_at(place, states):
                 continue
-            if state is not None or needed is not None:
+            if state.kind != FINISHED or needed is not None:
                 fingerprint = None if needed else self.today.fingerprint(run)
-                found[place] = Job(run, why, state or "its weights are made again", fingerprint, needed)
+                reason = "its weights are made again" if state.kind == FINISHED else str(state)
+                found[place] = Job(run, why, reason, fingerprint, needed)
         return sorted(found.values(), key=lambda job: not job.unfinished)
 
-    def _looked_at(self, place: str, states: Mapping[str, str | None]) -> bool:
+    def _looked_at(self, place: str, states: Mapping[str, State]) -> bool:
         """Whether a run that is to be done looks at the weights of this one."""
-        to_do = (each.run for other, each in self.runs.items() if states[other] not in (None, NO_WEIGHTS))
+        to_do = (each.run for other, each in self.runs.items() if states[other].kind not in (FINISHED, NO_WEIGHTS))
         return any((needs := self.today.needs(run)) is not None and needs.place == place for run in to_do)
 
     def _planned(self, run: Run) -> bool:

@@ -52,7 +52,7 @@ def do(
     import ray
 
     from metamemory.study import runs
-    from metamemory.study.work.today import Today
+    from metamemory.study.today import Today
     from metamemory.training.files import write_bytes
 
     with tempfile.TemporaryDirectory(prefix="metamemory-") as folder:

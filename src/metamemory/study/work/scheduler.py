@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from metamemory.study.stored import BEGUN
 from metamemory.study.work.estimates import Estimates
 from metamemory.study.work.queue import Job, named
 from metamemory.study.work.table import Row, Table
@@ -147,7 +148,7 @@ class Scheduler:
                 self.estimates.observe(event.job.run, took)
             self.table.say(f"{name}: finished in {took / 60:.1f} min")
         elif event.kind == "stopped":
-            self.tally.stopped[place] = replace(event.job, state="unfinished")
+            self.tally.stopped[place] = replace(event.job, state=BEGUN)
             self.table.say(f"{name}: stopped at a checkpoint, {100 * row.share:.0f} % of the training done")
         elif event.kind == "busy":
             self.tally.busy[place] = event.job

@@ -4,7 +4,6 @@ A run holds a lock as long as its process lives, so that no other process does i
 nothing behind. A process whose parent is gone, by kill -9 as well, stops at a checkpoint.
 """
 
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -12,14 +11,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError
+from metamemory.locking import locked
 from metamemory.study.neighbours import bind_threads
 from metamemory.study.runs import Run, execute
 from metamemory.study.work.queue import Job, named
@@ -55,21 +54,9 @@ def log_of(run: Run) -> Path:
     return run.root / FOLDER / "logs" / f"{run.place.replace('/', '-')}.log"
 
 
-@contextmanager
-def locked(run: Run) -> Iterator[bool]:
-    """Hold the lock of a run; False where another process holds it."""
-    path = run.root / FOLDER / "locks" / f"{run.place.replace('/', '-')}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+def lock_of(run: Run) -> Path:
+    """What a process has locked as long as it does the run."""
+    return run.root / FOLDER / "locks" / f"{run.place.replace('/', '-')}.lock"
 
 
 class _Told:
@@ -110,19 +97,19 @@ def perform(run: Run, minutes: float, channel: Connection) -> None:
 
 def _ended(run: Run, minutes: float, log: Path) -> tuple[str, str]:
     """How the run ended, and why."""
-    with locked(run) as ours:
-        if not ours:
-            return "busy", "another process does it"
-        try:
+    try:
+        with locked(lock_of(run)) as ours:
+            if not ours:
+                return "busy", "another process does it"
             return ("finished" if execute(run, minutes) else "stopped"), ""
-        except UserError as error:
-            return "failed", str(error)
-        except KeyboardInterrupt:
-            return "stopped", ""
-        except Exception as error:
-            traceback.print_exc()
-            text = " ".join(str(error).split("\n")[0].split())
-            return "failed", f"{type(error).__name__}: {text}; the traceback is in {log}"
+    except UserError as error:
+        return "failed", str(error)
+    except KeyboardInterrupt:
+        return "stopped", ""
+    except Exception as error:
+        traceback.print_exc()
+        text = " ".join(str(error).split("\n")[0].split())
+        return "failed", f"{type(error).__name__}: {text}; the traceback is in {log}"
 
 
 def _stop_with_parent() -> None:

@@ -1,17 +1,17 @@
-"""What decides each run today, and whether it is finished."""
+"""What decides each run today, and what there is of it."""
 
+from contextlib import suppress
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
-from metamemory.study import runs, source
+from metamemory.study import begun, runs, source
 from metamemory.study.begun import Begun
 from metamemory.study.parameters import Parameters
 from metamemory.study.runs import Run
-from metamemory.study.stored import file_digest, read_whole
-
-NO_WEIGHTS = "weights are not here"
+from metamemory.study.stored import State, state
 
 
 class Today:
@@ -29,7 +29,7 @@ class Today:
         self.parameters = Parameters(root)
         self._configurations: dict[tuple, dict[str, Any]] = {}
         self._identities: dict[tuple, dict[str, str]] = {}
-        self._sources: dict[tuple, str] = {}
+        self._source = cache(source.digest)
         self._images: dict[tuple, ImageSet | None] = {}
 
     def configuration(self, run: Run) -> dict[str, Any]:
@@ -43,11 +43,7 @@ class Today:
         """Digests of its configuration and its source."""
         named = (run.scale, run.experiment, run.method, run.setting)
         if named not in self._identities:
-            config = self.configuration(run)
-            roots = tuple(runs.roots(config))
-            if roots not in self._sources:
-                self._sources[roots] = source.digest(roots)
-            self._identities[named] = {"configuration": runs.sha256(config), "source": self._sources[roots]}
+            self._identities[named] = runs.identity(self.configuration(run), self._source)
         return self._identities[named]
 
     def images(self, run: Run) -> ImageSet | None:
@@ -68,30 +64,51 @@ class Today:
         return Run(scale, experiment, method, setting, int(seed.removeprefix("seed")), root=self.root)
 
     def digests(self, run: Run) -> dict[str, str | None]:
-        """As `runs.digests`; that of weights that are not there is None."""
-        images, weights = self.images(run), runs.trained(run, self.configuration(run))
-        found = {**self.identity(run), "data": images and images.digest}
-        return found if weights is None else {**found, "trained": file_digest(weights)}
+        """Of all that decides it but its seed, as `runs.digests`."""
+        return runs.digests(run, self.configuration(run), self.images(run), self._source)
 
     def fingerprint(self, run: Run) -> str:
         """Of all that decides it."""
         return runs.fingerprint(self.digests(run), run.seed)
 
-    def state(self, run: Run) -> str | None:
-        """Why it is to be done; None if it is finished."""
+    def state(self, run: Run) -> State:
+        """What there is of it.
+
+        Raises:
+            UserError: what decides it cannot be worked out, as where its data are not prepared.
+        """
         digests = self.digests(run)
-        fingerprint = runs.fingerprint(digests, run.seed)
-        if runs.finished(run) == fingerprint:
-            return None
-        if Begun(run.root, fingerprint).checkpoint.exists():
-            return "unfinished"
-        if not run.result("manifest.json").exists():
-            return "not run"
-        try:
-            made = read_whole(run)["digests"]
-        except UserError:
-            return "damaged"
-        changed = [name for name, value in digests.items() if value is not None and made.get(name) != value]
-        if changed:
-            return f"stale: another {' and '.join(changed)}"
-        return "damaged" if run.model.exists() else NO_WEIGHTS
+        return state(run, digests, Begun(run.root, runs.fingerprint(digests, run.seed)).checkpoint.exists())
+
+    def state_as_far_as_known(self, run: Run) -> State:
+        """The same, whatever cannot be worked out: then results are taken for what their manifest says that they are,
+        and a checkpoint under the name of the run for its own."""
+        with suppress(UserError):
+            return self.state(run)
+        has_begun = run.place in self._begun.values()
+        with suppress(UserError):
+            return state(run, self.identity(run), has_begun)
+        return state(run, {}, has_begun)
+
+    @cached_property
+    def _begun(self) -> dict[Path, str]:
+        return begun.places(self.root)
+
+    def left_behind(self) -> dict[Path, str]:
+        """Checkpoints from which no run goes on any more, since what decides it has changed, and the places of their
+        runs. One with overrides is never among them."""
+        found = {}
+        for path, place in self._begun.items():
+            parts = place.split("/")
+            if len(parts) != 5 or "," in parts[3] or not parts[4].removeprefix("seed").isdecimal():
+                continue
+            run = Run(*parts[:4], int(parts[4].removeprefix("seed")), root=self.root)
+            try:
+                self.configuration(run)
+            except UserError:  # it is none of the parameters any more
+                found[path] = place
+                continue
+            with suppress(UserError):
+                if runs.checkpoint(self.root, self.fingerprint(run)) != path:
+                    found[path] = place
+        return found
