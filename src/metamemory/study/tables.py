@@ -28,7 +28,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, padded so that it reads as plain text too; numbers to the right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
-    right = [all(cell[:1].isdigit() or cell in ("", "–") for cell in column[1:]) for column in columns]
+    right = [all(cell[:1].isdigit() or cell in ("", "–", "not run") for cell in column[1:]) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = [

@@ -100,7 +100,8 @@ def _by_ways(
 
 def _two(reported: Reported) -> str:
     """As the paper prints it."""
-    return f"{100 * reported.mean:.2f}".rstrip("0").rstrip(".")
+    text = f"{100 * reported.mean:.2f}"
+    return text.removesuffix("0")
 
 
 def _reported(numbers: Numbers) -> list[str]:
