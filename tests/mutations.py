@@ -269,9 +269,55 @@ MUTATIONS = [
     Mutation(
         "memory in C: all least used slots are wiped, not the very least alone",
         "kernels/least_recently_used.c",
-        "fresh[least[r]] = 1, ",
-        "fresh[least[r]] = 1, kept[least[r]] = 0, ",
+        "FRESH(fresh, r, slots)[least[r]] = 1, ",
+        "FRESH(fresh, r, slots)[least[r]] = 1, kept[least[r]] = 0, ",
         "tests/kernels/test_memory_network.py tests/nn/test_memory_network.py",
+    ),
+    Mutation(
+        "memory: keys are written though there are values",
+        "kernels/least_recently_used.py",
+        "written = keys if values is None else values",
+        "written = keys",
+        "tests/kernels/test_memory_network.py tests/nn/test_memory_network.py",
+    ),
+    Mutation(
+        "memory in C: keys are written though there are values",
+        "kernels/least_recently_used.c",
+        "m += w[r] * WRITTEN(e)[r * width + k];",
+        "m += w[r] * e->keys[r * width + k];",
+        "tests/kernels/test_memory_network.py tests/nn/test_memory_network.py",
+    ),
+    Mutation(
+        "memory in C: no gradient of gates by way of values",
+        "kernels/least_recently_used.c",
+        "d_writing[r] += d_m * WRITTEN(e)[r * width + k];",
+        "d_writing[r] += d_m * e->keys[r * width + k];",
+        "tests/kernels/test_memory_network.py tests/nn/test_memory_network.py",
+    ),
+    Mutation(
+        "memory in C: heads with slots of their own all take the least used",
+        "kernels/least_recently_used.c",
+        "FRESH(fresh, r, slots)[least[r]] = 1, key_norms",
+        "FRESH(fresh, r, slots)[least[OWN_SLOTS ? 0 : r]] = 1, key_norms",
+        "tests/kernels/test_memory_network.py tests/nn/test_memory_network.py",
+    ),
+    Mutation(
+        "MANN: the memory is empty at first, whatever it is told",
+        "nn/memory_network.py",
+        "        slots = zeros(self.width, self.slots) + self.initial_memory\n"
+        "        memory = Memory(slots, zeros(self.heads, self.slots), zeros(self.slots))\n"
+        "        return MemoryNetworkState",
+        "        slots = zeros(self.width, self.slots)\n"
+        "        memory = Memory(slots, zeros(self.heads, self.slots), zeros(self.slots))\n"
+        "        return MemoryNetworkState",
+        "tests/nn/test_memory_network.py tests/models/memory/test_mann.py",
+    ),
+    Mutation(
+        "MANN: slots are never its heads' own",
+        "memory/mann.py",
+        '"own_slots": own_slots,',
+        '"own_slots": False,',
+        "tests/models/memory/test_mann.py",
     ),
     Mutation(
         "NTM: the forget bias is in the input gate",

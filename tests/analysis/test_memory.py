@@ -10,11 +10,15 @@ from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.lstm import LSTM
 from metamemory.tasks.binding import Binding
 
+AS_PUBLIC_CODE = {"written": "value", "own_slots": True, "initial_memory": 1e-6, "decay": 0.95}
 
-@pytest.fixture(params=["lstm", "feedforward"])
+
+@pytest.fixture(
+    params=[{}, {"controller": "feedforward"}, AS_PUBLIC_CODE], ids=["lstm", "feedforward", "as public code has it"]
+)
 def learner(request):
     torch.manual_seed(0)
-    return MANN((1, 8, 8), 3, hidden=9, slots=7, width=5, heads=2, controller=request.param).eval()
+    return MANN((1, 8, 8), 3, hidden=9, slots=7, width=5, heads=2, **request.param).eval()
 
 
 @pytest.fixture
@@ -26,8 +30,8 @@ def test_the_trace_is_what_the_access_did(learner, episode, monkeypatch):
     kept = []
     forward = least_recently_used.forward
 
-    def noted(keys, gates, before, decay, strength, after, found, reads):
-        forward(keys, gates, before, decay, strength, after, found, reads)
+    def noted(keys, gates, before, decay, strength, after, found, *rest):
+        forward(keys, gates, before, decay, strength, after, found, *rest)
         kept.append((found.writing.sum(1), after.reading.sum(1), after.usage.clone(), found.least.clone()))
 
     monkeypatch.setattr(least_recently_used, "forward", noted)

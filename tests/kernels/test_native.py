@@ -14,17 +14,25 @@ from metamemory.kernels import least_recently_used, native
 from metamemory.kernels.least_recently_used import Memory, access, access_reference
 
 SOURCES = sorted(native.FOLDER.glob("*.c"))
-CONSTANTS = ("-DHEADS=3", "-DWIDTH=5")
+CONSTANTS = ("-DHEADS=3", "-DWIDTH=5", "-DVALUES=0", "-DOWN_SLOTS=0")
 UNITS = ("-DHIDDEN=4",)
+OTHER_FORMS = [  # values, slots of their own
+    (native.FOLDER / "least_recently_used.c", (*CONSTANTS[:2], f"-DVALUES={values}", f"-DOWN_SLOTS={own}"))
+    for values, own in ((1, 0), (0, 1), (1, 1))
+]
 compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C compiler")
 
 
 @compiled
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source):
+@pytest.mark.parametrize(
+    ("source", "constants"),
+    [*((source, UNITS if source.stem == "generators" else CONSTANTS) for source in SOURCES), *OTHER_FORMS],
+    ids=lambda value: getattr(value, "stem", None),
+)
+def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source, constants):
     command = [native.compiler(), "-std=gnu11", "-Werror=vla", "-Wall", "-Werror", "-Wno-unknown-pragmas"]
     command += ["-Wno-unused-function", "-Wno-psabi", "-fsyntax-only"]
-    command += [*(UNITS if source.stem == "generators" else CONSTANTS), str(source)]
+    command += [*constants, str(source)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
 
@@ -64,7 +72,7 @@ def test_memory_that_is_not_there_is_one_line_and_not_a_crash(tmp_path, source, 
     call = getattr(native.load(broke, *CONSTANTS), function)
     array = torch.zeros(64), torch.float32, 64
     numbers = {"sums": (2, 3), "forward": (1, 4, 0.9, 1.0), "backward": (1, 4, 1.0)}[function]
-    arrays = {"sums": 4, "forward": 12, "backward": 13}[function]
+    arrays = {"sums": 4, "forward": 13, "backward": 15}[function]
     with pytest.raises(UserError, match=f"kernels: no memory left for {function}; make the batch or the model smaller"):
         native.call(call, numbers, *[array] * arrays)
 

@@ -14,6 +14,7 @@ from metamemory.kernels import native
 from metamemory.models import CLLSTM, learner_class
 
 MANN_SIZES = {"hidden": 12, "slots": 9, "width": 5, "heads": 2}
+PUBLIC_CODE = {"written": "value", "own_slots": True, "initial_memory": 1e-6, "decay": 0.95}
 CL = {"filters": 6, "hidden": 12, "pool_after": [1, 2]}
 IMAGE = {"filters": 4}
 LEARNERS = {
@@ -21,6 +22,7 @@ LEARNERS = {
     "cl_lstm, statistics of a sample": ("cl_lstm", (1, 8, 8), CL | {"statistics": "sample"}),
     "cl_lstm, products in bfloat16": ("cl_lstm", (1, 8, 8), CL | {"precision": "bfloat16"}),
     "mann": ("mann", (1, 8, 8), MANN_SIZES),
+    "mann, as public code has it": ("mann", (1, 8, 8), MANN_SIZES | PUBLIC_CODE),
     "mann, feed-forward": ("mann", (1, 8, 8), MANN_SIZES | {"controller": "feedforward"}),
     "cl_unet": ("cl_unet", (3, 16, 16), {"filters": 2}),
     "vgg": ("vgg", (3, 32, 32), IMAGE),
@@ -186,7 +188,7 @@ def test_vmap_gives_right_values_or_is_refused(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cl_lstm", "mann", "mann, feed-forward", "cl_vgg"])
+@pytest.mark.parametrize("name", ["cl_lstm", "mann", "mann, as public code has it", "mann, feed-forward", "cl_vgg"])
 def test_compiled(name):
     """There and back."""
     learner, x, y = made(name)

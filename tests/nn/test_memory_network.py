@@ -1,5 +1,7 @@
 """A MANN's controllers with their memory against slow ones written from the paper's equations, slot by slot."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -18,18 +20,20 @@ def linear(layer, z):
     return product if layer.bias is None else product + layer.bias.detach().double().numpy()
 
 
-def access_by_the_equations(keys, gates, memory, reading, usage, decay, strength):
-    """One step of section 3.2 for one episode: keys [R, W], gates [R], memory [N, W], reading [R, N], usage [N]."""
+def access_by_the_equations(keys, values, gates, memory, reading, usage, decay, strength, own_slots):
+    """One step of section 3.2 for one episode: keys and values, which are what is written, [R, W], gates [R], memory
+    [N, W], reading [R, N], usage [N]."""
     heads, slots = len(keys), len(memory)
     in_order = sorted(range(slots), key=lambda i: (usage[i], i))
-    least_used = [1.0 if i in in_order[:heads] else 0.0 for i in range(slots)]  # eq 6
+    of_head = [in_order[r : r + 1] if own_slots else in_order[:heads] for r in range(heads)]
+    least_used = [[1.0 if i in of_head[r] else 0.0 for i in range(slots)] for r in range(heads)]  # eq 6
     memory = memory.copy()
     memory[in_order[0]] = 0
-    writing = np.array([[s * w + (1 - s) * lu for w, lu in zip(reading[r], least_used, strict=True)]
+    writing = np.array([[s * w + (1 - s) * lu for w, lu in zip(reading[r], least_used[r], strict=True)]
                         for r, s in enumerate(gates)])  # eq 7  # fmt: skip
     for r in range(heads):
         for i in range(slots):
-            memory[i] += writing[r, i] * keys[r]  # eq 8
+            memory[i] += writing[r, i] * values[r]  # eq 8, of the keys
     weights = np.zeros((heads, slots))
     for r in range(heads):
         for i in range(slots):
@@ -44,7 +48,8 @@ def by_the_equations(network, x, controller):
     heads, width, slots = network.heads, network.width, network.slots
     hidden = network.to_access.in_features
     h, c, reads = np.zeros(hidden), np.zeros(hidden), np.zeros(heads * width)
-    memory, reading, usage, outputs = np.zeros((slots, width)), np.zeros((heads, slots)), np.zeros(slots), []
+    memory, reading = np.full((slots, width), network.initial_memory), np.zeros((heads, slots))
+    usage, outputs = np.zeros(slots), []
     for x_t in x:
         if controller == "lstm":
             gates = linear(network.from_input, x_t) + linear(network.from_state, np.concatenate([h, reads]))
@@ -54,20 +59,32 @@ def by_the_equations(network, x, controller):
         else:
             h = np.tanh(linear(network.from_input, x_t) + linear(network.from_reads, reads))
         told = linear(network.to_access, h)
-        keys, s = np.tanh(told[: heads * width]).reshape(heads, width), sigmoid(told[heads * width :])
-        rule = network.decay, network.strength
-        read, memory, reading, usage = access_by_the_equations(keys, s, memory, reading, usage, *rule)
+        keys, *values = np.tanh(told[:-heads]).reshape(-1, heads, width)
+        s, values = sigmoid(told[-heads:]), values[0] if values else keys
+        rule = network.decay, network.strength, network.own_slots
+        read, memory, reading, usage = access_by_the_equations(keys, values, s, memory, reading, usage, *rule)
         reads = read.reshape(-1)
         outputs.append(np.concatenate([h, reads]))
     return np.array(outputs)
 
 
+OTHERWISE = {  # than printed
+    "as printed": {},
+    "values": {"values": True},
+    "slots of their own": {"own_slots": True},
+    "memory of 0.01": {"initial_memory": 0.01},
+    "all of it": {"values": True, "own_slots": True, "initial_memory": 1e-6},
+}
+
+
 @pytest.mark.parametrize("controller", ["lstm", "feedforward"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["C", "formulas"])
 @pytest.mark.parametrize("strength", [1.0, 10.0])
-def test_an_episode_is_that_of_the_paper(controller, dtype, strength):
+@pytest.mark.parametrize("otherwise", OTHERWISE)
+def test_an_episode_is_that_of_the_paper(controller, dtype, strength, otherwise):
     torch.manual_seed(0)
     sizes = {"in_features": 5, "hidden": 7, "slots": 6, "width": 4, "heads": 2, "decay": 0.9, "strength": strength}
+    sizes |= OTHERWISE[otherwise]
     if controller == "lstm":
         network = MemoryNetwork(**sizes, forget_bias=1.0).to(dtype)
     else:
@@ -81,22 +98,49 @@ def test_an_episode_is_that_of_the_paper(controller, dtype, strength):
         )
 
 
+@pytest.mark.parametrize("otherwise", OTHERWISE)
+@pytest.mark.parametrize("strength", [1.0, 10.0])
+def test_each_difference_has_the_gradients_of_its_equations(otherwise, strength):
+    """In C, against the equations' own slopes: of the sum of an episode's outputs, along a direction of the weights."""
+    torch.manual_seed(1)
+    sizes = {"in_features": 3, "hidden": 5, "slots": 9, "width": 4, "heads": 2, "decay": 0.9, "strength": strength}
+    network = MemoryNetwork(**sizes, forget_bias=1.0, **OTHERWISE[otherwise] | {"initial_memory": 0.1})
+    x = torch.randn(6, 1, 3)
+    outputs, _ = network(x, network.initial_state(1))
+    outputs[-1].sum().backward()
+    weight = network.to_access.weight
+    wide, direction = copy.deepcopy(network).double(), torch.randn_like(weight).double()
+    ends = []
+    for step in (1e-5, -1e-5):
+        with torch.no_grad():
+            wide.to_access.weight.copy_(weight.double() + step * direction)
+        ends.append(by_the_equations(wide, x[:, 0].double().numpy(), "lstm")[-1].sum())
+    slope = (weight.grad.double() * direction).sum().item()
+    assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-3, abs=1e-4) and abs(slope) > 1e-2
+
+
+@pytest.mark.parametrize(("values", "own_slots"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["C", "formulas"])
-def test_the_access_has_the_gradients_of_its_formulas(dtype):
+def test_the_access_has_the_gradients_of_its_formulas(dtype, values, own_slots):
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):
         return torch.randn(*shape, dtype=dtype, generator=generator).requires_grad_()
 
     keys, logits, slots, scores = draw(2, 3, 4), draw(2, 3), draw(2, 4, 8), draw(2, 3, 8)
+    written = draw(2, 3, 4) if values else None
+    wanted = (keys, logits, slots, scores, *([written] if values else []))
     usage = torch.stack([torch.randperm(8, generator=generator) for _ in range(2)]).to(dtype)
     results = []
     for operation in (least_recently_used.access, least_recently_used.access_reference):
         memory = Memory(slots, scores.softmax(dim=-1), usage)
-        reads, after, *_ = operation(keys, logits.sigmoid(), memory, 0.9, 2.0)
-        reads, after, *_ = operation(reads.tanh(), logits.cos().sigmoid(), after, 0.9, 2.0)  # and once more from there
+        reads, after, *_ = operation(keys, logits.sigmoid(), memory, 0.9, 2.0, written, own_slots)
+        more = None if written is None else written.sin()
+        reads, after, *_ = operation(
+            reads.tanh(), logits.cos().sigmoid(), after, 0.9, 2.0, more, own_slots
+        )  # once more
         loss = reads.sin().sum() + after.slots.cos().sum() + after.reading.square().sum()
-        results.append((reads, *after, *torch.autograd.grad(loss, (keys, logits, slots, scores))))
+        results.append((reads, *after, *torch.autograd.grad(loss, wanted)))
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 

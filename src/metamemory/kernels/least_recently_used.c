@@ -2,9 +2,12 @@
    which calls these functions. Every episode of the batch is on its own. Both return 0, or 1 where there is no memory for
    what a thread needs besides, or 2 where a slot is named that is not there.
 
-   Shapes, an episode: keys [heads, width], gates [heads], memory [width, slots], weights [heads, slots],
+   Shapes, an episode: keys and values [heads, width], gates [heads], memory [width, slots], weights [heads, slots],
    usage and norms [slots], least [heads] (the least used slots, the very least first). Slots lie side by side, so that
-   LANES of them are worked on at once and sums over the width need no adding up across lanes. */
+   LANES of them are worked on at once and sums over the width need no adding up across lanes.
+
+   With VALUES 1 what is written are values; else it is the keys, and values are null. With OWN_SLOTS 1 each head writes
+   to one of the least used slots, in order; else every head writes to all of them. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +16,7 @@
 #include "threads.h"
 
 /* Loops over heads and over the width of a slot are short: the compiler is told their lengths, HEADS and WIDTH. */
-enum { heads = HEADS, width = WIDTH, LANES = 16 };
+enum { heads = HEADS, width = WIDTH, has_values = VALUES, LANES = 16 };
 
 /* On the stack are only arrays with a place for each head; least_recently_used.py asks for no more heads than this. */
 _Static_assert(HEADS <= 64, "too many heads");
@@ -22,6 +25,10 @@ typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 #define PART static inline __attribute__((always_inline))
+
+/* Where a head finds which slots are fresh, of what is there for all heads or for each. */
+enum { fresh_maps = OWN_SLOTS ? HEADS : 1 };
+#define FRESH(fresh, r, slots) ((fresh) + (OWN_SLOTS ? (r) * (slots) : 0))
 
 /* Does PART_OF_STEP(i, n) for the slots from i on, n at a time: LANES, which the compiler then knows, and the rest. */
 #define OVER_SLOTS(PART_OF_STEP)                                        \
@@ -80,16 +87,18 @@ static void smallest(long slots, const float *usage, int64_t *least) {
 struct episode {
     long slots;
     float decay, strength, *key_norms, *fresh, *kept, *means, *along_keys, *d_dots, *cosines;
-    const float *keys, *gates, *old, *reading_before, *used, *d_reads;
-    float *memory, *reading, *usage, *writing, *norms, *reads, *d_keys, *d_gates, *d_memory, *d_reading;
+    const float *keys, *values, *gates, *old, *reading_before, *used, *d_reads; /* values null where keys are written */
+    float *memory, *reading, *usage, *writing, *norms, *reads, *d_keys, *d_values, *d_gates, *d_memory, *d_reading;
 };
+
+#define WRITTEN(e) (has_values ? (e)->values : (e)->keys)
 
 /* Write, and find how alike keys and slots are; the cosines are left in `reading`. */
 PART void write_and_compare(const struct episode *e, long i, long n) {
     vec w[heads], dots[heads], squares = {0}, keep = get(e->kept + i, n), usage = get(e->used + i, n) * e->decay;
     for (long r = 0; r < heads; r++) {
         vec before = get(e->reading_before + r * e->slots + i, n);
-        w[r] = e->gates[r] * before + (1 - e->gates[r]) * get(e->fresh + i, n);
+        w[r] = e->gates[r] * before + (1 - e->gates[r]) * get(FRESH(e->fresh, r, e->slots) + i, n);
         put(e->writing + r * e->slots + i, w[r], n);
         usage += w[r];
         dots[r] = (vec){0};
@@ -97,7 +106,7 @@ PART void write_and_compare(const struct episode *e, long i, long n) {
     put(e->usage + i, usage, n);
     for (long k = 0; k < width; k++) {
         vec m = keep * get(e->old + k * e->slots + i, n);
-        for (long r = 0; r < heads; r++) m += w[r] * e->keys[r * width + k];
+        for (long r = 0; r < heads; r++) m += w[r] * WRITTEN(e)[r * width + k];
         put(e->memory + k * e->slots + i, m, n);
         squares += m * m;
         for (long r = 0; r < heads; r++) dots[r] += m * e->keys[r * width + k];
@@ -109,10 +118,10 @@ PART void write_and_compare(const struct episode *e, long i, long n) {
 }
 
 /* Writes all that stands after `used`. */
-int forward(long batch, long slots, double decay, double strength, const float *keys, const float *gates,
-            const float *old, const float *reading_before, const float *used, float *memory, float *reading, float *usage,
-            float *writing, float *norms, int64_t *all_least, float *reads) {
-    long own = 2 * slots; /* numbers of each thread */
+int forward(long batch, long slots, double decay, double strength, const float *keys, const float *values,
+            const float *gates, const float *old, const float *reading_before, const float *used, float *memory,
+            float *reading, float *usage, float *writing, float *norms, int64_t *all_least, float *reads) {
+    long own = (1 + fresh_maps) * slots; /* numbers of each thread */
     float *room = malloc(omp_get_max_threads() * own * sizeof *room);
     if (!room) return 1;
 #pragma omp parallel for
@@ -121,15 +130,17 @@ int forward(long batch, long slots, double decay, double strength, const float *
         float key_norms[heads], *kept = room + omp_get_thread_num() * own, *fresh = kept + slots;
         struct episode e = {
             .slots = slots, .decay = decay, .strength = strength, .key_norms = key_norms, .kept = kept, .fresh = fresh,
-            .keys = keys + b * heads * width, .gates = gates + b * heads, .old = old + b * slots * width,
+            .keys = keys + b * heads * width, .values = has_values ? values + b * heads * width : NULL,
+            .gates = gates + b * heads, .old = old + b * slots * width,
             .reading_before = reading_before + b * heads * slots, .used = used + b * slots,
             .memory = memory + b * slots * width, .reading = reading + b * heads * slots, .usage = usage + b * slots,
             .writing = writing + b * heads * slots, .norms = norms + b * slots, .reads = reads + b * heads * width,
         };
-        for (long i = 0; i < slots; i++) kept[i] = 1, fresh[i] = 0;
+        for (long i = 0; i < slots; i++) kept[i] = 1;
+        memset(fresh, 0, fresh_maps * slots * sizeof *fresh);
         smallest(slots, e.used, least);
         kept[least[0]] = 0;
-        for (long r = 0; r < heads; r++) fresh[least[r]] = 1, key_norms[r] = norm(e.keys + r * width);
+        for (long r = 0; r < heads; r++) FRESH(fresh, r, slots)[least[r]] = 1, key_norms[r] = norm(e.keys + r * width);
 
 #define THIS(i, n) write_and_compare(&e, i, n)
         OVER_SLOTS(THIS);
@@ -196,11 +207,11 @@ PART void towards_memory(const struct episode *e, long i, long n) {
     for (long k = 0; k < width; k++) {
         vec d_m = get(e->d_memory + k * e->slots + i, n) + along * get(e->memory + k * e->slots + i, n);
         for (long r = 0; r < heads; r++) d_m += w[r] * e->d_reads[r * width + k] + d[r] * e->keys[r * width + k];
-        for (long r = 0; r < heads; r++) d_writing[r] += d_m * e->keys[r * width + k];
+        for (long r = 0; r < heads; r++) d_writing[r] += d_m * WRITTEN(e)[r * width + k];
         put(e->d_memory + k * e->slots + i, d_m, n);
     }
     for (long r = 0; r < heads; r++) {
-        vec moved = get(e->reading_before + r * e->slots + i, n) - get(e->fresh + i, n);
+        vec moved = get(e->reading_before + r * e->slots + i, n) - get(FRESH(e->fresh, r, e->slots) + i, n);
         e->d_gates[r] += sum(d_writing[r] * moved);
         put(e->d_reading + r * e->slots + i, e->gates[r] * d_writing[r], n);
     }
@@ -208,10 +219,11 @@ PART void towards_memory(const struct episode *e, long i, long n) {
 
 /* The backward pass. `d_memory` and `d_reading` come in as the gradients of the memory and of the reading weights after the
    step, and leave as those before it. */
-int backward(long batch, long slots, double strength, const float *keys, const float *gates, const float *reading_before,
-             float *memory, float *reading, float *writing, float *norms, const int64_t *all_least,
-             const float *d_reads, float *d_memory, float *d_reading, float *d_keys, float *d_gates) {
-    long own = (1 + 2 * heads) * slots; /* numbers of each thread */
+int backward(long batch, long slots, double strength, const float *keys, const float *values, const float *gates,
+             const float *reading_before, float *memory, float *reading, float *writing, float *norms,
+             const int64_t *all_least, const float *d_reads, float *d_memory, float *d_reading, float *d_keys,
+             float *d_values, float *d_gates) {
+    long own = (fresh_maps + 2 * heads) * slots; /* numbers of each thread */
     float *room = malloc(omp_get_max_threads() * own * sizeof *room);
     if (!room) return 1;
     for (long r = 0; r < batch * heads; r++) {
@@ -224,19 +236,20 @@ int backward(long batch, long slots, double strength, const float *keys, const f
     for (long b = 0; b < batch; b++) {
         const int64_t *least = all_least + b * heads;
         float key_norms[heads], means[heads], along_keys[heads];
-        float *fresh = room + omp_get_thread_num() * own, *d_dots = fresh + slots, *cosines = d_dots + heads * slots;
+        float *fresh = room + omp_get_thread_num() * own, *d_dots = fresh + fresh_maps * slots, *cosines = d_dots + heads * slots;
         struct episode e = {
             .slots = slots, .strength = strength, .key_norms = key_norms, .fresh = fresh, .means = means, .along_keys = along_keys,
-            .d_dots = d_dots, .cosines = cosines, .keys = keys + b * heads * width, .gates = gates + b * heads,
+            .d_dots = d_dots, .cosines = cosines, .keys = keys + b * heads * width,
+            .values = has_values ? values + b * heads * width : NULL, .gates = gates + b * heads,
             .reading_before = reading_before + b * heads * slots, .memory = memory + b * slots * width,
             .reading = reading + b * heads * slots, .writing = writing + b * heads * slots, .norms = norms + b * slots,
             .d_reads = d_reads + b * heads * width, .d_keys = d_keys + b * heads * width,
-            .d_gates = d_gates + b * heads, .d_memory = d_memory + b * slots * width,
+            .d_values = has_values ? d_values + b * heads * width : NULL, .d_gates = d_gates + b * heads, .d_memory = d_memory + b * slots * width,
             .d_reading = d_reading + b * heads * slots,
         };
-        for (long i = 0; i < slots; i++) fresh[i] = 0;
+        memset(fresh, 0, fresh_maps * slots * sizeof *fresh);
         for (long r = 0; r < heads; r++) {
-            key_norms[r] = norm(e.keys + r * width), fresh[least[r]] = 1;
+            key_norms[r] = norm(e.keys + r * width), FRESH(fresh, r, slots)[least[r]] = 1;
             means[r] = along_keys[r] = e.d_gates[r] = 0;
         }
 #define THIS(i, n) towards_reading(&e, i, n)
@@ -246,17 +259,26 @@ int backward(long batch, long slots, double strength, const float *keys, const f
         OVER_SLOTS(THIS);
 #undef THIS
         for (long k = 0; k < width; k++) {
-            vec totals[heads];
-            for (long r = 0; r < heads; r++) totals[r] = (vec){0};
+            vec totals[heads], written[heads];
+            for (long r = 0; r < heads; r++) totals[r] = written[r] = (vec){0};
+#if VALUES
+#define THIS(i, n)                                                                                        \
+    for (long r = 0; r < heads; r++) {                                                                    \
+        totals[r] += get(e.memory + k * slots + (i), n) * get(d_dots + r * slots + (i), n);               \
+        written[r] += get(e.d_memory + k * slots + (i), n) * get(e.writing + r * slots + (i), n);         \
+    }
+#else
 #define THIS(i, n)                                                                                        \
     for (long r = 0; r < heads; r++)                                                                      \
     totals[r] += get(e.memory + k * slots + (i), n) * get(d_dots + r * slots + (i), n) +                  \
                  get(e.d_memory + k * slots + (i), n) * get(e.writing + r * slots + (i), n)
+#endif
             OVER_SLOTS(THIS);
 #undef THIS
             for (long r = 0; r < heads; r++) {
                 float own = key_norms[r] > 0 ? along_keys[r] / key_norms[r] * e.keys[r * width + k] : 0;
                 e.d_keys[r * width + k] = sum(totals[r]) + own;
+                if (has_values) e.d_values[r * width + k] = sum(written[r]);
             }
             e.d_memory[k * slots + least[0]] = 0; /* what was cleared has no say */
         }

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
@@ -74,6 +75,13 @@ def test_an_autoencoder_learns_to_draw():
     assert learner.reconstructed(x).shape == x.shape and errors[-1] < 0.1 * errors[0]
 
 
+DIFFERENCES = {  # of public code from the printed equations
+    "value": {"written": "value"},
+    "own_slots": {"own_slots": True},
+    "decay": {"decay": 0.95},
+    "initial_memory": {"initial_memory": 1e-6},
+    "all": {"written": "value", "own_slots": True, "decay": 0.95, "initial_memory": 1e-6},
+}
 MANNS = [("mann", MemoryNetwork, 1.0), ("mann_strength", MemoryNetwork, 10.0),
          ("mann_feedforward", FeedForwardMemoryNetwork, 1.0)]  # fmt: skip
 
@@ -85,6 +93,7 @@ def test_what_params_yaml_leaves_to_a_mann_is_the_papers(name, kind, strength):
     assert type(network) is kind and network.to_access.in_features == 200
     sizes = network.slots, network.width, network.heads, network.decay, network.strength
     assert sizes == (128, 40, 4, 0.99, strength)
+    assert not network.own_slots and network.initial_memory == 0 and network.to_access.out_features == 4 * (40 + 1)
 
 
 @pytest.mark.parametrize(("name", "kind", "strength"), MANNS)
@@ -96,6 +105,51 @@ def test_parameters_and_flops_are_those_of_the_closed_formulas(name, kind, stren
     weights = gates * h * (pixels + ways + before) + h * r * (w + 1) + ways * (h + r * w)
     assert sum(each.numel() for each in learner.parameters()) == weights + gates * h + r * (w + 1) + ways
     assert flops_per_step(learner, (1, 8, 8)) == 2 * (weights + 3 * n * w * r)  # what is added, compared and read
+
+
+@pytest.mark.parametrize("controller", ["lstm", "feedforward"])
+def test_a_value_takes_as_many_weights_as_a_key(controller):
+    h, n, w, r = 20, 16, 6, 3
+    key, value = (
+        MANN((1, 8, 8), 5, h, n, w, r, controller=controller, written=written) for written in ("key", "value")
+    )
+    more = sum(each.numel() for each in value.parameters()) - sum(each.numel() for each in key.parameters())
+    assert more == r * w * (h + 1)
+    assert flops_per_step(value, (1, 8, 8)) - flops_per_step(key, (1, 8, 8)) == 2 * r * w * h
+    assert [*value.state_dict()] == [*key.state_dict()]
+
+
+@pytest.mark.parametrize("controller", ["lstm", "feedforward"])
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_each_difference_is_one_online_too_and_is_loaded_again(difference, controller, tmp_path):
+    """Step by step as at once; answers are others than those of the same weights as printed; and weights that were
+    saved give them again, in a learner of the same settings and in no other."""
+    torch.manual_seed(0)
+    sizes = {"hidden": 7, "slots": 6, "width": 4, "heads": 2, "controller": controller}
+    learner = MANN((1, 4, 4), 3, **sizes, **DIFFERENCES[difference])
+    x, y_seen = torch.rand(20, 2, 1, 4, 4), torch.randint(-1, 3, (20, 2))
+    with torch.no_grad():
+        whole, state, steps = learner(x, y_seen), learner.initial_state(2), []
+        for x_t, y_seen_t in zip(x, y_seen, strict=True):
+            logits, state = learner.step(x_t, y_seen_t, state)
+            steps.append(logits)
+    torch.testing.assert_close(torch.stack(steps), whole, rtol=1e-4, atol=1e-5)
+    save_file(learner.state_dict(), tmp_path / "model.safetensors")
+    weights = load_file(tmp_path / "model.safetensors")
+    again, printed = MANN((1, 4, 4), 3, **sizes, **DIFFERENCES[difference]), MANN((1, 4, 4), 3, **sizes)
+    again.load_state_dict(weights)
+    assert torch.equal(again(x, y_seen), whole)
+    if "written" in DIFFERENCES[difference]:
+        with pytest.raises(RuntimeError, match="to_access"):
+            printed.load_state_dict(weights)
+    else:
+        printed.load_state_dict(weights)
+        assert (printed(x, y_seen) - whole).norm() > 1e-6 * whole.norm()
+
+
+def test_what_cannot_be_written_is_refused():
+    with pytest.raises(UserError, match="mann: written is 'keys'; choose from key, value"):
+        MANN((3,), 2, written="keys")
 
 
 @torch.no_grad()

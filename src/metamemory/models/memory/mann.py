@@ -20,6 +20,12 @@ Without a strength no row can be preferred to another by more than e^2, and in a
 a few per cent of a read: what is read is nearly the mean of the memory. With beta of 10 a match can be all of it. The
 Neural Turing Machine (Graves et al. 2014, eq. 5) has a strength that the controller emits; here it is a constant.
 
+Public code differs from the printed equations, and each difference is a setting. In all three that we read: a value of
+its own is written, and not the key (`written`); usage fades by 0.95 a step (`decay`); the memory is full of 1e-6 at
+first (`initial_memory`). In one of them (tristandeleu/ntm-one-shot): each head has a least used slot of its own, the
+first head the very least used, and does not write to all of them (`own_slots`). In the two others the key is looked for
+in the memory as it was before the write of the step, which is no setting here.
+
 Shape legend: T steps, B batch, K ways.
 """
 
@@ -41,6 +47,7 @@ from metamemory.settings import Among, NotNegative, Number, Share, Width
 from metamemory.shapes import Float, Shaped
 
 CONTROLLERS = ("lstm", "feedforward")
+THINGS = ("key", "value")  # that can be written
 State = MemoryNetworkState | FeedForwardMemoryNetworkState
 
 
@@ -50,13 +57,14 @@ class MANN(Learner):
     Args:
         input_shape: (channel, height, width), or (feature,).
         n_way: K, how many labels, or how they are written (`nn.labels`).
-        hidden, slots, width, heads, decay, strength: of the `MemoryNetwork`.
+        hidden, slots, width, heads, decay, strength, own_slots, initial_memory: of the `MemoryNetwork`.
+        written: "key", or "value", which the controller emits beside it.
         controller: "lstm", or "feedforward", which remembers nothing itself.
         forget_bias: of the LSTM.
         label_gain: how many times larger than the others the weights are drawn that read the label.
 
     Raises:
-        UserError: there are fewer slots than heads; there is no such controller.
+        UserError: there are fewer slots than heads; there is no such controller, or nothing such to be written.
 
     Example:
         >>> learner = MANN((1, 20, 20), n_way=5)
@@ -81,18 +89,24 @@ class MANN(Learner):
         controller: Annotated[str, Among("lstm", "feedforward")] = "lstm",
         forget_bias: Number = 1.0,
         label_gain: NotNegative = 1.0,
+        written: Annotated[str, Among("key", "value")] = "key",
+        own_slots: bool = False,
+        initial_memory: NotNegative = 0.0,
     ):
         super().__init__()
         if not 1 <= heads <= slots:
             raise UserError(f"mann: heads is {heads} and must be from 1 to {slots}, the slots")
         if controller not in CONTROLLERS:
             raise UserError(f"mann: controller is {controller!r}; choose from {', '.join(CONTROLLERS)}")
+        if written not in THINGS:
+            raise UserError(f"mann: written is {written!r}; choose from {', '.join(THINGS)}")
         self.labels = labels_for("mann", n_way, *WRITTEN)
-        n_inputs = torch.Size(input_shape).numel() + self.labels.inputs
+        sizes = torch.Size(input_shape).numel() + self.labels.inputs, hidden, slots, width, heads
+        form = {"values": written == "value", "own_slots": own_slots, "initial_memory": initial_memory}
         if controller == "lstm":
-            self.network = MemoryNetwork(n_inputs, hidden, slots, width, heads, decay, strength, forget_bias)
+            self.network = MemoryNetwork(*sizes, decay, strength, forget_bias, **form)
         else:
-            self.network = FeedForwardMemoryNetwork(n_inputs, hidden, slots, width, heads, decay, strength)
+            self.network = FeedForwardMemoryNetwork(*sizes, decay, strength, **form)
         self.classifier = nn.Linear(self.network.out_features, self.labels.outputs)
         amplify_labels(self.network.from_input.weight, self.labels, label_gain)
 
