@@ -13,6 +13,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import torch
 
 from metamemory.data import cifar10, cifar_fs, glyphs, load, omniglot, store
 from metamemory.data.preparation import prepare
@@ -180,6 +181,18 @@ def test_stand_in_when_the_host_is_out_of_reach_and_the_original_later(origin, f
     prepare(["omniglot"], root, log=lines.append)
     assert load("omniglot", 14, root).title == "Omniglot"
     assert not (root / "glyphs").exists()
+
+
+def test_drawings_are_made_by_one_thread(few_glyphs, root, monkeypatch):
+    """Threads would wait for each other at each of many small operations."""
+    counts, draw, before = [], glyphs.draw_classes, torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr(glyphs, "draw_classes", lambda: (counts.append(torch.get_num_threads()), draw())[1])
+        prepare(["glyphs"], root, log=lambda line: None)
+        assert counts == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_refuses_an_unknown_name(origin, root):

@@ -28,6 +28,7 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from metamemory.data import cifar10, cifar_fs, folders, fss1000, glyphs, omniglot, packs, scenes, silhouettes, store
@@ -81,13 +82,25 @@ def prepare(
                 f"unknown data set {name!r}: choose from {', '.join([*ORIGINALS, *EMBEDDED, *own])}; "
                 "one of your own needs its folder, --folder FOLDER"
             )
-    with _one_line(root), alone(root, lambda: log(f"another command prepares {root}; it is waited for")):
+    with _one_thread(), _one_line(root), alone(root, lambda: log(f"another command prepares {root}; it is waited for")):
         for name in names:
             log(f"{name}: {_prepare_own(name, root, own[name]) if name in own else _prepare(name, root, mirror)}")
         awaited = {stand_in for real, stand_in in STAND_INS.items() if not store.exists(root / real)}
         for stand_in in {*STAND_INS.values()} - {*names, *awaited}:
             if store.exists(root / stand_in):
                 shutil.rmtree(root / stand_in)  # all that it stood in for has come since
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Operations on a single drawing are so small that threads would only wait for each other, beside another busy
+    process a hundred times as long as they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _prepare(name: str, root: Path, mirror: str) -> str:
