@@ -10,7 +10,7 @@ import torch
 from metamemory.errors import UserError
 from metamemory.models import TaskDescription, build
 from metamemory.nn.labels import Values
-from metamemory.protocols import completion, context_functions
+from metamemory.protocols import completion, context_functions, protocol_class
 from metamemory.tasks.completion import Completion
 from metamemory.tasks.context_functions import ContextFunctions
 
@@ -73,6 +73,17 @@ def test_images(run, learner):
     else:
         assert len(outcome.example["least_certain"]) == len(outcome.example["at_random"]) == 4
         assert outcome.example["least_certain"][0] == outcome.example["at_random"][0]
+
+
+def test_without_a_split_of_classes_their_images_are_split(context):
+    images = torch.arange(2 * 60).view(2, 60, 1, 1, 1).expand(-1, -1, -1, 2, 2).to(torch.uint8)
+    settings = {**copy.deepcopy(PIXELS), "data": {"name": "drawings", "size": 2}, "task": {}}
+    config = {**settings, "learner": "nearest_values", "protocol": "completion"}
+    protocol = protocol_class("completion")(config, 0, context(images))
+    parts = {name: set(each[:, :, 0, 0, 0].flatten().tolist()) for name, each in protocol.splits.items()}
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == [90, 10, 20]
+    assert parts["test"] == {*range(50, 60), *range(110, 120)} and not parts["train"] & parts["validation"]
+    assert len(protocol.task("test").images) == 20
 
 
 def test_a_context_larger_than_the_image_is_refused_before_training(run):

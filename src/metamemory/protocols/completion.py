@@ -7,6 +7,7 @@ one whose value the learner is least sure of, beside pixels chosen at random.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import torch
@@ -23,6 +24,7 @@ from metamemory.protocols.sections import EvaluationSettings, Sections
 from metamemory.settings import Count, Index, Items
 from metamemory.tasks.completion import Completion
 from metamemory.tasks.context_target import squared_errors
+from metamemory.tasks.supervised import split_images
 
 PICTURES = 2  # images shown
 ORDERS = {"random": False, "ordered": True}
@@ -36,6 +38,15 @@ class CompletionProtocol(ContextFunctionsProtocol):
 
     tasks = (Completion,)
     validation_batch = 20
+
+    @cached_property
+    def splits(self) -> dict[str, Tensor]:
+        """As in `Protocol`; without a split of the classes, the images of each are split."""
+        if self.config["data"].get("split") is not None:
+            return super().splits
+        images = self.images.images
+        parts = split_images(images, len(images))._asdict()
+        return {name: each.to(self.context.device) for name, each in parts.items()}
 
     def task(self, split: str, **changes: Any) -> Completion:
         return Completion(self.splits[split], **{**self.config["task"], **changes})
@@ -157,6 +168,16 @@ def pictures(learner: Learner, task: Completion, context: Sequence[int], seed: i
 
 
 @dataclass(frozen=True)
+class CompletionData:
+    """The data set, as in `DataSettings`; `split` None: the images of each class are split, and not the classes."""
+
+    name: str
+    size: Count
+    split: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
 class CompletionEvaluation(EvaluationSettings):
     """The tests: episodes and batch_size of each, how many pixels are known in each, and of what is chosen one after
     the other, how many pixels in how many images."""
@@ -166,4 +187,4 @@ class CompletionEvaluation(EvaluationSettings):
     chosen_images: Count = 20
 
 
-SETTINGS = Sections(evaluation=CompletionEvaluation)
+SETTINGS = Sections(data=CompletionData, evaluation=CompletionEvaluation)

@@ -69,12 +69,12 @@ class ContextFunctions(ContextTarget):
     def values(self, x: Float[Tensor, "point batch 1"], generator: Generator) -> Float[Tensor, "point batch 1"]:
         """f(x), without noise, of a function drawn for each episode."""
         places = x[..., 0].T.double()  # [batch, point]
-        apart = (places[:, :, None] - places[:, None]).square() / -2
-        covariance = (apart / self.length_scales[0] ** 2).exp()
+        exponent = (places[:, :, None] - places[:, None]).square() / -2
+        covariance = (exponent / self.length_scales[0] ** 2).exp()
         if len(self.length_scales) == KERNELS:
             switch = torch.rand(places.shape[0], 1, generator=generator, device=x.device, dtype=torch.float64)
             left = places < self.reach * (2 * switch - 1)
-            right = (apart / self.length_scales[1] ** 2).exp()
+            right = (exponent / self.length_scales[1] ** 2).exp()
             both = left[:, :, None] & left[:, None]
             neither = ~(left[:, :, None] | left[:, None])
             covariance = covariance.where(both, right.where(neither, 0.0))

@@ -15,7 +15,7 @@ def test_the_reported_numbers_are_shares_and_more_shots_are_better():
         for method, sources in of_method.items():
             assert support_query.title(method) != method
             for numbers in sources.values():
-                assert set(numbers) <= set(SETTINGS) and all(0.5 < each.mean < 1 for each in numbers.values())
+                assert set(numbers) <= set(SETTINGS) and all(0.4 < each.mean < 1 for each in numbers.values())
                 for n_way, k_shot in numbers:
                     if k_shot == 1 and (n_way, 5) in numbers:
                         assert numbers[n_way, 5].mean > numbers[n_way, 1].mean
@@ -62,7 +62,7 @@ def test_a_point_below_is_near_enough():
 
 def test_the_table_says_who_answers_queries_together():
     declared = {"protonet": "no", "maml": "yes", "fomaml": "yes", "maml_inductive": "no", "reptile": "no"}
-    declared |= {"reptile_transductive": "yes", "ridge": "no", "cnp": "no", "mann": "no"}
+    declared |= {"reptile_transductive": "yes", "ridge": "no", "cnp": "no", "mann": "no", "meta_networks": "no"}
     assert {method: support_query.transductive(method) for method in declared} == declared
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in support_query.table("omniglot").splitlines()]
     assert ["MAML", "yes", "Finn et al. 2017"] in rows and ["Reptile", "no", "Nichol et al. 2018"] in rows

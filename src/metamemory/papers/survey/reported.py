@@ -7,7 +7,7 @@ from metamemory.study.tables import Reported
 
 Setting = tuple[int, int]  # n_way, k_shot
 SETTINGS: tuple[Setting, ...] = ((5, 1), (5, 5), (20, 1), (20, 5))
-DATA = {"omniglot": "Omniglot", "cifar_fs": "CIFAR-FS"}
+DATA = {"omniglot": "Omniglot", "cifar_fs": "CIFAR-FS", "mini_imagenet": "miniImageNet"}
 Numbers = dict[Setting, Reported]
 
 
@@ -66,6 +66,27 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
         "fomaml": {"PaddleFSL": _at(57.06, 72.24)},
         "anil": {"PaddleFSL": _at(56.19, 68.60)},  # of first order
         "ridge": {"Bertinetto et al. 2018, preprint": _at(60.0, 76.1)},  # their smaller network
+    },
+    "mini_imagenet": {
+        "matching": {
+            "Vinyals et al. 2016": _at(44.2, 57.0),  # with full context embeddings, and another split
+            "oscarknagg/few-shot": _at(46.0, 58.4),  # Euclidean distance; cosine: 42.8, 53.6
+        },
+        "protonet": {
+            "Snell et al. 2017": _at((49.42, 0.78), (68.20, 0.66)),
+            "RL-VIG/LibFewShot": _at(47.05, 68.56),
+        },
+        "maml": {
+            "Finn et al. 2017": _at((48.70, 1.84), (63.11, 0.92)),
+            "oscarknagg/few-shot": _at(47.5, 64.7),
+        },
+        "fomaml": {"Nichol et al. 2018": _at((48.07, 1.75), (63.15, 0.91)), "PaddleFSL": _at(49.81, 64.21)},
+        "anil": {"PaddleFSL": _at(48.31, 62.38)},  # of first order
+        "reptile": {"Nichol et al. 2018": _at((47.07, 0.26), (62.74, 0.37))},
+        "reptile_transductive": {"Nichol et al. 2018": _at((49.97, 0.32), (65.99, 0.58))},
+        "ridge": {"RL-VIG/LibFewShot": _at(51.19, 67.29)},
+        "meta_networks": {"Munkhdalai and Yu 2017": _at((49.21, 0.96))},
+        "snail": {"Mishra et al. 2018": _at((55.71, 0.99), (68.88, 0.92))},  # a deeper network
     },
 }
 

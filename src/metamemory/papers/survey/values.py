@@ -19,7 +19,7 @@ from metamemory.training.statistics import Interval
 
 FUNCTIONS, IMAGES = "function_regression", "image_completion"
 KERNELS = {"one_kernel": "one kernel", "two_kernels": "a kernel that switches"}
-PICTURES = {"characters": "Omniglot", "photographs": "CIFAR-100"}
+PICTURES = {"mnist": "MNIST", "characters": "Omniglot", "mini_imagenet": "miniImageNet", "photographs": "CIFAR-100"}
 ORDERS = {0: "at random", 1: "in order"}
 MEASURES = {"log_likelihood": "log-likelihood, nats", "mse": "mean squared error"}
 NOT_RUN = "Not run: `dvc repro {}`."
