@@ -183,7 +183,8 @@ def _add_data(commands: Any) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="omniglot, cifar_fs, cifar10, fss1000, a stand-in (glyphs, scenes, silhouettes), or one of your own",
+        help="omniglot, cifar_fs, cifar10, fss1000, mini_imagenet, mnist, a stand-in (glyphs, scenes, silhouettes, "
+        "digits), or one of your own",
     )
     prepare.add_argument("--folder", help="of class folders, for a data set of your own (default: as params/ say)")
     prepare.add_argument("--mirror", help="folder or URL of the data set packs (default: $METAMEMORY_MIRROR)")

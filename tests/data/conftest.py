@@ -202,11 +202,18 @@ def small_cifar10(tmp_path, monkeypatch) -> Cifar:
 
 
 @pytest.fixture
+def pack():
+    """`write_pack`."""
+    return write_pack
+
+
+@pytest.fixture
 def few_scenes(monkeypatch) -> None:
     """A stand-in of three classes of four pictures instead of a hundred of 600."""
     draw_classes = scenes.draw_classes
     monkeypatch.setattr(scenes, "draw_classes", lambda: draw_classes(3, 4))
-    monkeypatch.setattr(scenes, "splits", lambda classes: {"bertinetto": {"train": [0], "test": [1, 2]}})
+    parts = {"train": [0], "validation": [0], "test": [1, 2]}
+    monkeypatch.setattr(scenes, "splits", lambda classes: {"bertinetto": parts, "ravi": parts})
 
 
 @pytest.fixture

@@ -71,8 +71,8 @@ def test_says_what_to_do_where_nothing_is_prepared(root):
 
 
 def test_refuses_an_unknown_name(root):
-    with pytest.raises(UserError, match="'mnist'"):
-        load("mnist", 28, root)
+    with pytest.raises(UserError, match="'mnits'"):
+        load("mnits", 28, root)
 
 
 def truncate(path: Path) -> None:

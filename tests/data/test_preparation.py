@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from metamemory.data import cifar10, cifar_fs, glyphs, load, omniglot, store
+from metamemory.data.images import STAND_INS
 from metamemory.data.preparation import prepare
 from metamemory.errors import UserError
 
@@ -109,6 +110,7 @@ def test_each_data_set_has_sources_of_its_own(cifar, small_cifar10, origin, few_
 
 
 def test_scenes_stand_in_for_cifar_fs(cifar, small_cifar10, few_scenes, root, monkeypatch):
+    monkeypatch.delitem(STAND_INS, "mini_imagenet")  # for which they would be kept
     with monkeypatch.context() as offline:
         offline.setattr(cifar_fs, "HOST", CLOSED_PORT)
         prepare(["cifar_fs"], root)

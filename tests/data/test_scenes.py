@@ -33,7 +33,8 @@ def test_has_the_form_of_cifar_fs(assert_partition):
     assert names == ("scene_0000", "scene_0001", "scene_0002")
     assert np.array_equal(images[2], scenes.draw(2, 7, 32)[0])
     classes = tuple(f"scene_{index:04d}" for index in range(scenes.CLASSES))
-    assert_partition(scenes.splits(classes)["bertinetto"], {"train": 64, "validation": 16, "test": 20})
+    for split in ("bertinetto", "ravi"):
+        assert_partition(scenes.splits(classes)[split], {"train": 64, "validation": 16, "test": 20})
 
 
 def test_the_first_pictures_are_pinned():

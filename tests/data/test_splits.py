@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from metamemory.data import cifar_fs, fss1000, omniglot
+from metamemory.data import cifar_fs, fss1000, mini_imagenet, omniglot
 
 EVALUATION = (
     "Angelic", "Atemayar_Qelisayer", "Atlantean", "Aurek-Besh", "Avesta", "Ge_ez", "Glagolitic", "Gurmukhi",
@@ -54,4 +54,12 @@ def test_fss1000(assert_partition):
     classes = tuple(sorted(name for names in lists.values() for name in names))
     parts = fss1000.splits(classes)["hsnet"]
     assert_partition(parts, {"train": 520, "validation": 240, "test": 240})
+    assert [classes[parts[part][0]] for part in ("train", "validation", "test")] == [lists[part][0] for part in lists]
+
+
+def test_mini_imagenet(assert_partition):
+    lists = mini_imagenet.class_lists()
+    classes = tuple(name for names in lists.values() for name in names)
+    parts = mini_imagenet.splits(classes)["ravi"]
+    assert_partition(parts, {"train": 64, "validation": 16, "test": 20})
     assert [classes[parts[part][0]] for part in ("train", "validation", "test")] == [lists[part][0] for part in lists]

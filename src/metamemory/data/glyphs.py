@@ -17,7 +17,7 @@ other classes. The bits may differ between versions of Pillow or matplotlib, and
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -63,11 +63,16 @@ def draw_classes(count: int = CLASSES) -> Iterator[tuple[str, np.ndarray]]:
         new, kept = _without_look_alikes(skeletons, distances, kept)
         for position in new[: count - found]:
             name, _, character = batch[position]
-            yield name, _draw(distances[position], ord(character))
+            yield name, draw(distances[position], ord(character))
         found += len(new)
         if found >= count:
             return
     raise RuntimeError(f"the fonts give only {found} of {count} different characters")
+
+
+def distances(characters: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Of each (face, character), how far every pixel is from its nearest stroke: float32 [n, SIDE, SIDE]."""
+    return _distance(_thin(np.stack([_bitmap(face, character) for face, character in characters])))
 
 
 def splits(classes: tuple[str, ...]) -> Splits:
@@ -217,10 +222,13 @@ def _without_look_alikes(
     return new, (all_strokes[taken], all_far[taken])
 
 
-def _draw(distance: np.ndarray, code: int) -> np.ndarray:
-    """One drawing by each writer: uint8 [DRAWINGS, SIDE, SIDE], ink 0 and paper 255."""
+def draw(distance: np.ndarray, seed: int) -> np.ndarray:
+    """One drawing by each writer: uint8 [DRAWINGS, SIDE, SIDE], ink 0 and paper 255.
+
+    `distance` is a row of `distances`; `seed` decides how the hands of the writers vary.
+    """
     style = np.random.default_rng(SEED).standard_normal((DRAWINGS, 7))
-    random = np.random.default_rng([SEED, code])
+    random = np.random.default_rng([SEED, seed])
     style = 0.6 * style + 0.8 * random.standard_normal((DRAWINGS, 7))
     turn, slant, size, proportion, right, down, pen = style.T
     size = np.exp(0.10 * size)

@@ -1,7 +1,8 @@
 """A prepared data set in memory, at the size asked for, reduced by exact area averaging."""
 
+import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,12 +21,17 @@ TITLES = {
     "scenes": "scenes",
     "fss1000": "FSS-1000",
     "silhouettes": "silhouettes",
+    "mini_imagenet": "miniImageNet",
+    "mnist": "MNIST",
+    "digits": "digits",
 }
 STAND_INS = {  # data set -> the embedded one used where it cannot be had
     "omniglot": "glyphs",
     "cifar_fs": "scenes",
     "cifar10": "scenes",
     "fss1000": "silhouettes",
+    "mini_imagenet": "scenes",
+    "mnist": "digits",
 }
 CACHE = ".cache"  # beside the root
 PARTIAL = ".partial"  # ending of the temporary folders in it
@@ -41,9 +47,10 @@ class ImageSet:
         digest: SHA-256 of the original data at full resolution (`store.Record`); the same at every size.
         images: uint8 [class, drawing, channel, height, width]; of drawings, ink is 255 and paper 0.
         classes: names of the classes: "<alphabet>/<character>" of Omniglot, a word of CIFAR-FS.
-        own_title: of a data set of the user's own, for captions; None of others.
+        own_title: for captions, of a data set of the user's own, or of one that is not quite the original; else None.
         splits: split ("vinyals" and "lake" of Omniglot, "bertinetto" of CIFAR-FS) -> part ("train",
             "validation", "test") -> int64 [class] of indices into `images`. The parts of a split are disjoint.
+        other: a second data set, where one was asked for.
     """
 
     name: str
@@ -53,16 +60,17 @@ class ImageSet:
     classes: tuple[str, ...]
     splits: dict[str, dict[str, Tensor]]
     own_title: str | None = None
+    other: "ImageSet | None" = None
 
     @property
     def title(self) -> str:
         """Name for captions: "Omniglot", or "glyphs (stand-in for Omniglot)"."""
         if self.stands_in_for is None:
-            return TITLES.get(self.name) or self.own_title or self.name
+            return self.own_title or TITLES.get(self.name) or self.name
         return f"{TITLES[self.name]} (stand-in for {TITLES[self.stands_in_for]})"
 
 
-def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
+def load(name: str, size: int, root: Path | str = Path("data"), other: str | None = None) -> ImageSet:
     """Load a data set prepared under `root`, at `size` x `size` pixels.
 
     The reduced images are cached in `.cache` beside `root` and memory-mapped, copy on write. The sizes of the
@@ -71,11 +79,16 @@ def load(name: str, size: int, root: Path | str = Path("data")) -> ImageSet:
     Args:
         name: one of TITLES, or of a data set of the user's own. Where only the stand-in of `name` was prepared, that is
             loaded, and `stands_in_for` says so.
+        other: a second data set, loaded in the same way; the digest is then that of both.
 
     Raises:
         UserError: the data set is unknown, not prepared, or damaged; the size is no number of pixels.
     """
     root = Path(root)
+    if other is not None:
+        first, second = load(name, size, root), load(other, size, root)
+        both = hashlib.sha256(f"{first.digest} {second.digest}".encode()).hexdigest()
+        return replace(first, digest=both, other=second)
     if type(size) is not int or size < 1:
         raise UserError(f"size of the images of {name} is {size!r} and must be a number of pixels, at least 1")
     if name not in TITLES and not store.exists(root / name):

@@ -7,8 +7,10 @@ begins by clearing what a killed one left.
 A data set is a module of this package. One that has an original says where to find it (HOST, ARCHIVES with their
 md5, PACK at a mirror), how to read it (`read_archive`) and what it must be (DIGEST); an embedded one draws itself
 (`draw_classes`) and says how (MADE). Both say whether a bit a pixel is enough (PACKED), and have `splits`. An original
-whose host asks questions that no program can answer has no pack (PACK is None) and an environment variable (VARIABLE)
-that names the user's own copy; no digest of it was published, so that of the copy used first is kept beside the root.
+whose host asks questions that no program can answer, or that no host serves (HOST is None), has an environment variable
+(VARIABLE) that names the user's own copy; no digest of it was published, so that of the copy used first is kept beside
+the root. One that no mirror has is without a pack (PACK is None); what is made of a lossy pack says so in its title.
+Where classes differ in size, COUNTS says how many images of each are used.
 
 A data set of the user's own is a folder of class folders (`folders`), and is read again when files in it have changed.
 """
@@ -31,14 +33,35 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from metamemory.data import cifar10, cifar_fs, folders, fss1000, glyphs, omniglot, packs, scenes, silhouettes, store
+from metamemory.data import (
+    cifar10,
+    cifar_fs,
+    digits,
+    folders,
+    fss1000,
+    glyphs,
+    mini_imagenet,
+    mnist,
+    omniglot,
+    packs,
+    scenes,
+    silhouettes,
+    store,
+)
 from metamemory.data.download import Unreachable, download
 from metamemory.data.images import STAND_INS, TITLES
 from metamemory.data.workspace import alone, move, workspace
 from metamemory.errors import UserError
 
-ORIGINALS = {"omniglot": omniglot, "cifar_fs": cifar_fs, "cifar10": cifar10, "fss1000": fss1000}
-EMBEDDED = {"glyphs": glyphs, "scenes": scenes, "silhouettes": silhouettes}
+ORIGINALS = {
+    "omniglot": omniglot,
+    "cifar_fs": cifar_fs,
+    "cifar10": cifar10,
+    "fss1000": fss1000,
+    "mini_imagenet": mini_imagenet,
+    "mnist": mnist,
+}
+EMBEDDED = {"glyphs": glyphs, "scenes": scenes, "silhouettes": silhouettes, "digits": digits}
 
 
 MOST_SUMS = 1 << 20  # bytes of a SHA256SUMS
@@ -105,7 +128,7 @@ def _one_thread() -> Iterator[None]:
 
 def _prepare(name: str, root: Path, mirror: str) -> str:
     """Prepare one data set; return what the log says of it."""
-    if _is_whole(root / name):
+    if _is_whole(root / name) and not _is_of_before(root / name):
         return f"already in {root / name}"
     with workspace(root) as place:
         if name in EMBEDDED:
@@ -113,24 +136,23 @@ def _prepare(name: str, root: Path, mirror: str) -> str:
             _install(root / name, place, module, module.draw_classes(), module.MADE)
             return module.MADE
         module = ORIGINALS[name]
-        if module.PACK is None and (own := os.environ.get(module.VARIABLE)):
-            _from_archives(root, name, place, {_own(own, module.VARIABLE): own})
+        variable = _variable(module)
+        if variable and (own := os.environ.get(variable)):
+            _from_archives(root, name, place, {_own(own, variable): own})
             return f"from {own}"
         if mirror and module.PACK:
-            pack, source = _from_mirror(mirror, module.PACK, place)
-            with _named({pack: source}):
-                _install(root / name, place, module, packs.read_pack(pack), source, module.DIGEST)
+            _from_pack(root, name, place, *_from_mirror(mirror, module.PACK, place))
             return f"from the mirror {mirror}"
         try:
+            if module.HOST is None:
+                raise Unreachable("nobody serves it as one file")
             urls = {module.HOST + file: md5 for file, md5 in module.ARCHIVES.items()}
             fetched = {_from_host(url, md5, place): url for url, md5 in urls.items()}
         except Unreachable as reason:
             stand_in = STAND_INS[name]
             _prepare(stand_in, root, mirror)
-            return (
-                f"{urlsplit(module.HOST).netloc} could not be reached ({reason}), so the stand-in {stand_in} is used; "
-                f"for the real one, {_how_to_get(module)} make data"
-            )
+            host = f"{urlsplit(module.HOST).netloc} could not be reached ({reason})" if module.HOST else str(reason)
+            return f"{host}, so the stand-in {stand_in} is used; for the real one, {_how_to_get(module)} make data"
         _from_archives(root, name, place, fetched)
         return f"from {module.HOST}"
 
@@ -142,12 +164,32 @@ def _from_archives(root: Path, name: str, place: Path, archives: Mapping[Path, s
         archives: path -> what errors call it.
     """
     module, seen = ORIGINALS[name], hashlib.sha256()
-    noted = () if module.PACK else (seen.update,)
+    noted = (seen.update,) if _variable(module) else ()
     source = next(iter(archives.values())) if noted else module.HOST
     classes = chain.from_iterable(module.read_archive(archive, *noted) for archive in archives)
     with _named(archives):
         check = (lambda: _require_as_before(root, name, source, seen.hexdigest())) if noted else None
-        _install(root / name, place, module, classes, source, module.DIGEST, check)
+        _install(root / name, place, module, classes, source, None if noted else module.DIGEST, check)
+
+
+def _from_pack(root: Path, name: str, place: Path, pack: Path, source: str) -> None:
+    """Install a data set from a mirror's pack, which errors call `source`."""
+    module = ORIGINALS[name]
+    with _named({pack: source}):
+        classes, sums = packs.read_pack(pack, getattr(module, "COUNTS", None)), packs.sums_of_lossy(pack)
+        lossy = {} if sums is None else {"sums": sums, "title": f"{TITLES[name]} (re-encoded)"}
+        _install(root / name, place, module, classes, source, module.DIGEST, **lossy)
+
+
+def _variable(module: ModuleType) -> str | None:
+    """Of the environment, which names the user's own copy."""
+    return getattr(module, "VARIABLE", None)
+
+
+def _is_of_before(folder: Path) -> bool:
+    """Whether a stand-in lacks a split that it has today."""
+    module, record = EMBEDDED.get(folder.name), store.read_record(folder)
+    return module is not None and set(record.splits) < set(module.splits(record.classes))
 
 
 def _prepare_own(name: str, root: Path, folder: Path | str) -> str:
@@ -186,13 +228,15 @@ def _install(
     source: str,
     digest: str | None = None,
     check: Callable[[], None] | None = None,
+    title: str | None = None,
+    sums: Mapping[str, str] | None = None,
 ) -> None:
     """Write classes of images into `place`, check their digest where it is known, and move them to `folder`."""
     fresh = place / folder.name
     fresh.mkdir()
     progress = tqdm(classes, desc=folder.name, unit=" classes", leave=False)
     try:
-        store.write(fresh, folder.name, progress, module.splits, module.PACKED, digest)
+        store.write(fresh, folder.name, progress, module.splits, module.PACKED, digest, title, sums)
     except ValueError as reason:
         raise UserError(f"{source} is not {TITLES[folder.name]} as published: {reason}") from reason
     if check is not None:
@@ -249,9 +293,10 @@ def _own(path: str, variable: str) -> Path:
 
 
 def _how_to_get(module: ModuleType) -> str:
-    if module.PACK is None:
-        return f"{module.VARIABLE}=<its archive, fetched by hand, or a folder unpacked from it>"
-    return f"METAMEMORY_MIRROR=<folder or URL that has {module.PACK}>"
+    ways = [f"METAMEMORY_MIRROR=<folder or URL that has {module.PACK}>"] if module.PACK else []
+    if variable := _variable(module):
+        ways.insert(0, f"{variable}=<a folder that has it{'' if module.HOST is None else ', or its archive'}>")
+    return " or ".join(ways)
 
 
 def _from_host(url: str, md5: str | None, place: Path) -> Path:

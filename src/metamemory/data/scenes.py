@@ -46,9 +46,11 @@ def draw_classes(count: int = CLASSES, pictures: int = PICTURES, size: int = SID
 
 
 def splits(classes: tuple[str, ...]) -> Splits:
-    """The one split of CIFAR-FS, under its name: 64 / 16 / 20 of the hundred classes, which come in random order."""
+    """The one split of CIFAR-FS and that of miniImageNet, under their names: 64 / 16 / 20 of the hundred classes, which
+    come in random order."""
     parts = zip(("train", "validation", "test"), np.split(np.arange(len(classes)), [64, 80]), strict=True)
-    return {"bertinetto": {part: indices.tolist() for part, indices in parts}}
+    found = {part: indices.tolist() for part, indices in parts}
+    return {"bertinetto": found, "ravi": found}
 
 
 def draw(index: int, pictures: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ Nothing in the folder tells which source served, or when: DVC tracks the folder 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,8 +30,9 @@ class Record:
     `digest` is the identity of the data set: the SHA-256 over the lines "<class name> <class sha256>\\n" in
     the order of `classes`, where a class's sha256 is over its decoded original uint8 array
     [drawing, height, width(, 3)] in C order, ink 0 and paper 255 in the case of drawings. It does not depend
-    on the layout on disk, so a pack, the original archive and this store have the same one. That of a data set of the
-    user's own is over its splits as well, as JSON: nothing else fixes them.
+    on the layout on disk, so a pack, the original archive and this store have the same one. Of a lossy pack, whose
+    decoders may differ in the last bit, a class's sha256 is over its encoded bytes. That of a data set with a title of
+    its own is over its splits as well, as JSON.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Record:
     images_sha256: str  # of the file images.npy
     classes: tuple[str, ...]
     splits: Splits
-    title: str | None = None  # for captions, of a data set of the user's own
+    title: str | None = None  # for captions, of a data set of the user's own, or not quite the original
 
 
 def write(
@@ -53,11 +54,13 @@ def write(
     packed: bool,
     digest: str | None = None,
     title: str | None = None,
+    sums: Mapping[str, str] | None = None,
 ) -> Record:
     """Write a data set into `folder`, which exists, from pairs of class name and original uint8 images.
 
     Every class has the same shape [drawing, height, width(, 3)]; `split` maps the class names to the splits. `title` is
-    that of a data set of the user's own, whose splits are a part of its digest.
+    that of a data set of the user's own, or of one that is not quite the original; the splits are then a part of its
+    digest. `sums` are the sha256 of the classes, where they are not those of their arrays.
 
     Raises:
         ValueError: the classes differ in shape, or their digest is not `digest`.
@@ -68,7 +71,7 @@ def write(
         shape = images.shape
         names.append(class_name)
         arrays.append(np.packbits(images == 0, axis=-1) if packed else np.ascontiguousarray(images))
-        lines.update(f"{class_name} {array_sha256(images)}\n".encode())
+        lines.update(f"{class_name} {sums[class_name] if sums else array_sha256(images)}\n".encode())
     splits = split(tuple(names))
     if title is not None:
         lines.update(json.dumps(splits, sort_keys=True).encode())
