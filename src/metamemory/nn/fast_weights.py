@@ -86,6 +86,7 @@ class SlowNetwork(nn.Module):
 
     def __init__(self, layers: Sequence[Layer], labels: int, augmented: Collection[str], initialisation: str):
         super().__init__()
+        self.initialisation = initialisation
         layers = [*layers, Layer("softmax", "linear", (labels, layers[-1].shape[0]))]
         names = [layer.name for layer in layers]
         places = [place for place, name in enumerate(names) if name in augmented]
@@ -97,6 +98,13 @@ class SlowNetwork(nn.Module):
         for layer in layers:
             self.weights[layer.name] = nn.Parameter(torch.empty(layer.shape))
             draw(self.weights[layer.name], initialisation, math.prod(layer.shape[1:]))
+
+    def drawn_anew(self) -> "SlowNetwork":
+        """A network of the same layers with other weights."""
+        softmax = self.weights["softmax"]
+        hidden = [*self.below, *self.above][:-1]
+        augmented = [layer.name for layer in self.augmented]
+        return SlowNetwork(hidden, len(softmax), augmented, self.initialisation).to(softmax)
 
     @property
     def slow(self) -> dict[str, Tensor]:

@@ -28,12 +28,14 @@ class DataSettings:
         split: of its classes.
         size: of the images, in pixels.
         folder: of a data set of one's own, where the `data` command finds its class folders (`data.folders`).
+        other: a second data set, at the same size, where a protocol has one.
     """
 
     name: str
     split: str
     size: Count
     folder: str | None = None
+    other: str | None = None
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,9 @@ class Parameters:
     @property
     def data_sets(self) -> list[str]:
         """Data sets that any run needs, whatever the scale: `data/` is the same at all of them."""
-        return list(dict.fromkeys(each["name"] for each in self._data))
+        sections = list(self._data)
+        others = (each["other"] for each in sections if each.get("other"))
+        return list(dict.fromkeys([*(each["name"] for each in sections), *others]))
 
     @property
     def data_folders(self) -> dict[str, str]:

@@ -137,7 +137,8 @@ def load_images(run: Run, config: Mapping[str, Any]) -> ImageSet | None:
     """
     if "data" not in config:
         return None
-    images = data.load(config["data"]["name"], config["data"]["size"], root=run.root / "data")
+    section = config["data"]
+    images = data.load(section["name"], section["size"], root=run.root / "data", other=section.get("other"))
     split = config["data"].get("split")
     if split is not None and split not in images.splits:
         raise UserError(f"{config['data']['name']}: no data.split {split!r}{closest(split, images.splits)}")

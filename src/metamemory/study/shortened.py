@@ -129,7 +129,10 @@ def conduct(job: Mapping[str, Any], root: Path) -> dict[str, Any]:
     from metamemory.protocols.conduct import conduct
 
     config, seed = job["configuration"], job["seed"]
-    images = data.load(config["data"]["name"], config["data"]["size"], root=job["data"]) if "data" in config else None
+    images, section = None, config.get("data")
+    if section is not None:
+        other = {"other": section["other"]} if section.get("other") else {}  # a tree of before knows no such thing
+        images = data.load(section["name"], section["size"], root=job["data"], **other)
     place = {"device": torch.device("cpu"), "checkpoint": root / "checkpoint.pt", "images": images}
     if "trained" in config:
         trained = Path(job["trained"])

@@ -50,7 +50,7 @@ class Today:
         """What it learns from."""
         config = self.configuration(run)
         data = config.get("data", {})
-        key = (data.get("name"), data.get("size"), data.get("split"))
+        key = (data.get("name"), data.get("size"), data.get("split"), data.get("other"))
         if key not in self._images:
             self._images[key] = runs.load_images(run, config)
         return self._images[key]

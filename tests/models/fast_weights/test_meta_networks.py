@@ -336,3 +336,18 @@ def test_it_learns_to_name_classes_it_has_not_seen(variant):
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
         optimiser.step()
     assert np.mean(right[:10]) < 0.6 and np.mean(right[-30:]) > 0.85
+
+
+@pytest.mark.parametrize("network", ["convolutional", "perceptron"])
+def test_for_another_problem_slow_weights_are_new_and_the_rule_is_the_same(network):
+    learner = MetaNetworks((1, 8, 8), 3, network=network, filters=3, hidden=4, generator_hidden=4)
+    state = torch.get_rng_state()
+    other, again = learner.for_another_problem(1), learner.for_another_problem(1)
+    assert torch.get_rng_state().equal(state)
+    assert other.m is learner.m and other.d is learner.d
+    for name, weights in other.state_dict().items():
+        assert weights.equal(again.state_dict()[name]), name
+        if name.startswith(("base.", "embedding.")):
+            assert weights.shape == learner.state_dict()[name].shape and not weights.equal(learner.state_dict()[name])
+    assert set(other.state_dict()) == set(learner.state_dict())
+    assert other.base.augmented == learner.base.augmented

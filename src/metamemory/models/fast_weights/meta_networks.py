@@ -44,7 +44,7 @@ import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
-from metamemory.models.fast_weights.exchange import ExchangesNetwork
+from metamemory.models.fast_weights.exchange import ExchangesNetwork, SharesRule
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.fast_weights import (
     Coordinates,
@@ -80,7 +80,7 @@ class Labelled(NamedTuple):
     y: Tensor
 
 
-class MetaNetworks(ExchangesNetwork):
+class MetaNetworks(ExchangesNetwork, SharesRule):
     """A network with example-level fast weights, and a memory of them with an index.
 
     Args:
@@ -220,6 +220,15 @@ class MetaNetworks(ExchangesNetwork):
             augmented = [layer.name for layer in self.base.augmented]
             fresh = SlowNetwork(layers, self.n_way, augmented, self.initialisation)
         other.base = fresh.to(self.base.weights["softmax"])
+        return other
+
+    def for_another_problem(self, seed: int) -> "MetaNetworks":
+        """As in `SharesRule`; the rule is the generators m and d."""
+        other = copy.deepcopy(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            other.base, other.embedding = self.base.drawn_anew(), self.embedding.drawn_anew()
+        other.m, other.d = self.m, self.d
         return other
 
     def initial_state(self, batch: int) -> Labelled:
