@@ -1,9 +1,10 @@
 """Tables of Munkhdalai and Yu 2017: its numbers, what was not run, and which test a number is of."""
 
+import matplotlib.pyplot as plt
 import pytest
 
 from metamemory.papers import claims_of
-from metamemory.papers.munkhdalai2017 import reported, tables
+from metamemory.papers.munkhdalai2017 import figures, reported, tables
 from metamemory.papers.munkhdalai2017.reported import WAYS
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result
@@ -19,7 +20,7 @@ def test_the_papers_numbers_are_complete():
     assert differing == [10]  # the paper contradicts itself there
 
 
-@pytest.mark.parametrize("table", [tables.table_1, tables.table_3, tables.table_4])
+@pytest.mark.parametrize("table", [tables.table_1, tables.table_2, tables.table_3, tables.table_4, tables.figure_5])
 def test_what_was_not_run_says_so(table, tmp_path):
     shown = table(tmp_path)
     assert "not run" in shown and all(
@@ -80,3 +81,65 @@ def test_a_number_is_of_the_test_with_so_many_classes(monkeypatch):
     (row,) = [line for line in tables.table_1().splitlines() if "laptop" in line]
     cells = [cell.strip().split("\N{NO-BREAK SPACE}")[0] for cell in row.split("|")[1:-1]]
     assert cells == ["MetaNet", "laptop scale, Omniglot", "not run", "10.0", "not run", "not run", "1"]
+
+
+def test_the_numbers_of_table_2_and_figure_5_are_as_printed(tmp_path):
+    for number in ("28.9", "41.1", "43.6", "43.4", "49.2", "1.0"):
+        assert number in tables.table_2(tmp_path)
+    for number in ("74.8", "71.6", "72.3", "72.0", "70.0", "78.6"):
+        assert number in tables.figure_5(tmp_path)
+
+
+def test_the_points_of_figure_4_are_those_of_the_paper():
+    points = dict(zip(range(400, 8000, reported.FIGURE_4_EVERY), reported.FIGURE_4, strict=True))
+    assert max(points.values()) == points[400] == 1.24 and min(points.values()) == points[7200] == -1.7
+    assert points[7600] == -1.1  # where the text has -1.7
+
+
+class Transfer(Result):
+    scores = [
+        {"tasks": 400, "change": 0.01, "low": 0.005, "high": 0.015, "second_accuracy": 0.6},
+        {"tasks": 800, "change": -0.02, "low": -0.03, "high": -0.01, "second_accuracy": 0.7},
+    ]
+
+
+def transfer() -> Group:
+    run = Run("paper", *tables.TRANSFER[:1], tables.PERCEPTRON, tables.TRANSFER[1], 0)
+    return Group([Transfer(run, {"data": {"title": "Omniglot, then MNIST"}})])
+
+
+def test_claims_of_figure_4_are_of_its_first_and_last_measurement(monkeypatch):
+    monkeypatch.setattr("metamemory.study.claims._runs", lambda root, *address: [transfer()])
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    first, last = tables.claims()[-2:]
+    assert first.judge().verdict == "reproduced" and first.judge().shown.startswith("+1.0")
+    assert last.judge().verdict == "not decided: intervals overlap" and last.judge().shown.startswith("-2.0")
+
+
+def test_figures_4_and_5_are_drawn():
+    figure = figures.reverse_transfer([transfer()])
+    ours, paper, *_ = figure.axes[0].get_lines()
+    assert ours.get_xydata().tolist() == [[400, 1.0], [800, -2.0]] and len(paper.get_xdata()) == 19
+
+    class Kept(Result):
+        scores = [{"n_way": 10, "accuracy": 0.6, "low": 0.55, "high": 0.62}]
+
+    run = Run("laptop", tables.DIGITS[0], "meta_networks", tables.DIGITS[1], 0)
+    figure = figures.other_digits([Group([Kept(run, {"data": {"title": "Omniglot, then MNIST"}})])])
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [60.0] and len(figure.axes[1].patches) == 6
+    plt.close("all")
+
+
+def test_runs_of_other_data_sets_are_tested_as_the_tables_show_them():
+    parameters = Parameters(project_root())
+    for scale in ("laptop", "paper"):
+        for setting, trained in tables.MINI_SETTINGS.items():
+            config = parameters.configuration(scale, tables.MINI_IMAGENET, "meta_networks", setting, {})
+            assert config["task"]["n_way"] == trained and config["test"]["n_way"] == 5
+            assert config["data"]["split"] == "ravi" and config["task"].get("rotations", False) is False
+        config = parameters.configuration(scale, tables.DIGITS[0], "meta_networks", tables.DIGITS[1], {})
+        assert config["test"]["n_way"] == 10 and config["data"]["other"] == "mnist"
+    config = parameters.configuration("paper", tables.TRANSFER[0], tables.PERCEPTRON, tables.TRANSFER[1], {})
+    assert config["second"]["every"] == reported.FIGURE_4_EVERY
+    assert config["second"]["tasks"] == reported.FIGURE_4_EVERY * len(reported.FIGURE_4)
+    assert set(parameters.data_sets) >= {"mini_imagenet", "mnist"}

@@ -1,16 +1,28 @@
-"""Figures of Munkhdalai and Yu 2017: networks that were never trained."""
+"""Figures of Munkhdalai and Yu 2017: networks that were never trained, and other data sets."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from metamemory.papers.munkhdalai2017.reported import FIGURE_3, FIGURE_3_EVERY
+from metamemory.papers.munkhdalai2017.reported import (
+    FIGURE_3,
+    FIGURE_3_EVERY,
+    FIGURE_4,
+    FIGURE_4_EVERY,
+    FIGURE_5,
+    QUOTED_5,
+)
+from metamemory.papers.munkhdalai2017.tables import change_of, with_classes
 from metamemory.study.curves import EPISODES, draw_curves
-from metamemory.study.figures import MUTED
+from metamemory.study.figures import MUTED, band
+from metamemory.study.methods import title
+from metamemory.study.quantities import over_seeds
 from metamemory.study.results import Group
 
+TINTS = ("#0072B2", "#E69F00", "#CC79A7")  # of groups
 NETWORKS = {"target": ("", "#CC79A7"), "small": ("_small", "#0072B2"), "big": ("_big", "#E69F00")}  # column, colour
 
 
@@ -41,3 +53,50 @@ def other_networks(shown: Sequence[Group]) -> Figure:
     panels[0, 0].set_ylabel("accuracy in tests, %")
     figure.tight_layout()
     return figure
+
+
+def reverse_transfer(shown: Sequence[Group]) -> Figure:
+    """Figure 4: change of the accuracy on characters against tasks of permuted digits that the rule was trained on
+    since, and beside it the accuracy on those; the paper's points."""
+    figure, (axes, second) = plt.subplots(1, 2, figsize=(9.2, 3.6))
+    for group, tint in zip(shown, TINTS, strict=False):
+        rows = group.results[0].scores
+        tasks = [row["tasks"] for row in rows]
+        quantities = [change_of(place) for place in range(len(rows))]
+        band(axes, tasks, group, quantities, tint, label=f"this study, {group.label}")
+        learned = [100 * sum(each.scores[i]["second_accuracy"] for each in group.results) for i in range(len(rows))]
+        second.plot(tasks, [each / len(group.results) for each in learned], color=tint)
+    paper = [FIGURE_4_EVERY * (place + 1) for place in range(len(FIGURE_4))]
+    axes.plot(paper, FIGURE_4, "D", color=MUTED, markersize=4, label="the paper, its Figure 4")
+    axes.axhline(0, color=MUTED, linestyle=":", linewidth=1)
+    axes.set(xlabel="tasks of permuted digits", ylabel="change of accuracy on characters, points")
+    second.set(xlabel="tasks of permuted digits", ylabel="accuracy on them in training, %", ylim=(0, 102))
+    axes.legend(fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def other_digits(shown: Sequence[Group]) -> Figure:
+    """Figure 5: accuracy on digits of learners trained on characters, a panel a scale and the paper's bars last."""
+    scales = list(dict.fromkeys(group.run.scale for group in shown))
+    figure, panels = plt.subplots(1, len(scales) + 1, figsize=(4.4 * (len(scales) + 1), 3.4), squeeze=False)
+    for axes, scale in zip(panels[0], scales, strict=False):
+        found = [group for group in shown if group.run.scale == scale]
+        for place, group in enumerate(found):
+            accuracy = over_seeds(group, with_classes(10))
+            ends = [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
+            axes.barh(place, 100 * accuracy.mean, xerr=ends, color=TINTS[0])
+        _name_bars(axes, [title(group.run.method) for group in found], f"this study, {found[0].label}")
+    reported = {**{title(method): each for method, each in FIGURE_5.items()}, **QUOTED_5}
+    panels[0, -1].barh(range(len(reported)), [100 * each.mean for each in reported.values()], color=MUTED)
+    _name_bars(panels[0, -1], list(reported), "the paper, its Figure 5")
+    figure.tight_layout()
+    return figure
+
+
+def _name_bars(axes: Axes, names: Sequence[str], heading: str) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.invert_yaxis()
+    axes.axvline(10, color=MUTED, linestyle=":", linewidth=1)
+    axes.set(xlim=(0, 100), xlabel="accuracy on digits, %")
+    axes.set_title(heading, fontsize="small")
