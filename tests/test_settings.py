@@ -27,7 +27,15 @@ from metamemory.settings import (
 )
 from metamemory.study.parameters import Parameters, project_root
 
-NAMES = ("learner", "protocol", "data.name", "data.folder", "data.split", "trained")  # checked where they are looked up
+NAMES = (
+    "learner",
+    "protocol",
+    "data.name",
+    "data.folder",
+    "data.other",
+    "data.split",
+    "trained",
+)  # checked where they are looked up
 PARAMETERS = Parameters(project_root(), checked=False)
 
 
