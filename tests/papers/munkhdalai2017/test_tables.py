@@ -143,3 +143,29 @@ def test_runs_of_other_data_sets_are_tested_as_the_tables_show_them():
     assert config["second"]["every"] == reported.FIGURE_4_EVERY
     assert config["second"]["tasks"] == reported.FIGURE_4_EVERY * len(reported.FIGURE_4)
     assert set(parameters.data_sets) >= {"mini_imagenet", "mnist"}
+
+
+def test_what_is_inside_is_drawn():
+    class Looked(Result):
+        scores = [
+            {"layer": place, "accuracy": 0.5, "low": 0.4, "high": 0.6, "slow": 0.1, "fast": 0.01, "of_query": 0.2}
+            for place in range(2)
+        ]
+        metrics = {
+            **{f"accuracy{end}": 0.9 for end in ("", "_no_task_weights", "_without_linear", "_without_softmax")},
+            "accuracy_slow": 0.2,
+            "accuracy_fast": 0.4,
+        }
+        example = {
+            "layers": ["linear", "softmax"],
+            "attention": [[0.7, 0.3], [0.4, 0.6], [0.5, 0.5]],
+            "support_y": [1, 0],
+            "query_y": [1, 0, 0],
+        }
+
+    run = Run("laptop", tables.INSPECTION[0], "meta_networks", tables.INSPECTION[1], 0)
+    sizes, left, memory, _ = figures.fast_weights(Looked(run, {"data": {"title": "Omniglot"}})).axes
+    assert [bar.get_height() for bar in sizes.patches] == [0.1, 0.1, 0.01, 0.01]
+    assert [bar.get_width() for bar in left.patches] == [90.0, 90.0, 90.0, 90.0, 20.0, 40.0]
+    assert memory.get_images()[0].get_array().tolist() == Looked.example["attention"]
+    plt.close("all")

@@ -1,6 +1,12 @@
-"""Learners whose slow weights can be exchanged, once they have learned to write fast ones beside them."""
+"""Learners that write fast weights: slow ones can be exchanged beside them, both be looked at and taken away."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
 
 from metamemory.models.learner import Learner
+from metamemory.shapes import Float, Int
 
 
 class ExchangesNetwork(Learner, abstract=True):
@@ -25,5 +31,46 @@ class SharesRule(Learner, abstract=True):
 
         Args:
             seed: of its slow weights.
+        """
+        raise NotImplementedError
+
+
+class Inside(NamedTuple):
+    """What a learner makes of a support set for its queries.
+
+    Attributes:
+        attention: of each query to each support sample, [B, Q, S], summing to 1 over them.
+        slow: weights by layer of the network that answers, [...].
+        fast: those made for each query, [B, Q, ...].
+        task: those made for the whole task, in the network that embeds, [B, ...]; empty where there are none.
+    """
+
+    attention: Tensor
+    slow: Mapping[str, Tensor]
+    fast: Mapping[str, Tensor]
+    task: Mapping[str, Tensor]
+
+
+class ShowsFastWeights(Learner, abstract=True):
+    """A learner whose fast weights can be looked at, and taken away."""
+
+    def inside(
+        self,
+        support_x: Float[Tensor, "support batch *shape"],
+        support_y: Int[Tensor, "support batch"],
+        query_x: Float[Tensor, "query batch *shape"],
+    ) -> Inside:
+        """What `answer_queries` makes on its way to its answers."""
+        raise NotImplementedError
+
+    def altered(
+        self, parts: str = "both", task_weights: bool = True, without: Collection[str] = ()
+    ) -> "ShowsFastWeights":
+        """A copy with some of its weights taken away.
+
+        Args:
+            parts: of the augmented layers of the network that answers: "both", "slow" or "fast".
+            task_weights: whether there are any.
+            without: layers that have no fast weights.
         """
         raise NotImplementedError

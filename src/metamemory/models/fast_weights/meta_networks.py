@@ -37,14 +37,14 @@ Shape legend: B tasks, S support samples, Q queries, K labels, P coordinates, D 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from metamemory.errors import UserError
-from metamemory.models.fast_weights.exchange import ExchangesNetwork, SharesRule
+from metamemory.models.fast_weights.exchange import ExchangesNetwork, Inside, SharesRule, ShowsFastWeights
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.fast_weights import (
     Coordinates,
@@ -80,7 +80,7 @@ class Labelled(NamedTuple):
     y: Tensor
 
 
-class MetaNetworks(ExchangesNetwork, SharesRule):
+class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
     """A network with example-level fast weights, and a memory of them with an index.
 
     Args:
@@ -116,6 +116,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule):
     paper = "munkhdalai2017"
     differentiates = True
     needs_delay = True
+    without: Collection[str] = ()  # layers whose fast weights are taken away
 
     def __init__(
         self,
@@ -186,13 +187,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule):
         """
         present = one_hot(support_y, self.n_way).bool().any(dim=0)  # [B, K]
         self._require_fitting(support_x, present)
-        place = present.cumsum(dim=-1) - 1  # of each label among those of its episode
-        count = present.sum(dim=-1)
-        labels = _Labels(
-            y=place.gather(1, support_y.T),  # [B, S]
-            there=torch.arange(self.n_way, device=count.device) < count[:, None],
-            softmax=self._softmax(count),
-        )
+        place, labels = self._places(present, support_y)
         x, queries = support_x.transpose(0, 1), query_x.transpose(0, 1)
         index, r = self._embed(x, queries, labels)
         a = attention(index, r).softmax(dim=-1)  # [B, Q, S]
@@ -204,6 +199,35 @@ class MetaNetworks(ExchangesNetwork, SharesRule):
         logits = self._answer(self.base.lower(asked), labels, fast)
         logits = logits.gather(2, place.clamp(min=0)[:, None].expand(-1, len(query_x), -1))  # by label
         return logits.masked_fill(~present[:, None], ABSENT).transpose(0, 1)
+
+    def inside(
+        self,
+        support_x: Float[Tensor, "support batch *shape"],
+        support_y: Int[Tensor, "support batch"],
+        query_x: Float[Tensor, "query batch *shape"],
+    ) -> Inside:
+        """As in `ShowsFastWeights`."""
+        _, labels = self._places(one_hot(support_y, self.n_way).bool().any(dim=0), support_y)
+        x, queries = support_x.transpose(0, 1), query_x.transpose(0, 1)
+        task = {}
+        if self.task_weights != "none":
+            h = self.embedding.lower(x)
+            task = self.embedding.unflat(
+                self._task_weights(self._embedding_gradients(h, labels, self.representation_loss))
+            )
+        index, r = self._embed(x, queries, labels)
+        a = attention(index, r).softmax(dim=-1)
+        gradients = self._base_gradients(index if self.reads_embedding else x, labels)
+        slow = {name: each for name, each in self.base.slow.items() if name != "softmax"}
+        return Inside(a, {**slow, "softmax": labels.softmax}, self._read_memory(a, gradients), task)
+
+    def altered(self, parts: str = "both", task_weights: bool = True, without: Collection[str] = ()) -> "MetaNetworks":
+        """As in `ShowsFastWeights`."""
+        other = copy.deepcopy(self)
+        other.parts, other.without = parts, without
+        if not task_weights:
+            other.task_weights = "none"
+        return other
 
     def with_other_network(self, filters: int, seed: int) -> "MetaNetworks":
         """As in `ExchangesNetwork`: a base learner of other width, for the same layers, kinds and last layer.
@@ -268,6 +292,17 @@ class MetaNetworks(ExchangesNetwork, SharesRule):
             fast.append(self.base.unflat(self._task_weights_after_each(gradients, known, last)))
         logits = self._answer(self.base.lower(asked), labels, fast)
         return logits.reshape(batch, steps, -1).transpose(0, 1), state
+
+    def _places(self, present: Tensor, support_y: Tensor) -> tuple[Tensor, "_Labels"]:
+        """Of each label, its place [B, K] among those of its episode; and of the support set's. present [B, K]."""
+        place = present.cumsum(dim=-1) - 1
+        count = present.sum(dim=-1)
+        labels = _Labels(
+            y=place.gather(1, support_y.T),  # [B, S]
+            there=torch.arange(self.n_way, device=count.device) < count[:, None],
+            softmax=self._softmax(count),
+        )
+        return place, labels
 
     def _embed(self, x: Tensor, queries: Tensor, labels: "_Labels") -> tuple[Tensor, Tensor]:
         """r' [B, S, D] and r [B, Q, D], with the task-level weights of the support set."""
@@ -347,6 +382,8 @@ class MetaNetworks(ExchangesNetwork, SharesRule):
     def _answer(self, h: Tensor, labels: "_Labels", fast: Sequence[Weights]) -> Tensor:
         """Logits [B, Q, K] of the base learner, from the maps h below its augmented layers."""
         slow = {**self.base.slow, "softmax": labels.softmax}
+        if self.without:
+            fast = [{name: each for name, each in made.items() if name not in self.without} for made in fast]
         if self.parts == "slow":
             return self.base.upper(h, [slow])
         if self.parts == "fast":

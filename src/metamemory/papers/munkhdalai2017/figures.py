@@ -20,7 +20,7 @@ from metamemory.study.curves import EPISODES, draw_curves
 from metamemory.study.figures import MUTED, band
 from metamemory.study.methods import title
 from metamemory.study.quantities import over_seeds
-from metamemory.study.results import Group
+from metamemory.study.results import Group, Result
 
 TINTS = ("#0072B2", "#E69F00", "#CC79A7")  # of groups
 NETWORKS = {"target": ("", "#CC79A7"), "small": ("_small", "#0072B2"), "big": ("_big", "#E69F00")}  # column, colour
@@ -100,3 +100,37 @@ def _name_bars(axes: Axes, names: Sequence[str], heading: str) -> None:
     axes.axvline(10, color=MUTED, linestyle=":", linewidth=1)
     axes.set(xlim=(0, 100), xlabel="accuracy on digits, %")
     axes.set_title(heading, fontsize="small")
+
+
+def fast_weights(result: Result) -> Figure:
+    """Of one run: how large slow and fast weights are by layer; what accuracy is left without some of them; and the
+    attention of one task's queries over its memory, the support images along the top."""
+    example, rows, metrics = result.example, result.scores, result.metrics
+    names = example["layers"]
+    figure, (sizes, left, memory) = plt.subplots(1, 3, figsize=(12.6, 3.8), width_ratios=[1, 1.2, 1])
+    for place, (column, tint) in enumerate((("slow", TINTS[0]), ("fast", TINTS[1]))):
+        where = [number + 0.4 * place for number in range(len(names))]
+        sizes.bar(where, [row[column] for row in rows], width=0.4, color=tint, label=f"{column} weights")
+    sizes.set_xticks([number + 0.2 for number in range(len(names))], names)
+    sizes.set(yscale="log", ylabel="root mean square")
+    sizes.legend(fontsize="small")
+    labels = {
+        "accuracy": "all there",
+        "accuracy_no_task_weights": "no task-level weights",
+        **{f"accuracy_without_{name}": f"{name} without fast weights" for name in names},
+        "accuracy_slow": "slow weights alone",
+        "accuracy_fast": "fast weights alone",
+    }
+    left.barh(range(len(labels)), [100 * metrics[key] for key in labels], color=TINTS[0])
+    left.set_yticks(range(len(labels)), list(labels.values()), fontsize="small")
+    left.invert_yaxis()
+    left.axvline(100 / len(set(example["support_y"])), color=MUTED, linestyle=":", linewidth=1)
+    left.set(xlim=(0, 100), xlabel="accuracy in tests, %")
+    drawn = memory.imshow(example["attention"], cmap="Blues", vmin=0, aspect="auto")
+    memory.set_xticks(range(len(example["support_y"])), example["support_y"])
+    memory.set_yticks(range(len(example["query_y"])), example["query_y"], fontsize=6)
+    memory.set(xlabel="support images, by label", ylabel="queries, by label")
+    memory.grid(False)
+    figure.colorbar(drawn, ax=memory, label="attention")
+    figure.tight_layout()
+    return figure

@@ -30,6 +30,7 @@ EXPERIMENT, VARIATIONS, OTHER_NETWORKS = "one_shot_omniglot", "one_shot_variatio
 MINI_IMAGENET, MINI_SETTINGS = "one_shot_mini_imagenet", {"train_5_way": 5, "train_10_way": 10}
 DIGITS, TRANSFER = ("omniglot_to_mnist", "ten_way"), ("reverse_transfer", "five_way")
 PERCEPTRON = "meta_networks_perceptron"
+INSPECTION = ("fast_weights", "previous_5_way")
 METHODS = ("meta_networks", "meta_networks_minus", "meta_networks_plus")
 HEADER = ["method", "whose", *(f"{n}-way, %" for n in WAYS), "seeds"]
 NEAR = 0.01  # below a reported number, and still as reported
