@@ -394,6 +394,9 @@ def main() -> None:
             "convolutions alone, bfloat16": convolutions_alone(torch.bfloat16),
             "MANN, plain loop": training_iteration(PlainMANN(), images, labels),
             "MANN, fast": training_iteration(MANN((1, MANN_SIZE, MANN_SIZE), N_WAY), images, labels),
+            "MANN that writes values, fast": training_iteration(
+                MANN((1, MANN_SIZE, MANN_SIZE), N_WAY, written="value", own_slots=True), images, labels
+            ),
             "LSTM of torch": training_iteration(InputLSTM(), images, labels),
             "MetaNet, plain loop": meta_networks_iteration(plain=True),
             "MetaNet, fast": meta_networks_iteration(plain=False),
@@ -411,6 +414,10 @@ def main() -> None:
         ("fast, bfloat16 / its convolutions alone", "fast, bfloat16", "convolutions alone, bfloat16", ""),
         ("MANN training iteration: plain loop / fast", "MANN, plain loop", "MANN, fast", ">= 4"),
         ("MANN, fast / torch's LSTM of the controller's size", "MANN, fast", "LSTM of torch", "<= 3"),
+        (
+            "MANN that writes values, to slots of each head, fast / the same LSTM",
+            *("MANN that writes values, fast", "LSTM of torch", "<= 3"),
+        ),
         ("MetaNet training iteration: plain loop / fast", "MetaNet, plain loop", "MetaNet, fast", ">= 5"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),

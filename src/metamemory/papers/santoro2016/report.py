@@ -10,5 +10,6 @@ SECTIONS = (
     Section("Five classes, labels of five characters (Table 2)", partial(tables.table_2, "five")),
     Section("Fifteen classes, labels of five characters (Table 2)", partial(tables.table_2, "fifteen")),
     Section("What the paper concludes from these", claims_of(tables)),
+    Section("As printed, and as public code has it", tables.ablation_table),
     Section("How much memory, and how fast usage fades", tables.memory_table),
 )

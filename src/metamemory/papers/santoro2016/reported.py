@@ -52,6 +52,9 @@ PUBLIC = {
     },
 }
 
+# What these two have otherwise than the printed equations, and the strength of their keys: for the ablation's table.
+PUBLIC_FORM = ("value, decay 0.95, memory of 1e-6; the key is looked for before the write", "1")
+
 
 TITLES = {  # where the paper has a name of its own
     "human": "Human",

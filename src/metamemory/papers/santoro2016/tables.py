@@ -12,6 +12,15 @@ from metamemory.study.results import Group, Result, groups
 from metamemory.study.tables import Column, Row, comparison, hardware_of, markdown, minutes_of, percent, whose
 
 CLASSIFICATION, STRINGS, MEMORY = "mann_classification", "mann_strings", "mann_memory"  # experiments
+ABLATION = "mann_ablation"
+STRENGTHS = {"mann": "1", "mann_strength": "10"}  # of keys, by the methods of the ablation
+DIFFERENCES = {  # settings of the ablation: what is not as printed
+    "value": "a value of its own is written, not the key",
+    "own_slots": "each head has a least used slot of its own",
+    "fast_decay": "usage fades by 0.95 a step, not 0.99",
+    "filled_memory": "memory of 1e-6 at first, not 0",
+    "public_code": "all four",
+}
 NOT_RUN = "Not run: `dvc repro {}`."
 LEFT = 0.1  # above chance at the fifth instance: a learner that is better has left the plateau
 UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there is no plateau to leave
@@ -41,6 +50,7 @@ def _rows(paper: dict[str, Numbers], ours: Sequence[Group]) -> list[Row]:
 def table_1(root: Path = Path(".")) -> str:
     """Five classes, one-hot labels, by instance: the paper, this study, and public code."""
     rows = _rows(TABLE_1, groups(CLASSIFICATION, "five", root))
+    rows.append(Row((title("mann_value_strength"),), None, groups(ABLATION, "value", root, "mann_strength")))
     for repository, of_methods in PUBLIC.items():
         for method, numbers in of_methods.items():
             rows.append(Row((title(method),), numbers, by=f"github.com/{repository}", planned=False))
@@ -128,6 +138,41 @@ def memory_table(root: Path = Path(".")) -> str:
         )
     rows.sort(key=lambda row: (row[-1], int(row[0]), int(row[1]), row[2]))
     return markdown(["classes", "slots", "decay", "1st, %", "2nd, %", "5th, %", "10th, %", "whose"], rows)
+
+
+def ablation_table(root: Path = Path(".")) -> str:
+    """What public code has otherwise than the printed equations, one by one and together, with and without a strength
+    of keys; beside the paper and public code."""
+    rows = [Row(("as printed", "1"), TABLE_1["mann"], planned=False)]
+    for repository, of_methods in PUBLIC.items():
+        rows.append(Row(reported.PUBLIC_FORM, of_methods["mann"], by=f"github.com/{repository}", planned=False))
+    for method, strength in STRENGTHS.items():
+        rows.append(Row(("as printed", strength), None, groups(CLASSIFICATION, "five", root, method)))
+        for setting, name in DIFFERENCES.items():
+            rows.append(Row((name, strength), None, groups(ABLATION, setting, root, method)))
+    columns = [each for each in COLUMNS if each.key in (1, 2, 5, 10)]
+    return comparison(["what differs", "key strength"], columns, rows, runs_of_paper="–", space=" ")
+
+
+def ablation_effects(root: Path = Path(".")) -> str:
+    """What each difference adds to what is printed, at instances 2, 5 and 10: Markdown lines, one a strength and scale;
+    empty where nothing as printed was run."""
+    lines = []
+    for method, strength in STRENGTHS.items():
+        for printed in groups(CLASSIFICATION, "five", root, method):
+            of_scale = {
+                name: [each for each in groups(ABLATION, setting, root, method) if each.run.scale == printed.run.scale]
+                for setting, name in DIFFERENCES.items()
+            }
+            told = [f"{name}: {_gain(printed, found[0]) if found else 'not run'}" for name, found in of_scale.items()]
+            lines.append(f"- **Key strength {strength}, {whose(printed)}**: {'; '.join(told)}.")
+    return "\n".join(lines)
+
+
+def _gain(printed: Group, other: Group) -> str:
+    """In points of a per cent."""
+    ends = [[over_seeds(group, at_shot(each - 1)).mean for each in (2, 5, 10)] for group in (printed, other)]
+    return points(after - before for before, after in zip(*ends, strict=True))
 
 
 def retrieval_table(shown: Sequence[Group]) -> str:
