@@ -132,6 +132,8 @@ def test_every_wrong_entry_of_the_files(root, name, change):
     [
         ("params.yaml", "seeds: [0]", "seeds: [0]\nseeds: [1]", "params.yaml, line [0-9]+: seeds is there twice"),
         ("params.yaml", "seeds: [0]", "seeds: [0, 0]", "seeds is .*, and must have each seed once"),
+        ("params/santoro2016.yaml", "scales: {extends: mann_classification}", "scales: {extends: mann_clasification}",
+         "experiments.mann_strings.scales: no experiment 'mann_clasification'; did you mean mann_classification"),
         ("params.yaml", "seeds: [0]", "seeds: [010]", "line [0-9]+: 010: write a number without 0 before it"),
         ("params.yaml", "seeds: [0]", "seeds: [yes]", "seeds is .'yes'., and must be"),
         ("params.yaml", "seeds: [0]", "seeds: &a [0]", "line [0-9]+: anchors, aliases, merges and tags are not read"),

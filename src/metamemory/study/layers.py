@@ -147,7 +147,9 @@ class Tree:
             raise UserError(f"{self._file(place)}: {name(place)}: extends goes in a circle: {circle}")
         own = self._mapping(place)
         other = own.get("extends")
-        inherited = self.scales(other, (*trail, experiment)) if other in self.paper_of else []
+        if other is not None:
+            self._require(other, self.paper_of, "experiment", place)
+        inherited = [] if other is None else self.scales(other, (*trail, experiment))
         return [each for each in SCALES if each in own or each in inherited]
 
     def _curriculum(self, wanted: str, place: Place) -> list[Any]:
