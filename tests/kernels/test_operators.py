@@ -6,7 +6,11 @@ import threading
 
 import pytest
 import torch
+import torch.fx.experimental.proxy_tensor
+from torch import nn
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.utils.flop_counter import FlopCounterMode
 
 from metamemory.errors import UserError
 from metamemory.kernels import (
@@ -16,6 +20,7 @@ from metamemory.kernels import (
     least_recently_used,
     memory_network,
     native,
+    operators,
     zero_state,
 )
 
@@ -111,12 +116,12 @@ def test_torchs_own_checks_of_an_operator(name):
     """Its schema, its fake, its gradient, and both in what `torch.compile` makes of it."""
     inputs = arguments(name)
     torch.library.opcheck(
-        PUBLIC[name], inputs, test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_static")
+        PUBLIC[name].operator, inputs, test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_static")
     )
     with torch.no_grad():
         plain = tuple(each.detach() if isinstance(each, torch.Tensor) else each for each in inputs)
         kept = FORWARD[name](*plain)
-        torch.library.opcheck(FORWARD[name], plain, test_utils=("test_schema", "test_faketensor"))
+        torch.library.opcheck(FORWARD[name].operator, plain, test_utils=("test_schema", "test_faketensor"))
     assert all(each.isfinite().all() for each in tensors(kept))
 
 
@@ -329,6 +334,68 @@ def test_without_steps_or_slots_there_is_a_line():
     keys, gates, slots, reading, usage, *factors = arguments("access")
     with pytest.raises(UserError, match="access: .* a slot a head"):
         PUBLIC["access"](keys, gates, slots[..., :1], reading[..., :1], usage[:, :1], *factors)
+
+
+@compiled
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_plain_call_takes_no_detour_and_gives_the_same_bits(name):
+    """Without gradients; what came of it is as good as what an operator returns."""
+    inputs, call = arguments(name), PUBLIC[name]
+    with torch.no_grad():
+        assert operators._plain(inputs)  # parameters may well require one
+        found, expected = tensors(call(*inputs)), tensors(call.operator(*inputs))
+    assert all(map(torch.equal, found, expected)) and not any(each.requires_grad for each in found)
+    assert [each.stride() for each in found] == [each.stride() for each in expected]
+    (found[0] * torch.ones(1, requires_grad=True)).sum().backward()
+    detached = [each.detach() if isinstance(each, torch.Tensor) else each for each in inputs]
+    assert operators._plain(detached) and not operators._plain(inputs)
+    assert all(map(torch.equal, tensors(call(*detached)), expected))
+    with torch.inference_mode():
+        assert operators._plain(detached) and all(each.is_inference() for each in tensors(call(*detached)))
+
+
+class Other(torch.Tensor):
+    """A tensor of another class."""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace. is deprecated:FutureWarning")
+def test_whatever_torch_has_to_do_is_left_to_torch():
+    plain, seen = torch.rand(2, 3), []
+
+    def look(each):
+        seen.append(operators._plain((each, None, 1.0, 2, True)))
+        return each
+
+    assert look(plain) is plain and look(nn.Parameter(plain).detach()) is not None and seen == [True, True]
+    seen.clear()
+    with torch.no_grad():
+        for each in (
+            plain.as_subclass(Other),
+            torch.ones(2, 3, dtype=torch.cfloat).conj().imag,  # negative, when it is read
+            plain.to("meta"),
+            plain.to_sparse(),
+        ):
+            look(each)
+        with FakeTensorMode() as mode:
+            look(mode.from_tensor(plain))
+            look(plain)
+        for mode in (
+            FlopCounterMode(display=False),
+            torch.autocast("cpu", torch.bfloat16),
+            torch.device("cpu"),
+            forward_ad.dual_level(),
+        ):
+            with mode:
+                look(plain)
+        torch.vmap(look)(plain)
+        torch.func.functionalize(look)(plain)
+        torch.jit.trace(look, (plain,), check_trace=False)
+        torch.fx.experimental.proxy_tensor.make_fx(look)(plain)
+        torch.fx.experimental.proxy_tensor.make_fx(look, pre_dispatch=True)(plain)
+    look(nn.Parameter(plain))
+    look(plain * nn.Parameter(plain))
+    torch.func.grad(lambda each: look(each).sum())(plain)
+    assert len(seen) == 18 and not any(seen), seen
 
 
 def test_channels_of_a_zero_state_are_three_gates_with_and_without_c():

@@ -6,6 +6,9 @@ An operation is three operators. `x` is what callers call; where gradients are t
 returns it. Inside an operator tensors are plain ones, of the device's own; what they are is checked once more where
 addresses are taken (`native.checked`).
 
+Where nothing of that is at work, with plain tensors on the CPU and no gradient to be taken, a call goes to the kernel
+without a detour: an online step is so short that the way through torch would be a tenth of it.
+
 Modules call an operator by the name that `define` was assigned to, never through `torch.ops`: so the digest of the
 source of a run (`study.source`) finds what it executes.
 """
@@ -14,7 +17,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 from metamemory.errors import UserError
@@ -22,6 +26,7 @@ from metamemory.errors import UserError
 NAMESPACE = "metamemory"
 HALF = (torch.float16, torch.bfloat16)
 FULL = (torch.float32, torch.float64)
+NO_TENSOR = (float, int, bool, type(None))
 
 _libraries: dict[str, torch.library.Library] = {}  # an operator is there as long as its library is kept
 
@@ -35,7 +40,8 @@ def define(
     widen: bool = False,
     products: bool = True,
 ) -> Callable[..., Any]:
-    """The operator of a schema, "name(Tensor x, float rate) -> (Tensor, Tensor)".
+    """The operator of a schema, "name(Tensor x, float rate) -> (Tensor, Tensor)", as a function; `operator` is its
+    attribute for what torch has.
 
     Args:
         kernel: computes it, on any device.
@@ -60,7 +66,56 @@ def define(
     for device in ("cpu", "cuda"):
         library.impl(name, _without_autocast(packet.default, device, widen), f"Autocast{device.upper()}")
     register_flop_formula(packet, get_raw=True)(_flops(kernel if products else fake))
-    return packet.default
+    return _shortened(packet.default, kernel)
+
+
+def _shortened(operator: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        if not _plain(arguments):
+            return operator(*arguments)
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return kernel(*arguments)
+        return kernel(*arguments)
+
+    call.operator = operator
+    return call
+
+
+def _plain(arguments: tuple[Any, ...]) -> bool:
+    """Whether there is nothing that torch would have to do for an operator: no trace, mode or transform is active, and
+    every tensor is one of numbers as they lie in the memory of the CPU, of which no gradient is to be taken."""
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch._C._are_functorch_transforms_active()
+        or torch.is_autocast_enabled("cpu")
+        or forward_ad._current_level >= 0
+    ):
+        return False
+    derives = torch.is_grad_enabled()
+    return all(
+        type(each) in NO_TENSOR
+        or (
+            type(each) in (Tensor, nn.Parameter)
+            and torch._C._dispatch_keys(each).raw_repr() in _KEYS
+            and not (derives and each.requires_grad)
+        )
+        for each in arguments
+    )
+
+
+def _keys() -> frozenset[int]:
+    """Of plain tensors on the CPU, made outside of `torch.inference_mode` and in it."""
+    made = [torch.empty(0)]
+    with torch.inference_mode():
+        made.append(torch.empty(0))
+    return frozenset(torch._C._dispatch_keys(each).raw_repr() for each in made)
+
+
+_KEYS = _keys()
 
 
 def agree(operation: str, **tensors: tuple[Tensor, tuple[int, ...], tuple[torch.dtype, ...]]) -> None:
