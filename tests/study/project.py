@@ -98,18 +98,27 @@ class Project:
         return done.stdout
 
 
+def _looked_at(parameters: Parameters, experiment: str) -> list[str]:
+    """Settings of an experiment whose trained weights others look at."""
+    scales = (parameters.expanded(name)["scales"]["smoke"] for name in parameters.experiments)
+    paths = [each["trained"].split("/") for each in scales if "trained" in each]
+    return [setting for _, _, looked_at, _, setting, *_ in paths if looked_at == experiment]
+
+
 def _one_run(parameters: Parameters, experiment: str) -> dict:
-    """An experiment with its last method and its last setting only; the first one with its first setting."""
+    """An experiment with its last method and its last setting only, and those that others look at; the first one with
+    its first setting."""
     section = parameters.expanded(experiment)
     first = experiment == parameters.experiments[0]
     methods, settings = (list(section[part]) for part in ("methods", "settings"))
     kept = methods if first else methods[-1:]
-    setting = settings[0] if first else settings[-1]
-    of_setting = dict(section["settings"][setting])
-    if "methods" in of_setting:
-        of_setting["methods"] = {name: each for name, each in of_setting["methods"].items() if name in kept}
+    chosen = settings[:1] if first else [*_looked_at(parameters, experiment), settings[-1]]
+    of_settings = {setting: dict(section["settings"][setting]) for setting in dict.fromkeys(chosen)}
+    for each in of_settings.values():
+        if "methods" in each:
+            each["methods"] = {name: values for name, values in each["methods"].items() if name in kept}
     return {
         **section,
         "methods": {name: section["methods"][name] for name in kept},
-        "settings": {setting: of_setting},
+        "settings": of_settings,
     }

@@ -67,7 +67,28 @@ def of_support_query(result):
     assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
     tests = result.manifest["configuration"]["test"]
     assert len(result.scores) == (len(tests) if isinstance(tests, list) else 1)
-    assert len(result.example["query_y"]) == result.scores[0]["n_way"] * 15
+    first = tests[0] if isinstance(tests, list) else tests
+    assert len(result.example["query_y"]) == result.scores[0]["n_way"] * first["n_query"]
+
+
+def of_probes_characters(result):
+    assert [row["k_shot"] for row in result.scores] == [1, 2, 1, 1]
+    assert 0 <= result.metrics["changed_wrong_label"] <= 1 and result.metrics["flops_to_adapt"] > 0
+
+
+def of_probes_photographs(result):
+    of_probes_characters(result)
+
+
+def of_function_regression(result):
+    assert [row["context"] for row in result.scores] == [0, 3, 10]
+    assert len(result.example["mean"]) == 3
+
+
+def of_image_completion(result):
+    assert [(row["context"], row["ordered"]) for row in result.scores] == [
+        (known, ordered) for ordered in (0, 1) for known in (1, 10, 64)
+    ]
 
 
 def of_one_shot_omniglot(result):

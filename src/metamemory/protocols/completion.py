@@ -20,7 +20,7 @@ from metamemory.protocols import facts
 from metamemory.protocols.context_functions import ContextFunctionsProtocol, by_episode, score_row
 from metamemory.protocols.protocol import Findings
 from metamemory.protocols.records import DECIMALS, encoded_shares, rounded
-from metamemory.protocols.sections import EvaluationSettings, Sections
+from metamemory.protocols.sections import EvaluationSettings, Sections, SplitOrNot
 from metamemory.settings import Count, Index, Items
 from metamemory.tasks.completion import Completion
 from metamemory.tasks.context_target import squared_errors
@@ -168,16 +168,6 @@ def pictures(learner: Learner, task: Completion, context: Sequence[int], seed: i
 
 
 @dataclass(frozen=True)
-class CompletionData:
-    """The data set, as in `DataSettings`; `split` None: the images of each class are split, and not the classes."""
-
-    name: str
-    size: Count
-    split: str | None = None
-    folder: str | None = None
-
-
-@dataclass(frozen=True)
 class CompletionEvaluation(EvaluationSettings):
     """The tests: episodes and batch_size of each, how many pixels are known in each, and of what is chosen one after
     the other, how many pixels in how many images."""
@@ -187,4 +177,4 @@ class CompletionEvaluation(EvaluationSettings):
     chosen_images: Count = 20
 
 
-SETTINGS = Sections(data=CompletionData, evaluation=CompletionEvaluation)
+SETTINGS = Sections(data=SplitOrNot, evaluation=CompletionEvaluation)

@@ -39,6 +39,16 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class SplitOrNot:
+    """The data set, as in `DataSettings`, whose classes need not be split: then `split` is None."""
+
+    name: str
+    size: Count
+    split: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """The test: how many episodes, and how many at a time."""
 

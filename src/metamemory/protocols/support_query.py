@@ -72,7 +72,7 @@ class SupportQueryProtocol(Protocol):
     def evaluate(self, learner: Learner) -> Findings:
         tests = [self.task("test", **each) for each in self.tests]
         intervals = [bootstrap(accuracy_by_episode(self.tested(learner, each)), over="episodes") for each in tests]
-        scores = [_row(test, interval) for test, interval in zip(tests, intervals, strict=True)]
+        scores = [score_row(test, interval) for test, interval in zip(tests, intervals, strict=True)]
         metrics = {"accuracy": round(intervals[0].mean, DECIMALS)}
         if len(tests) > 1:
             names = (f"accuracy_{test.n_way}_way_{test.k_shot}_shot" for test in tests)
@@ -86,7 +86,7 @@ def accuracy_by_episode(found: Rollout) -> Float[Tensor, " episode"]:
     return torch.cat(batches)
 
 
-def _row(test: SupportQuery, accuracy: Interval) -> Row:
+def score_row(test: SupportQuery, accuracy: Interval) -> Row:
     ends = {"accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high}
     return {"n_way": test.n_way, "k_shot": test.k_shot, **ends}
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.survey import support_query, values
+from metamemory.papers.survey import probes, support_query, values
 from metamemory.papers.survey.reported import DATA
 
 SECTIONS = (
@@ -15,6 +15,14 @@ SECTIONS = (
     *(
         Section(f"Completion of images, {title}, mean squared error", partial(values.completion_table, setting))
         for setting, title in values.PICTURES.items()
+    ),
+    *(
+        Section(f"Trained on {probes.TITLES[home]}, tested beyond it", partial(probes.transfer_table, experiment))
+        for experiment, (home, _) in probes.EXPERIMENTS.items()
+    ),
+    *(
+        Section(f"Altered support sets, {probes.TITLES[home]}", partial(probes.altered_table, experiment))
+        for experiment, (home, _) in probes.EXPERIMENTS.items()
     ),
     Section("How near Prototypical networks come to their papers", claims_of(support_query)),
 )
