@@ -72,14 +72,14 @@ MUTATIONS = [
         "recurrent/cnn_lstm.py",
         "bias_ih_l0.data[hidden : 2 * hidden]",
         "bias_ih_l0.data[2 * hidden : 3 * hidden]",
-        "tests/models/recurrent",
+        "tests/models/test_forget_bias.py",
     ),
     Mutation(
         "CL+LSTM: the forget bias of its LSTM is in the input gate",
         "recurrent/cl_lstm.py",
         "bias_ih_l0.data[hidden : 2 * hidden]",
         "bias_ih_l0.data[:hidden]",
-        "tests/models/recurrent",
+        "tests/models/test_forget_bias.py",
     ),
     Mutation(
         "ConvLSTM: the forget bias is in the output gate",
@@ -324,7 +324,7 @@ MUTATIONS = [
         "memory/ntm.py",
         "self.from_input.bias.data[hidden : 2 * hidden]",
         "self.from_input.bias.data[:hidden]",
-        "tests/models/memory/test_ntm.py",
+        "tests/models/test_forget_bias.py",
     ),
     Mutation(
         "NTM: reads before it writes",
@@ -402,7 +402,7 @@ MUTATIONS = [
         "metric/cpm.py",
         "bias_ih_l0.data[hidden : 2 * hidden]",
         "bias_ih_l0.data[:hidden]",
-        "tests/models/metric/test_cpm.py",
+        "tests/models/test_forget_bias.py",
     ),
     Mutation(
         "CPM: prototypes move away from a sample",

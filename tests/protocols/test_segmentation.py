@@ -3,6 +3,7 @@
 import base64
 import copy
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ class Guesses(nn.Module):
 
     def forward(self, x, y_seen):
         return x[:, :, 0] - 0.5
+
+
+def test_the_weights_of_the_lowest_loss_are_kept(pictures):
+    task = Segmentation(pictures, 4)
+    found = rollout(Guesses(), task, 5, 2, 3)
+    score, row = segmentation.SegmentationProtocol.validation_score(SimpleNamespace(validation=task), found)
+    assert score == -row["validation_loss"] < 0
 
 
 def test_measures_of_the_same_episodes_by_loops(pictures):

@@ -103,9 +103,9 @@ def test_rotations_make_four_classes_of_one(images):
     task = OnlineFewShot(images[:1], n_way=4, samples_per_class=1, rotations=True)
     episode = task.sample(1, generator())
     assert sorted(episode.y[:, 0].tolist()) == [0, 1, 2, 3]
-    turned = {tuple(torch.rot90(images[0, d, 0], k).flatten().tolist()) for d in range(10) for k in range(4)}
-    for t in range(4):
-        assert tuple((episode.x[t, 0, 0] * 255).round().long().flatten().tolist()) in turned
+    turned = {tuple(torch.rot90(images[0, d, 0], k).flatten().tolist()): k for d in range(10) for k in range(4)}
+    shown = [tuple((episode.x[t, 0, 0] * 255).round().long().flatten().tolist()) for t in range(4)]
+    assert sorted(turned[each] for each in shown) == [0, 1, 2, 3]
 
 
 def test_augmentation_changes_the_drawings_and_nothing_else(images):

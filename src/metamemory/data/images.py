@@ -47,9 +47,9 @@ class ImageSet:
         digest: SHA-256 of the original data at full resolution (`store.Record`); the same at every size.
         images: uint8 [class, drawing, channel, height, width]; of drawings, ink is 255 and paper 0.
         classes: names of the classes: "<alphabet>/<character>" of Omniglot, a word of CIFAR-FS.
-        own_title: for captions, of a data set of the user's own, or of one that is not quite the original; else None.
         splits: split ("vinyals" and "lake" of Omniglot, "bertinetto" of CIFAR-FS) -> part ("train",
             "validation", "test") -> int64 [class] of indices into `images`. The parts of a split are disjoint.
+        title: name for captions: "Omniglot", or "glyphs (stand-in for Omniglot)".
         other: a second data set, where one was asked for.
     """
 
@@ -59,15 +59,8 @@ class ImageSet:
     images: Tensor
     classes: tuple[str, ...]
     splits: dict[str, dict[str, Tensor]]
-    own_title: str | None = None
+    title: str = ""
     other: "ImageSet | None" = None
-
-    @property
-    def title(self) -> str:
-        """Name for captions: "Omniglot", or "glyphs (stand-in for Omniglot)"."""
-        if self.stands_in_for is None:
-            return self.own_title or TITLES.get(self.name) or self.name
-        return f"{TITLES[self.name]} (stand-in for {TITLES[self.stands_in_for]})"
 
 
 def load(name: str, size: int, root: Path | str = Path("data"), other: str | None = None) -> ImageSet:
@@ -100,6 +93,7 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
     if found is None:
         raise UserError(f"data set {name} is not in {root}: run `make data`, or `python -m metamemory data {name}`")
     record = store.read_record(root / found)
+    title = record.title or TITLES.get(found) or found
     images = _cached(root / found, record, size, root.parent / CACHE)
     return ImageSet(
         name=found,
@@ -111,7 +105,7 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
             split: {part: torch.tensor(indices) for part, indices in parts.items()}
             for split, parts in record.splits.items()
         },
-        own_title=record.title,
+        title=title if found == name else f"{title} (stand-in for {TITLES[name]})",
     )
 
 
