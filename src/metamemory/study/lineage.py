@@ -147,8 +147,10 @@ class Carrier:
         cut = Cut.of(found.manifest.get("flops_per_step"))
         config = self.configuration(found.run)
         was = found.manifest["configuration"]
-        one = self._outcome(found.run, was, cut, self.before, "before", self.before.commit, prove)
-        other = self._outcome(found.run, config, cut, None, "after", source.digest(runs.roots(config)), prove)
+        states = found.manifest["digests"]["source"], source.digest(runs.roots(config))
+        trained = self._folder(states[0]) / f"{self._group(found.run)}.trained.safetensors"
+        one = self._outcome(found.run, was, cut, self.before, states[0], trained, prove)
+        other = self._outcome(found.run, config, cut, None, states[1], trained, prove)
         if one is None or other is None:
             return None
         if differs := differences(one, other, self.before.renamed):
@@ -179,10 +181,18 @@ class Carrier:
             return False
 
     def _outcome(
-        self, run: Run, config: Mapping[str, Any], cut: Cut, before: Before | None, tree: str, state: str, prove: bool
+        self,
+        run: Run,
+        config: Mapping[str, Any],
+        cut: Cut,
+        before: Before | None,
+        state: str,
+        trained: Path,
+        prove: bool,
     ) -> dict[str, Any] | None:
-        """What came of the shortened run in a tree whose `state` is a commit or a source digest."""
-        path = self._folder(tree, state) / f"{self._group(run)}.json"
+        """What came of the shortened run in the tree `before`, or in this one; `state` is its source digest there, so
+        that what one change was shown to give is used again for the next."""
+        path = self._folder(state) / f"{self._group(run)}.json"
         job = {
             "experiment": run.experiment,
             "method": run.method,
@@ -191,11 +201,12 @@ class Carrier:
             "cut": asdict(cut),
             "data": str((self.root / "data").resolve()),
             "outcome": str(path),
-            "trained": str(self._folder("before", self.before.commit) / f"{self._group(run)}.trained.safetensors"),
+            "trained": str(trained),
             "through": str(before.through) if before and before.through else None,
         }
         done = self._done(path, job)
         if done is None and prove:
+            tree = "before" if before else "after"
             script = str(source.PACKAGE / "study" / "shortened.py")
             tree_of = before.tree if before else source.PACKAGE.parent.parent
             try:
@@ -207,8 +218,8 @@ class Carrier:
                 self.say(f"{self._group(run)}: {tree} the change: {error}")
         return done
 
-    def _folder(self, tree: str, state: str) -> Path:
-        return self.kept.resolve() / f"{tree}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
+    def _folder(self, state: str) -> Path:
+        return self.kept.resolve() / hashlib.sha256(state.encode()).hexdigest()[:12]
 
     def _done(self, path: Path, job: Mapping[str, Any]) -> dict[str, Any] | None:
         if not path.exists():
