@@ -3,9 +3,11 @@
 DVC takes a stage for done when its entry names the dependencies and the outputs that are there. `record` writes the
 entry of each finished run: the digests of its manifest, with which it was made, and its files as they are. So a run
 that was done beside others or on another machine is not done again, and one whose code or configuration have changed
-since is. A model that is not at hand, since DVC keeps it and Git does not, has the digest of its last entry.
+since is. A model that is at hand is put into DVC's cache, else DVC would take the stage for changed; one that is not,
+since DVC keeps it and Git does not, has the digest of its last entry.
 """
 
+import configparser
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +19,7 @@ from metamemory.study.parameters import Parameters
 from metamemory.study.pipeline import DIGESTS, digests_text, folder, resolved_stage, stage_name, write_if_changed
 from metamemory.study.results import Result, finished
 from metamemory.study.stored import file_digest
-from metamemory.training.files import reading
+from metamemory.training.files import reading, write_bytes
 
 Entry = dict[str, Any]  # of dvc.lock: path, hash, md5, size
 
@@ -33,6 +35,7 @@ def record(root: Path = Path("."), previous: Mapping[str, Entry] | None = None) 
         The number of runs recorded, and the places of those that were not: nothing knows their models.
     """
     locks, recorded, lost = entries(root, previous or {})
+    _fill_cache(root, [entry for stages in locks.values() for stage in stages.values() for entry in stage["outs"]])
     for path, stages in locks.items():
         if not path.exists() or read_stages(path) != stages:
             text = yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False, width=80)
@@ -59,6 +62,26 @@ def entries(root: Path, previous: Mapping[str, Entry]) -> tuple[dict[Path, dict[
             path = folder(result.run.experiment, root) / "dvc.lock"
             locks.setdefault(path, {})[stage_name(result.run)] = entry
     return locks, len(results) - len(lost), lost
+
+
+def _fill_cache(root: Path, outputs: list[Entry]) -> None:
+    """Put models that are here as their entries say into DVC's cache, if DVC is used here."""
+    cache = _cache(root)
+    for entry in outputs if cache else []:
+        kept, path = cache / entry["md5"][:2] / entry["md5"][2:], root / entry["path"]
+        if "/model." in entry["path"] and not kept.exists() and path.exists():
+            content = path.read_bytes()
+            if hashlib.md5(content).hexdigest() == entry["md5"]:
+                write_bytes(kept, content)
+                kept.chmod(0o444)
+
+
+def _cache(root: Path) -> Path | None:
+    """Where DVC keeps files by their digests; None where it is not set up."""
+    folder, config = root / ".dvc", configparser.ConfigParser(interpolation=None)
+    with reading(folder / "config", "get it back by `git checkout .dvc`"):
+        found = config.read([folder / "config", folder / "config.local"], encoding="utf-8")
+    return folder / config.get("cache", "dir", fallback="cache") / "files" / "md5" if found else None
 
 
 def read_stages(path: Path) -> dict[str, Entry]:

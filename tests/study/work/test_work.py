@@ -1,5 +1,6 @@
 """`work` from the command line, in a small project: with processes that are killed."""
 
+import hashlib
 import re
 import signal
 import time
@@ -26,6 +27,20 @@ def test_the_queue_is_done_in_order_and_recorded(little):
     assert "few_shot@smoke-lstm-two-1" in read_stages(little.root / "notebooks/little/few_shot/dvc.lock")
     assert little.run("work") == "Nothing is left to do\n"
     assert "Nothing is left to do" in little.run("work", "--plan")
+
+
+@pytest.mark.parametrize("place", ["cache", "/elsewhere"])
+def test_models_are_in_dvcs_cache(little, tmp_path, place):
+    """Without that DVC would do a recorded run again."""
+    folder = tmp_path / "elsewhere" if place == "/elsewhere" else little.root / ".dvc" / "cache"
+    (little.root / ".dvc").mkdir()
+    (little.root / ".dvc/config").write_text("[core]\n    analytics = false\n    autostage = false\n", encoding="utf-8")
+    if place == "/elsewhere":
+        (little.root / ".dvc/config.local").write_text(f"[cache]\n    dir = {folder}\n", encoding="utf-8")
+    little.run("work", "--only", "few_shot/lstm*/one/seed0")
+    kept = {path.parent.name + path.name: path.read_bytes() for path in folder.rglob("files/md5/*/*")}
+    assert set(kept.values()) == set(little.weights().values()) and len(kept) == 2
+    assert all(hashlib.md5(content).hexdigest() == name for name, content in kept.items())
 
 
 def test_a_run_gives_what_it_gives_alone(make_little):
