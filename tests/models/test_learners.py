@@ -18,6 +18,7 @@ SMALL = {
     "autoencoder_neighbour": {"hidden": 16, "features": 8},
     "mann": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "mann_strength": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
+    "mann_value_strength": {"hidden": 24, "slots": 16, "width": 6, "heads": 2, "own_slots": True},
     "mann_feedforward": {"hidden": 24, "slots": 16, "width": 6, "heads": 2},
     "ntm": {"hidden": 24, "rows": 16, "width": 8, "read_heads": 2},
     "meta_networks": {"network": "perceptron", "hidden": 16, "generator_hidden": 8, "initialisation": "lecun"},
@@ -47,7 +48,7 @@ SMALL = {
     "cnp": {"filters": 8, "features": 16, "hidden": 16, "layers": 2},
 }
 SHOWN = ("protonet", "matching", "siamese")  # for them a class without a sample is not to be answered: see their files
-VARIANTS = ("mann_strength", "mann_feedforward", "cnn_f_lstm", "anil")
+VARIANTS = ("mann_strength", "mann_value_strength", "mann_feedforward", "cnn_f_lstm", "anil")
 LEARNING_RATE = {
     "anml": 3e-3,
     "fine_tuning": 3e-3,
