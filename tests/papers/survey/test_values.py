@@ -92,6 +92,10 @@ def test_figures_are_drawn(put):
         values.chosen({"photographs": [images]}),
     ]
     assert [len(figure.axes) for figure in figures] == [4, 2, 2, 9, 1]
+    assert [axes.get_title() for axes in figures[0].axes] == ["1 known", "2 known", "", ""]
+    assert [axes.get_xlabel() for axes in figures[0].axes] == ["", "", "x", "x"]
+    assert [axes.get_ylabel() for axes in figures[1].axes] == list(values.MEASURES.values())
+    assert figures[2].axes[1].get_xlim()[0] == 0
     lines = {line.get_linestyle() for line in figures[2].axes[0].lines}
     assert lines == {"-", "--"}
     assert [line.get_ydata().tolist() for line in figures[4].axes[0].lines[:2]] == [[0.1, 0.05], [0.1, 0.08]]

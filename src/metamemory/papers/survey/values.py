@@ -97,11 +97,13 @@ def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, s
         for axes, (measure, name) in zip(column, MEASURES.items(), strict=True):
             for group in shown:
                 _draw_by_context(axes, group, measure)
-            axes.set(ylabel=name if column is panels.T[0] else "")
+            if column[0].get_subplotspec().is_first_col():
+                axes.set(ylabel=name)
         column[0].set_title(titles[setting], fontsize="medium")
         column[1].set(xlabel="values known", yscale="log")
         if max(_contexts(shown[0])) > 50:
             column[1].set_xscale("symlog", linthresh=1)
+            column[1].set_xlim(left=0)
     legend_beside(panels[0, -1])
     figure.tight_layout()
     return figure
@@ -140,9 +142,9 @@ def bands(results: Sequence[Result]) -> Figure:
             axes.plot(place, mean, color=tint)
             axes.plot(place, shown["f"], color="black", linestyle=":", lw=1.2)
             axes.plot(shown["x"][:known], shown["y"][:known], "o", color="black", markersize=4)
-            if row is panels[0]:
+            if axes.get_subplotspec().is_first_row():
                 axes.set_title(f"{known} known", fontsize="medium")
-            if row is panels[-1]:
+            if axes.get_subplotspec().is_last_row():
                 axes.set(xlabel="x")
         row[0].set_ylabel(title(result.run.method), color=tint)
     values = np.array(results[0].example["f"])
