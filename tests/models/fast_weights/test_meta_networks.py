@@ -351,3 +351,21 @@ def test_for_another_problem_slow_weights_are_new_and_the_rule_is_the_same(netwo
             assert weights.shape == learner.state_dict()[name].shape and not weights.equal(learner.state_dict()[name])
     assert set(other.state_dict()) == set(learner.state_dict())
     assert other.base.augmented == learner.base.augmented
+
+
+def test_centred_fast_weights_sum_to_zero_in_each_unit():
+    """Those of one sign, as drawn, may let nothing through, and then nothing is ever learned of them."""
+    x, y, queries = episode()
+    learner = built(centred=True, task_weights="none")
+    found, plain = learner.inside(x, y, queries), built(task_weights="none").inside(x, y, queries)
+    for name, each in found.fast.items():
+        inputs = tuple(range(1 - learner.base.weights[name].dim(), 0))
+        assert each.mean(dim=inputs).abs().max() < 1e-12 and each.abs().max() > 1e-6, name
+        assert torch.allclose(each, plain.fast[name] - plain.fast[name].mean(dim=inputs, keepdim=True)), name
+    learner = built(centred=True, task_weights="both")
+    for name, each in learner.inside(x, y, queries).task.items():
+        assert each.mean(dim=tuple(range(1 - learner.embedding.weights[name].dim(), 0))).abs().max() < 1e-12, name
+    learner.answer_queries(x, y, queries).square().sum().backward()
+    for generator in (*learner.m.values(), *learner.d.values()):
+        assert generator.last.bias.grad.abs().max() < 1e-9  # what all weights have in common counts for nothing
+        assert generator.last.weight.grad.abs().max() > 0

@@ -24,6 +24,12 @@ chunks, each with the gradient of its mean loss, and its last answer counts; the
 non-linearity. Their code draws weights with variance 1 / inputs (`initialisation` "lecun") and has fast weights in all
 layers (`augmented`).
 
+A generator that is drawn at random writes weights that are nearly all of one sign, since gradients differ little as it
+reads them. Where it is the negative one, and a ReLU comes after what the layer finds in a map without negative values,
+nothing passes and nothing is learned: such a layer never has fast weights. With either initialisation convolutions are
+so from the start in more than half of the seeds tried. `centred`, which is not in the paper, subtracts the mean of the
+fast weights into each unit; of use with "lecun", since what is left of those drawn "uniform" is tiny.
+
 More classes than in training. An episode's classes take the first outputs of the last layer, in the order of their
 labels. With `ways` the slow weights of the last layer are learned for episodes of so many classes; others get a last
 layer of random slow weights, which are never trained, as in the authors' code: what it knows comes by fast weights.
@@ -101,6 +107,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         generator_hidden: units of d and m.
         p: of the gradients' preprocessing.
         initialisation: "uniform" or "lecun".
+        centred: whether the fast weights into each unit sum to zero; see above.
 
     Raises:
         UserError: a setting is not one of those above.
@@ -137,6 +144,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         generator_hidden: Width = 20,
         p: Positive = 7.0,
         initialisation: Literal["uniform", "lecun"] = "uniform",
+        centred: bool = False,
     ):
         super().__init__()
         self.labels = labels_for("meta_networks", n_way, Classes)
@@ -146,7 +154,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
             raise UserError(f"meta_networks: ways is {ways} and must be from 1 to {self.n_way}, the labels")
         self.input_shape, self.order, self.chunks, self.ways, self.parts = input_shape, order, chunks, ways, parts
         self.task_weights, self.representation_loss = task_weights, representation_loss
-        self.initialisation = initialisation
+        self.initialisation, self.centred = initialisation, centred
         pixels = torch.Size(input_shape).numel()
         if network == "convolutional":
             layers = convolutional(input_shape, filters, hidden, BLOCKS)
@@ -195,7 +203,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         gradients = self._base_gradients(read, labels)
         fast = [self._read_memory(a, gradients)]
         if self.task_weights == "both":
-            fast.append(self.base.unflat(self._task_weights(gradients)))
+            fast.append(self._by_layer(self.base, self._task_weights(gradients)))
         logits = self._answer(self.base.lower(asked), labels, fast)
         logits = logits.gather(2, place.clamp(min=0)[:, None].expand(-1, len(query_x), -1))  # by label
         return logits.masked_fill(~present[:, None], ABSENT).transpose(0, 1)
@@ -212,8 +220,8 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         task = {}
         if self.task_weights != "none":
             h = self.embedding.lower(x)
-            task = self.embedding.unflat(
-                self._task_weights(self._embedding_gradients(h, labels, self.representation_loss))
+            task = self._by_layer(
+                self.embedding, self._task_weights(self._embedding_gradients(h, labels, self.representation_loss))
             )
         index, r = self._embed(x, queries, labels)
         a = attention(index, r).softmax(dim=-1)
@@ -289,7 +297,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
             gradients, asked, last = self._base_gradients(support, labels), now, steps
         fast = [self._read_memory(a, gradients)]
         if self.task_weights == "both":
-            fast.append(self.base.unflat(self._task_weights_after_each(gradients, known, last)))
+            fast.append(self._by_layer(self.base, self._task_weights_after_each(gradients, known, last)))
         logits = self._answer(self.base.lower(asked), labels, fast)
         return logits.reshape(batch, steps, -1).transpose(0, 1), state
 
@@ -310,7 +318,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         parts: list[Weights] = [self.embedding.slow]
         if self.task_weights != "none":
             gradients = self._embedding_gradients(h[:, : x.shape[1]], labels, self.representation_loss)
-            parts.append(self.embedding.unflat(self._task_weights(gradients)))
+            parts.append(self._by_layer(self.embedding, self._task_weights(gradients)))
         r = self.embedding.upper(h, parts, embedding=True)
         return r[:, : x.shape[1]], r[:, x.shape[1] :]
 
@@ -323,7 +331,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         if self.task_weights != "none":
             gradients = self._embedding_gradients(support, labels, "cross_entropy")
             task = self._task_weights_after_each(gradients, known, steps)
-            parts.append(self.embedding.unflat({kind: each.flatten(0, 1) for kind, each in task.items()}))
+            parts.append(self._by_layer(self.embedding, {kind: each.flatten(0, 1) for kind, each in task.items()}))
         r = self.embedding.upper(pairs.flatten(0, 1), parts, embedding=True)
         return r[:, :samples], r[:, samples:]
 
@@ -375,9 +383,17 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
             found[kind] = self.d[kind].after_each(each.transpose(0, 1), counts)[-steps:].transpose(0, 1)
         return found
 
+    def _by_layer(self, network: SlowNetwork, coordinates: Coordinates) -> dict[str, Tensor]:
+        """Fast weights by layer of a network."""
+        found = network.unflat(coordinates)
+        if not self.centred:
+            return found
+        inputs = {layer.name: tuple(range(1 - len(layer.shape), 0)) for layer in network.augmented}
+        return {name: each - each.mean(dim=inputs[name], keepdim=True) for name, each in found.items()}
+
     def _read_memory(self, a: Tensor, gradients: Coordinates) -> dict[str, Tensor]:
         """Weights by layer [B, Q, ...]: attention a [B, Q, S] to the memory, a row for each example's gradient."""
-        return self.base.unflat({kind: a @ self.m[kind](each) for kind, each in gradients.items()})
+        return self._by_layer(self.base, {kind: a @ self.m[kind](each) for kind, each in gradients.items()})
 
     def _answer(self, h: Tensor, labels: "_Labels", fast: Sequence[Weights]) -> Tensor:
         """Logits [B, Q, K] of the base learner, from the maps h below its augmented layers."""
