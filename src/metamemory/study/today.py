@@ -11,7 +11,7 @@ from metamemory.study import begun, runs, source
 from metamemory.study.begun import Begun
 from metamemory.study.parameters import Parameters
 from metamemory.study.runs import Run
-from metamemory.study.stored import State, state
+from metamemory.study.stored import NOT_RUN, State, state
 
 
 class Today:
@@ -83,9 +83,11 @@ class Today:
     def state_as_far_as_known(self, run: Run) -> State:
         """The same, whatever cannot be worked out: then results are taken for what their manifest says that they are,
         and a checkpoint under the name of the run for its own."""
+        has_begun = run.place in self._begun.values()
+        if not has_begun and not run.result("manifest.json").exists():
+            return State(NOT_RUN)  # whatever decides it
         with suppress(UserError):
             return self.state(run)
-        has_begun = run.place in self._begun.values()
         with suppress(UserError):
             return state(run, self.identity(run), has_begun)
         return state(run, {}, has_begun)
