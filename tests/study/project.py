@@ -98,11 +98,12 @@ class Project:
         return done.stdout
 
 
-def _looked_at(parameters: Parameters, experiment: str) -> list[str]:
-    """Settings of an experiment whose trained weights others look at."""
-    scales = (parameters.expanded(name)["scales"]["smoke"] for name in parameters.experiments)
-    paths = [each["trained"].split("/") for each in scales if "trained" in each]
-    return [setting for _, _, looked_at, _, setting, *_ in paths if looked_at == experiment]
+def _looked_at(parameters: Parameters, experiment: str) -> tuple[list[str], list[str]]:
+    """Settings of an experiment whose trained weights others look at, and the methods of these that are kept."""
+    scales = {name: parameters.expanded(name)["scales"]["smoke"] for name in parameters.experiments}
+    paths = {name: each["trained"].split("/") for name, each in scales.items() if "trained" in each}
+    found = {name: setting for name, (_, _, looked_at, _, setting, *_) in paths.items() if looked_at == experiment}
+    return list(found.values()), [parameters.methods(name)[-1] for name in found]
 
 
 def _one_run(parameters: Parameters, experiment: str) -> dict:
@@ -111,8 +112,9 @@ def _one_run(parameters: Parameters, experiment: str) -> dict:
     section = parameters.expanded(experiment)
     first = experiment == parameters.experiments[0]
     methods, settings = (list(section[part]) for part in ("methods", "settings"))
-    kept = methods if first else methods[-1:]
-    chosen = settings[:1] if first else [*_looked_at(parameters, experiment), settings[-1]]
+    of_others = _looked_at(parameters, experiment)
+    kept = methods if first else list(dict.fromkeys([*of_others[1], methods[-1]]))
+    chosen = settings[:1] if first else [*of_others[0], settings[-1]]
     of_settings = {setting: dict(section["settings"][setting]) for setting in dict.fromkeys(chosen)}
     for each in of_settings.values():
         if "methods" in each:
