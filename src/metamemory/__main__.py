@@ -272,7 +272,8 @@ def _add_carry(commands: Any) -> None:
 
 def _carry(options: argparse.Namespace) -> None:
     from metamemory.study.before import before_of
-    from metamemory.study.lineage import Carrier, told
+    from metamemory.study.carried import told
+    from metamemory.study.lineage import Carrier
 
     before = before_of(options.before, options.through)
     carrier = Carrier(before, Path("."), options.kept, options.jobs)

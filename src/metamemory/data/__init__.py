@@ -6,6 +6,6 @@
 What prepares is not imported here: a run depends on the data's digest, not on how they came.
 """
 
-from metamemory.data.images import ImageSet, load
+from metamemory.data.images import ImageSet, digest, load
 
-__all__ = ["ImageSet", "load"]
+__all__ = ["ImageSet", "digest", "load"]

@@ -80,18 +80,10 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
     root = Path(root)
     if other is not None:
         first, second = load(name, size, root), load(other, size, root)
-        both = hashlib.sha256(f"{first.digest} {second.digest}".encode()).hexdigest()
-        return replace(first, digest=both, other=second)
+        return replace(first, digest=_digest_of_both(first.digest, second.digest), other=second)
     if type(size) is not int or size < 1:
         raise UserError(f"size of the images of {name} is {size!r} and must be a number of pixels, at least 1")
-    if name not in TITLES and not store.exists(root / name):
-        raise UserError(
-            f"unknown data set {name!r}: choose from {', '.join(TITLES)}; one of your own is made by "
-            f"`python -m metamemory data {name} --folder FOLDER`"
-        )
-    found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
-    if found is None:
-        raise UserError(f"data set {name} is not in {root}: run `make data`, or `python -m metamemory data {name}`")
+    found = _found(name, root)
     record = store.read_record(root / found)
     title = record.title or TITLES.get(found) or found
     images = _cached(root / found, record, size, root.parent / CACHE)
@@ -107,6 +99,34 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
         },
         title=title if found == name else f"{title} (stand-in for {TITLES[name]})",
     )
+
+
+def digest(name: str, root: Path | str = Path("data"), other: str | None = None) -> str:
+    """The digest of what `load` would load, at any size; takes milliseconds.
+
+    Raises:
+        UserError: as `load`.
+    """
+    root = Path(root)
+    own = store.read_record(root / _found(name, root)).digest
+    return own if other is None else _digest_of_both(own, digest(other, root))
+
+
+def _digest_of_both(first: str, second: str) -> str:
+    return hashlib.sha256(f"{first} {second}".encode()).hexdigest()
+
+
+def _found(name: str, root: Path) -> str:
+    """The data set prepared under `root` that serves as this one: it or its stand-in."""
+    if name not in TITLES and not store.exists(root / name):
+        raise UserError(
+            f"unknown data set {name!r}: choose from {', '.join(TITLES)}; one of your own is made by "
+            f"`python -m metamemory data {name} --folder FOLDER`"
+        )
+    found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
+    if found is None:
+        raise UserError(f"data set {name} is not in {root}: run `make data`, or `python -m metamemory data {name}`")
+    return found
 
 
 def area_weights(source: int, size: int) -> Tensor:

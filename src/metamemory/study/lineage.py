@@ -17,16 +17,16 @@ and is put in the list of stale ones (`stale`) with the reason, to be run again.
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from metamemory.errors import UserError
 from metamemory.study import runs, shortened, source, stale, unfinished
 from metamemory.study.before import Before
+from metamemory.study.carried import Found
 from metamemory.study.outcomes import differences
 from metamemory.study.runs import Run
 from metamemory.study.shortened import Cut, shorten
@@ -42,22 +42,6 @@ GPU = {
     "Triton kernels": [("metamemory.kernels.gates_triton", name) for name in ("forward", "backward")],
     "the captured update": [("metamemory.training.graph", "CapturedUpdate")],
 }
-
-
-@dataclass(frozen=True)
-class Found:
-    """A result, and what was found of it: it is carried over with a proof, or stale for a reason, or neither yet."""
-
-    run: Run
-    manifest: dict[str, Any]
-    proof: dict[str, Any] | None = None
-    reason: str | None = None
-    fresh: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether nothing is known of it yet."""
-        return not (self.fresh or self.proof or self.reason)
 
 
 class Carrier:
@@ -293,18 +277,3 @@ class Carrier:
             manifest["files"] = files
             manifest["sha256"] = seal(manifest)
         return json.dumps(manifest, indent=1) + "\n"
-
-
-def told(found: list[Found]) -> str:
-    """How many results there are of each kind, and which are stale, for people."""
-    kinds = Counter(_kind(each) for each in found)
-    lines = [f"{count:5} {kind}" for kind, count in kinds.items()]
-    return "\n".join([*lines, *(f"      {each.run.place}: {each.reason}" for each in found if each.reason)])
-
-
-def _kind(found: Found) -> str:
-    if found.fresh:
-        return "as today"
-    if found.proof:
-        return f"carried over: {found.proof['proof']}"
-    return "stale" if found.reason else "without proof yet"

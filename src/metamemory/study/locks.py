@@ -104,10 +104,6 @@ def _lock_entry(result: Result, parameters: Parameters, models: Mapping[str, Ent
     for path in stage["deps"]:
         if path.startswith(f"{DIGESTS}/"):
             deps.append(_entry(path, root, digests_text(result.manifest["digests"]).encode()))
-        elif path == "data":
-            with reading(root / "data.dvc", "`dvc add data` writes it"):
-                (data,) = yaml.safe_load((root / "data.dvc").read_text(encoding="utf-8"))["outs"]
-                deps.append({key: data[key] for key in ("path", "hash", "md5", "size", "nfiles")})
         else:
             deps.append(models.get(path) or _entry(path, root))
     outs = [models.get(path) if "/model." in path else _entry(path, root) for path in stage["outs"]]

@@ -2,11 +2,12 @@
 
     dvc.yaml                                                the stages `digests` and `book`
     notebooks/<paper>/<experiment>/dvc.yaml                 a stage a run: method x setting x seed, at the scale chosen
-    digests/<scale>/<experiment>/<method>/<setting>.json    of the configuration and the source of a run
+    digests/<scale>/<experiment>/<method>/<setting>.json    of the configuration, the source and the data of a run
 
 DVC reads every dvc.lock at each command, and writes one after each stage that it has run. So each experiment has its
-own, and a stage depends on one small file of digests, rather than on some 25 source files. A file of digests is written
-anew only when they change: editing a docstring runs the stage `digests`, and no other.
+own, and a stage depends on one small file of digests, rather than on some 25 source files and on all of `data/`. A file
+of digests is written anew only when they change: editing a docstring, or adding a data set, runs the stage `digests`,
+and no other.
 DVC itself reads methods, settings, scale and seeds from the parameters: a new method needs no new pipeline.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from metamemory import data
 from metamemory.errors import UserError
 from metamemory.protocols import protocol_class
 from metamemory.study import source
@@ -107,9 +109,9 @@ def _text(values: dict[str, Any]) -> str:
 
 def _digests() -> dict[str, Any]:
     return {
-        "desc": "Digests of the configuration and the source of each run",
+        "desc": "Digests of the configuration, the source and the data of each run",
         "cmd": "python -m metamemory digests",
-        "deps": ["params.yaml", "params", "src/metamemory"],
+        "deps": ["params.yaml", "params", "src/metamemory", "data"],
         "outs": [{DIGESTS: OF_GIT}],
     }
 
@@ -158,7 +160,6 @@ def _runs(experiment: str, parameters: Parameters, place: Path, root: Path) -> d
         "deps": [
             f"{DIGESTS}/{{scale}}/{experiment}/{{method}}/{{setting}}.json".format(**names),
             str(notebook),
-            *(["data"] if any("data" in config for _, config in configurations) else []),
             *(template.format(**names) for template in trained),
         ],
         "outs": [
@@ -195,6 +196,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
         try:
             config = parameters.configuration(*_named(run), {})
             digests = {"configuration": sha256(config), "source": of_source(tuple(roots(config)))}
+            digests |= _of_data(config, root)
         except Exception as error:  # whatever a learner's file may raise: its own runs say it, the others go on
             digests = {"error": f"{type(error).__name__}: {error}"}
         texts[path] = digests_text(digests)
@@ -202,6 +204,13 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
         if path not in texts:
             path.unlink()
     return sum(write_if_changed(path, text) for path, text in texts.items()), len(texts)
+
+
+def _of_data(config: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """The digest of the data set, where it is prepared."""
+    with suppress(KeyError, UserError):
+        return {"data": data.digest(config["data"]["name"], root / "data", config["data"].get("other"))}
+    return {}
 
 
 def _package_digest() -> str:
@@ -222,7 +231,7 @@ def _package_digest() -> str:
 
 def digests_text(digests: Mapping[str, Any]) -> str:
     """What a file of digests/ holds, or, given those of a manifest, held when the run was made."""
-    kept = {name: digests[name] for name in ("configuration", "source", "error") if name in digests}
+    kept = {name: digests[name] for name in ("configuration", "source", "data", "error") if digests.get(name)}
     return json.dumps(kept, indent=1) + "\n"
 
 
