@@ -19,7 +19,10 @@ from metamemory.models.learner import Learner
 PALETTES = {
     "recurrent": ("#46050E", "#5A2127", "#D66C65", "#D55E00", "#CA5753", "#773125", "#F2A67D", "#A0522D"),  # reds
     "memory": ("#17AEAA", "#009E73", "#A7E09F", "#058741", "#53B588", "#285D36", "#7FD6C2", "#12403A"),  # greens
-    "fast_weights": ("#CC79A7", "#AA4499", "#E7B0D3", "#7A1F5C", "#D63E8E", "#F58FC0", "#C2185B", "#3A0A2C"),  # pinks
+    "fast_weights": (  # pinks
+        *("#CC79A7", "#910891", "#F7C5E0", "#DF0CDF", "#F76EF7", "#6B065A", "#9E4C83", "#F994A9"),
+        *("#F3204A", "#3A0A2C", "#B80A2D"),
+    ),
     "metric": (
         *("#426FC6", "#56B4E9", "#1F5C9E", "#6A9BF9", "#12325F", "#A5CDF2", "#0072B2", "#88CCEE"),
         *("#001B3A", "#00B2EE", "#4B4BD8", "#7A9CC6"),
