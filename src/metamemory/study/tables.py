@@ -1,10 +1,11 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metamemory.study.methods import title
+from metamemory.study.parameters import SCALES
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group
 from metamemory.study.stale import listed, stale
@@ -133,6 +134,32 @@ def comparison(
         if row.planned and not row.ours:
             lines.append([*row.name, "this study", *["not run"] * len(columns), "–"])
     return markdown([*header, "whose", *(each.title for each in columns), "seeds"], lines)
+
+
+def across(
+    of_each: Mapping[Hashable, Sequence[Group]], method: str, quantity: Callable[[Hashable], Quantity]
+) -> list[list[str]]:
+    """A method whose settings are columns, a row at every scale at which it was run: whose, what was measured in each
+    setting, and seeds.
+
+    Args:
+        of_each: the groups of each setting, by what `quantity` takes.
+        method: the one wanted.
+        quantity: what is measured of the runs of a setting.
+    """
+    rows = []
+    for scale in reversed(SCALES):
+        found = {
+            key: next((each for each in every if (each.run.method, each.run.scale) == (method, scale)), None)
+            for key, every in of_each.items()
+        }
+        there = [group for group in found.values() if group]
+        if there:
+            numbers = [
+                percent(over_seeds(group, quantity(key))) if group else "not run" for key, group in found.items()
+            ]
+            rows.append([whose(there[0]), *numbers, span([len(group.results) for group in there], 0)])
+    return rows
 
 
 def verdict(group: Group, reported: Mapping[int, Reported] | None) -> str:

@@ -20,10 +20,9 @@ from metamemory.papers.munkhdalai2017.reported import (
 )
 from metamemory.study.claims import Claim
 from metamemory.study.methods import title
-from metamemory.study.parameters import SCALES
 from metamemory.study.quantities import Measured, Quantity, over_seeds
-from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import Reported, markdown, minutes_of, percent, span, whose
+from metamemory.study.results import Result, groups
+from metamemory.study.tables import Reported, across, markdown, minutes_of, percent, span, whose
 from metamemory.training.statistics import Interval
 
 EXPERIMENT, VARIATIONS, OTHER_NETWORKS = "one_shot_omniglot", "one_shot_variations", "fixed_networks"
@@ -137,10 +136,7 @@ def _by_ways(
     for method in dict.fromkeys([*wanted, *sorted(run)]):
         if method in reported:
             rows.append([title(method), "paper", *_reported(reported[method]), "–"])
-        for scale in reversed(SCALES):
-            of_scale = {n: _of(of_setting, method, scale) for n, of_setting in ours.items()}
-            if any(of_scale.values()):
-                rows.append([title(method), *_cells(of_scale)])
+        rows += [[title(method), *cells] for cells in across(ours, method, with_classes)]
         if method not in run:
             rows.append([title(method), "this study", *["not run"] * len(WAYS), "–"])
     return markdown(HEADER, rows)
@@ -154,17 +150,6 @@ def _two(reported: Reported) -> str:
 
 def _reported(numbers: Numbers) -> list[str]:
     return [_two(numbers[n]) if n in numbers else "–" for n in WAYS]
-
-
-def _of(of_setting: list[Group], method: str, scale: str) -> Group | None:
-    return next((each for each in of_setting if (each.run.method, each.run.scale) == (method, scale)), None)
-
-
-def _cells(of_scale: Mapping[int, Group | None]) -> list[str]:
-    """Whose, an accuracy for each number of classes, seeds."""
-    found = [group for group in of_scale.values() if group]
-    numbers = [percent(over_seeds(group, with_classes(n))) if group else "not run" for n, group in of_scale.items()]
-    return [whose(found[0]), *numbers, span([len(group.results) for group in found], 0)]
 
 
 def _measured(method: str, split: str, trained: int, tested: int | None = None) -> Measured:

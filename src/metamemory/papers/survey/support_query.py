@@ -1,15 +1,13 @@
 """Support and query sets: accuracy by ways and shots, the papers' numbers beside this study's own."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES, TITLES, Numbers, Setting
+from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES, TITLES, Numbers
 from metamemory.study import methods
 from metamemory.study.claims import Claim
-from metamemory.study.parameters import SCALES
-from metamemory.study.quantities import Measured, at_shot, over_seeds
-from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent, span, whose
+from metamemory.study.quantities import Measured, at_shot
+from metamemory.study.results import groups
+from metamemory.study.tables import across, markdown
 
 EXPERIMENT = "support_query"
 METHOD = "protonet"  # the one that has to be in every table
@@ -40,10 +38,7 @@ def table(data: str, root: Path = Path(".")) -> str:
     for method in dict.fromkeys([*TABLES[data], *sorted(run)]):
         named = title(method), transductive(method)
         rows += [[*named, by, *_reported(numbers), "–"] for by, numbers in TABLES[data].get(method, {}).items()]
-        for scale in reversed(SCALES):
-            of_scale = {setting: _of(of_setting, method, scale) for setting, of_setting in ours.items()}
-            if any(of_scale.values()):
-                rows.append([*named, *_cells(of_scale)])
+        rows += [[*named, *cells] for cells in across(ours, method, lambda _: ACCURACY)]
         if method == METHOD and method not in run:
             rows.append([*named, "this study", *["not run"] * len(SETTINGS), "–"])
     return markdown(["method", "transductive", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
@@ -51,17 +46,6 @@ def table(data: str, root: Path = Path(".")) -> str:
 
 def _reported(numbers: Numbers) -> list[str]:
     return [str(numbers.get(setting, "–")) for setting in SETTINGS]
-
-
-def _of(of_setting: list[Group], method: str, scale: str) -> Group | None:
-    return next((each for each in of_setting if (each.run.method, each.run.scale) == (method, scale)), None)
-
-
-def _cells(of_scale: Mapping[Setting, Group | None]) -> list[str]:
-    """Whose, an accuracy for each setting, seeds."""
-    found = [group for group in of_scale.values() if group]
-    numbers = [percent(over_seeds(group, ACCURACY)) if group else "not run" for group in of_scale.values()]
-    return [whose(found[0]), *numbers, span([len(group.results) for group in found], 0)]
 
 
 def claims() -> list[Claim]:
