@@ -15,7 +15,7 @@ def context(images, tmp_path):
     def context(images=images):
         thirds = {split: torch.arange(4) + 4 * i for i, split in enumerate(("train", "validation", "test"))}
         classes = tuple(f"class {number}" for number in range(len(images)))
-        image_set = ImageSet("omniglot", None, "0", images, classes, {"thirds": thirds})
+        image_set = ImageSet("omniglot", None, "0", images, classes, {"thirds": thirds}, "Omniglot")
         return Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=image_set)
 
     return context

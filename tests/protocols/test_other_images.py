@@ -37,7 +37,7 @@ def both(context):
     random = torch.Generator().manual_seed(3)
     other = torch.randint(0, 256, (5, 60, 1, 8, 8), generator=random, dtype=torch.uint8)
     found = context()
-    digits = ImageSet("digits", "mnist", "1", other, tuple("01234"), {})
+    digits = ImageSet("digits", "mnist", "1", other, tuple("01234"), {}, "digits (stand-in for MNIST)")
     return replace(found, images=replace(found.images, other=digits))
 
 

@@ -45,7 +45,7 @@ def photographs():
 
 @pytest.fixture
 def conduct(photographs, tmp_path):
-    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {})
+    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {}, "CIFAR-FS")
 
     def conduct(learner="resnet", model=CL, **changes):
         config = {**copy.deepcopy(CONFIG), "model": model, "learner": learner, "protocol": "supervised", **changes}
@@ -70,7 +70,7 @@ def test_what_can_be_told_apart_is_learned(conduct, model):
 
 def test_what_is_trained_validated_and_tested_on(photographs, tmp_path):
     """Of each of three classes: the last sixth is for tests, and of the rest every tenth image is held out."""
-    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {})
+    images = ImageSet("cifar_fs", None, "0", photographs, ("red", "green", "blue", "grey"), {}, "CIFAR-FS")
     context = Context(device=torch.device("cpu"), checkpoint=tmp_path / "checkpoint.pt", images=images)
     run = protocol.SupervisedProtocol({**copy.deepcopy(CONFIG), "learner": "resnet"}, 0, context)
     of_class = photographs[0]

@@ -44,7 +44,7 @@ def test_variants_that_were_files_are_the_methods_of_today(before):
     parameters = Parameters(ROOT)
     for experiment in parameters.experiments:
         if parameters.paper_of(experiment) in ("babu2021", "santoro2016"):
-            for name in parameters.methods(experiment):
+            for name in set(parameters.methods(experiment)) - {"mann_value_strength"}:  # which came later
                 method = parameters.method(name)
                 found = before.configuration(Run("smoke", experiment, name, "", root=ROOT), {})
                 assert (found["learner"], found.get("model", {})) == (method.learner, dict(method.model))

@@ -103,7 +103,8 @@ def test_every_learner_of_the_study_can_be_built(scale):
         task, size = config["task"], config.get("data", {"size": 8})["size"]
         kinds = {"mask": 2, "value": Values(1)}.get(learner_class(config["learner"]).answers, 5)  # object or ground
         n_way, delay = task.get("n_way", kinds), task.get("delay", 1)
-        learner = build(config["learner"], TaskDescription((1, size, size), n_way, delay), config.get("model", {}))
+        shape = {"context_functions": (1,), "completion": (2,)}.get(config["protocol"], (1, size, size))
+        learner = build(config["learner"], TaskDescription(shape, n_way, delay), config.get("model", {}))
         if list(learner.parameters()):
             assert settings_of(config["training"]).episodes > 0
 

@@ -59,7 +59,7 @@ class CompletionProtocol(ContextFunctionsProtocol):
         """As in `Protocol`; and that no context of a test is larger than the image."""
         super().require_fitting(curriculum)
         pixels, evaluation = len(self.validation.places), self.config["evaluation"]
-        for name in ("context", "chosen"):
+        for name in {"context", "chosen"} & evaluation.keys():
             asked = evaluation[name]
             if max(asked if isinstance(asked, list) else [asked]) > pixels:
                 raise UserError(f"evaluation.{name} is {asked}; no context is larger than the image ({pixels} pixels)")

@@ -149,3 +149,8 @@ def test_a_density_by_hand():
     assert fn.gaussian_nll_loss(answers[..., :2], y, answers[..., 2:].exp(), full=True, reduction="sum").item() == (
         pytest.approx(-(first + second))
     )
+
+
+def test_refuses_images():
+    with pytest.raises(UserError, match=r"cnp_regression: the shape of an input is \(1, 8, 8\)"):
+        CNPRegression((1, 8, 8), Values(1))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.delay_buffer import until_labelled
 from metamemory.nn.labels import Labels, Values, labels_for
@@ -72,7 +73,10 @@ class CNPRegression(Learner):
         super().__init__()
         self.labels = labels_for("cnp_regression", n_way, Values)
         self.delay, self.least_deviation = delay, least_deviation
-        (places,) = self.input_shape = tuple(input_shape)
+        self.input_shape = tuple(input_shape)
+        if len(self.input_shape) != 1:
+            raise UserError(f"cnp_regression: the shape of an input is {self.input_shape} and must be (coordinates,)")
+        (places,) = self.input_shape
         self.encoder = perceptron(places + self.labels.inputs, *[hidden] * encoder_layers)
         # the first layer of g, in the two parts that it reads: r is the same for all places
         self.of_place = nn.Linear(places, hidden)
