@@ -100,6 +100,23 @@ def of_one_shot_variations(result):
     of_one_shot_omniglot(result)
 
 
+def of_one_shot_mini_imagenet(result):
+    of_one_shot_omniglot(result)
+
+
+def of_omniglot_to_mnist(result):
+    of_one_shot_omniglot(result)
+    assert result.manifest["data"]["title"].partition(", then ")[2] in ("MNIST", "digits (stand-in for MNIST)")
+
+
+def of_reverse_transfer(result):
+    assert len(result.scores) > 1 and all({"change", "low", "high"} <= set(row) for row in result.scores)
+
+
+def of_fast_weights(result):
+    assert result.example and all(0 <= row["accuracy"] <= 1 for row in result.scores)
+
+
 def of_fixed_networks(result):
     assert len(result.scores) == 1 + len(result.manifest["configuration"]["others"])
 
