@@ -26,6 +26,7 @@ from typing import Any
 
 import speed
 import torch
+from windows import READY, tell, train_when_told
 
 from metamemory.kernels import gates
 from metamemory.models.recurrent.cl_lstm import CLLSTM
@@ -215,12 +216,7 @@ def train(steps: int, batch: int, filters: int) -> None:
             score.loss.item()  # waits for the device
         return count * batch / (time.perf_counter() - began)
 
-    updates(0)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        lead_in, seconds = json.loads(line)
-        updates(lead_in)
-        print(updates(seconds), flush=True)
+    train_when_told(updates)
 
 
 class Runs:
@@ -238,15 +234,14 @@ class Runs:
         """Wait until all can train."""
         while self.waiting:
             answer = _line(self.waiting[0], seconds)
-            if answer != "ready\n":
+            if answer != READY:
                 raise RuntimeError(f"a run could not begin: it says {answer.strip()!r}")
             del self.waiting[0]
 
     def rate(self, count: int, seconds: float, patience: float) -> float:
         """Episodes a second of the first runs, all together."""
         for process in self.processes[:count]:
-            process.stdin.write(f"[{LEAD_IN}, {seconds}]\n")
-            process.stdin.flush()
+            tell(process, LEAD_IN, seconds)
         return sum(float(_line(process, patience)) for process in self.processes[:count])
 
     def end(self) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from load import busy_seconds, cpu_seconds
+from windows import READY, tell, train_when_told
 
 QUIET = 0.1  # processors that other programs may take
 LONGEST = 120.0  # seconds that a neighbour can be busy
@@ -68,12 +69,7 @@ def train() -> None:
             count += 1
         return count * batch / (time.perf_counter() - began)
 
-    updates(0)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        lead_in, seconds = json.loads(line)
-        updates(lead_in)
-        print(updates(seconds), flush=True)
+    train_when_told(updates)
 
 
 def be_busy(parent: int) -> None:
@@ -106,15 +102,14 @@ class Runs:
 
     def ready(self) -> None:
         for process in self.processes:
-            assert process.stdout.readline() == "ready\n", "a run could not begin"
+            assert process.stdout.readline() == READY, "a run could not begin"
 
     def window(self, seconds: float, neighbour: subprocess.Popen | None) -> tuple[float, float]:
         """Rate of all runs, and processors that other programs took."""
         own = [process.pid for process in [*self.processes, *([neighbour] if neighbour else [])]]
         began, all_before, own_before = time.monotonic(), busy_seconds(), sum(map(cpu_seconds, own))
         for process in self.processes:
-            process.stdin.write(f"[{LEAD_IN}, {seconds}]\n")
-            process.stdin.flush()
+            tell(process, LEAD_IN, seconds)
         rate = sum(float(process.stdout.readline()) for process in self.processes)
         spent = busy_seconds() - all_before - (sum(map(cpu_seconds, own)) - own_before)
         return rate, max(0.0, spent / (time.monotonic() - began))

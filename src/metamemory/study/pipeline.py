@@ -187,7 +187,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
         The number of files that changed, and of all.
     """
     parameters = Parameters(root, checked=False)
-    of_source = functools.cache(source.digest)
+    of_source, of_data = functools.cache(source.digest), functools.cache(data.digest)
     texts = {root / DIGESTS / "package.json": digests_text({"source": _package_digest()})}
     for run in (run for scale in SCALES for run in planned(parameters, scale, parameters.experiments, root)):
         path = root / DIGESTS / run.scale / run.experiment / run.method / f"{run.setting}.json"
@@ -196,7 +196,8 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
         try:
             config = parameters.configuration(*_named(run), {})
             digests = {"configuration": sha256(config), "source": of_source(tuple(roots(config)))}
-            digests |= _of_data(config, root)
+            with suppress(KeyError, UserError):  # it has no data set, or that is not prepared
+                digests["data"] = of_data(config["data"]["name"], root / "data", config["data"].get("other"))
         except Exception as error:  # whatever a learner's file may raise: its own runs say it, the others go on
             digests = {"error": f"{type(error).__name__}: {error}"}
         texts[path] = digests_text(digests)
@@ -204,13 +205,6 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
         if path not in texts:
             path.unlink()
     return sum(write_if_changed(path, text) for path, text in texts.items()), len(texts)
-
-
-def _of_data(config: Mapping[str, Any], root: Path) -> dict[str, str]:
-    """The digest of the data set, where it is prepared."""
-    with suppress(KeyError, UserError):
-        return {"data": data.digest(config["data"]["name"], root / "data", config["data"].get("other"))}
-    return {}
 
 
 def _package_digest() -> str:
