@@ -12,6 +12,7 @@
 ##   make test                  lint, then the tests, as many side by side as there are cores (two cores: ten minutes)
 ##   make test-all              the same with the slow ones
 ##   make test-mutations        mistakes made again in copies of the package, which tests must catch (about an hour)
+##   make verify                measure the weights of pretrained/ on this machine: are the committed numbers found again?
 ##   make bench                 speed against plain references, side by side (results/speed/)
 ##   make lint                  style of the code and the notebooks
 ##   make clean                 remove what the targets above can rebuild at once (not data, results, checkpoints, .venv)
@@ -81,7 +82,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study first data test test-mutations test-all lint book bench clean
+.PHONY: help study first data test test-mutations test-all lint book verify bench clean
 
 help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
@@ -160,6 +161,11 @@ test-all: lint
 # Mistakes made again in copies of the package, each of which the tests named for it must catch (an hour).
 test-mutations: $(READY)
 	@$(PYTEST) -m mutation tests/test_mutations.py
+
+# In data/ may be a stand-in, of which `verify` would say which data set is missing.
+verify: $(READY)
+	@$(METAMEMORY) data omniglot
+	@$(METAMEMORY) verify
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/speed.py

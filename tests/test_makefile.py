@@ -74,7 +74,7 @@ def unpacked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["data", "study", "book", "lint", "test", "test-all", "test-mutations", "bench", "clean"]
+    "target", ["data", "study", "book", "lint", "test", "test-all", "test-mutations", "verify", "bench", "clean"]
 )
 def test_recipes_call_what_is_in_venv_by_its_path(copy, target):
     """GNU make 3.81 looks up what it calls itself in the PATH of the shell, where there may be no python."""

@@ -143,6 +143,19 @@ def _add_keep(commands: Any) -> None:
     keep.set_defaults(command=_keep)
 
 
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="measure the weights of pretrained/ on this machine",
+        description="Measure the weights of pretrained/ in their test episodes on this machine, without training, and "
+        "print each number beside the committed one. Exit code 1 if one does not agree within a tenth of a point.",
+        epilog="example: python -m metamemory verify --only cl_lstm",
+    )
+    verify.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="only runs that a pattern names")
+    verify.add_argument("--jobs", type=_count, metavar="K", help="side by side (default: one a core)")
+    verify.set_defaults(command=_verify)
+
+
 def _add_name(parser: argparse.ArgumentParser) -> None:
     """What names a run but its seed."""
     parser.add_argument("experiment", help="as `list` shows them")
@@ -288,7 +301,7 @@ def _carry(options: argparse.Namespace) -> None:
 
 
 ADD = (
-    *(_add_run, _add_work, _add_import, _add_keep, _add_config, _add_data, _add_report, _add_list),
+    *(_add_run, _add_work, _add_import, _add_keep, _add_verify, _add_config, _add_data, _add_report, _add_list),
     *(_add_pipeline, _add_record, _add_digests, _add_carry),
 )
 
@@ -377,6 +390,12 @@ def _keep(_: argparse.Namespace) -> None:
 
     for line in keep():
         print(line)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from metamemory.study.verification import verify
+
+    return 0 if verify(only=tuple(options.only), jobs=options.jobs) else 1
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def kept(little):
 
 def test_kept_weights_are_half_as_large_and_measured(kept):
     run = Run("smoke", "few_shot", "lstm", "one", root=kept.root)
-    assert kept.said.startswith("pretrained/few_shot/lstm/one.safetensors: 0.0 MiB, metrics within 0.")
+    assert kept.said.startswith("pretrained/few_shot/lstm/one.safetensors: 0.0 MiB, metrics of 20 episodes within 0.")
     learner = load("lstm", "one", root=kept.root)
     whole = load_file(run.model)
     assert not learner.training and learner.state_dict().keys() == whole.keys()
