@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.kernels import least_recently_used
+from metamemory.kernels import delta_rule, least_recently_used, self_reference
 from metamemory.kernels.least_recently_used import Memory
 from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models import TaskDescription
@@ -40,6 +40,7 @@ STREAM = 10_000  # steps
 LONG = 1_000  # steps of an episode in which learners are compared
 LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
+SRWM_STEPS, SRWM_BATCH, SRWM_HEADS, SRWM_SIZE = 30, 8, 16, 16  # of a layer of fast weights
 QUERIES = 10  # of each class, in a task of MetaNet
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
@@ -277,6 +278,49 @@ def meta_networks_iteration(plain: bool) -> Callable[[], None]:
     return iteration
 
 
+def fast_weights_iteration(layer: str, plain: bool) -> Callable[[], None]:
+    """A training iteration of the fast weights of a layer, which are written step by step."""
+    size, heads = SRWM_SIZE, SRWM_BATCH * SRWM_HEADS
+    if layer == "self_reference":
+        operation = self_reference.self_reference_reference if plain else self_reference.self_reference
+        inputs = [torch.randn(SRWM_STEPS, heads, size), torch.randn(heads, size, 3 * size + 4) / size**0.5]
+    else:
+        operation = delta_rule.delta_rule_reference if plain else delta_rule.delta_rule
+        q, k, v = (torch.randn(SRWM_STEPS, heads, size) for _ in range(3))
+        rates, before = torch.rand(SRWM_STEPS, heads), torch.zeros(heads, size, size)
+        inputs = [q.softmax(dim=-1), k.softmax(dim=-1), v, rates, before]
+    inputs = [each.requires_grad_() for each in inputs]
+
+    def iteration() -> None:
+        torch.autograd.grad(operation(*inputs)[0].square().sum(), inputs)
+
+    return iteration
+
+
+def fast_weights_products(layer: str) -> Callable[[], None]:
+    """Products of matrices of one such iteration, step by step, and nothing else: of vectors with the weights, forward
+    (two of each layer) and back (the same four), and sums of outer products with what is written (one) or its gradient
+    (two)."""
+    size, heads = SRWM_SIZE, SRWM_BATCH * SRWM_HEADS
+    columns = 3 * size + 4 if layer == "self_reference" else size
+    weights, x, u = torch.randn(heads, size, columns), torch.randn(heads, 1, size), torch.randn(heads, 1, columns)
+    turned, outer = weights.transpose(1, 2), x.transpose(1, 2)
+
+    def iteration() -> None:
+        for _ in range(SRWM_STEPS):
+            for _ in range(2):
+                x @ weights
+            torch.baddbmm(weights, outer, u)
+        for _ in range(SRWM_STEPS):
+            x @ weights
+            for _ in range(3):
+                u @ turned
+            for _ in range(2):
+                torch.baddbmm(weights, outer, u)
+
+    return iteration
+
+
 def sampling() -> Callable[[], None]:
     images = torch.zeros(1028, 20, 1, SIZE, SIZE, dtype=torch.uint8)
     task, generator = OnlineFewShot(images, N_WAY, STEPS // N_WAY), torch.Generator().manual_seed(0)
@@ -400,6 +444,12 @@ def main() -> None:
             "LSTM of torch": training_iteration(InputLSTM(), images, labels),
             "MetaNet, plain loop": meta_networks_iteration(plain=True),
             "MetaNet, fast": meta_networks_iteration(plain=False),
+            "SRWM layer, plain loop": fast_weights_iteration("self_reference", plain=True),
+            "SRWM layer, fast": fast_weights_iteration("self_reference", plain=False),
+            "SRWM layer, its products alone": fast_weights_products("self_reference"),
+            "DeltaNet layer, plain loop": fast_weights_iteration("delta_rule", plain=True),
+            "DeltaNet layer, fast": fast_weights_iteration("delta_rule", plain=False),
+            "DeltaNet layer, its products alone": fast_weights_products("delta_rule"),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -419,6 +469,13 @@ def main() -> None:
             *("MANN that writes values, fast", "LSTM of torch", "<= 3"),
         ),
         ("MetaNet training iteration: plain loop / fast", "MetaNet, plain loop", "MetaNet, fast", ">= 5"),
+        ("SRWM layer, training iteration: plain loop / fast", "SRWM layer, plain loop", "SRWM layer, fast", ">= 4"),
+        ("SRWM layer, fast / its products alone", "SRWM layer, fast", "SRWM layer, its products alone", "<= 1.5"),
+        ("DeltaNet layer, the same", "DeltaNet layer, plain loop", "DeltaNet layer, fast", ">= 4"),
+        (
+            "DeltaNet layer, fast / its products alone",
+            *("DeltaNet layer, fast", "DeltaNet layer, its products alone", "<= 1.5"),
+        ),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):
@@ -429,7 +486,8 @@ def main() -> None:
     report = {
         "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way; "
         f"MANN: {MANN_STEPS} steps, batch {MANN_BATCH}, {MANN_SIZE}x{MANN_SIZE}, {SLOTS} slots of {WIDTH}, "
-        f"{HEADS} heads, 200 units",
+        f"{HEADS} heads, 200 units; layers of fast weights: {SRWM_STEPS} steps, batch {SRWM_BATCH}, "
+        f"{SRWM_HEADS} heads of {SRWM_SIZE}",
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,

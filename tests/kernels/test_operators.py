@@ -16,11 +16,13 @@ from metamemory.errors import UserError
 from metamemory.kernels import (
     batch_norm,
     conv_lstm,
+    delta_rule,
     generators,
     least_recently_used,
     memory_network,
     native,
     operators,
+    self_reference,
     zero_state,
 )
 
@@ -40,6 +42,8 @@ PUBLIC = {
     "memory_network, values": memory_network._memory_network,
     "generators.lstm": generators._lstm,
     "generators.mlp": generators._mlp,
+    "delta_rule": delta_rule._delta_rule,
+    "self_reference": self_reference._self_reference,
 }
 MODULES = {
     "conv_lstm": conv_lstm,
@@ -51,6 +55,8 @@ MODULES = {
     "memory_network, values": memory_network,
     "generators.lstm": generators,
     "generators.mlp": generators,
+    "delta_rule": delta_rule,
+    "self_reference": self_reference,
 }
 FORWARD = {name: getattr(module, "_forward", None) for name, module in MODULES.items()} | {
     "generators.lstm": generators._lstm_forward,
@@ -83,6 +89,11 @@ def arguments(name, batch=2, dtype=torch.float32, seed=0):
         if name == "generators.lstm":
             return size, sign, draw(gates, 2), draw(gates), draw(gates, units), draw(1, units), draw(1)
         return size[0], sign[0], draw(units, 2), draw(units), draw(units, units), draw(units), draw(1, units), draw(1)
+    if name == "delta_rule":  # over a mark
+        keys, rates = (draw(18, batch, width) for _ in range(2)), draw(18, batch, scale=0.2)
+        return *keys, draw(18, batch, units), rates, draw(batch, width, units)
+    if name == "self_reference":
+        return draw(18, batch, units), draw(batch, units, 3 * units + 4)
     told = heads * ((2 if "values" in name else 1) * width + 1)
     weights = draw(4 * units, units + heads * width), draw(told, units), draw(told)
     state = draw(batch, units), draw(batch, units), draw(batch, heads * width)

@@ -32,6 +32,8 @@ SMALL = {
         "filters": 8,
     },
     "transformer": {"layers": 2, "width": 16, "heads": 2, "filters": 8},
+    "delta_net": {"width": 24, "heads": 3, "filters": 8},
+    "srwm": {"width": 24, "heads": 3, "filters": 8},
     "opn": {"filters": 8},
     "protonet": {"filters": 8},
     "cpm": {"filters": 8, "features": 8, "hidden": 16},

@@ -80,6 +80,12 @@ def of_probes_photographs(result):
     of_probes_characters(result)
 
 
+def of_two_tasks(result):
+    assert [(row["other_first"], row["second"]) for row in result.scores] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {len(each) for each in result.example["by_step"].values()} == {24}
+    assert " and " in result.manifest["data"]["title"]
+
+
 def of_function_regression(result):
     assert [row["context"] for row in result.scores] == [0, 3, 10]
     assert len(result.example["mean"]) == 3

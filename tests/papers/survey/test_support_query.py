@@ -62,7 +62,14 @@ def test_a_point_below_is_near_enough():
 
 def test_the_table_says_who_answers_queries_together():
     declared = {"protonet": "no", "maml": "yes", "fomaml": "yes", "maml_inductive": "no", "reptile": "no"}
-    declared |= {"reptile_transductive": "yes", "ridge": "no", "cnp": "no", "mann": "no", "meta_networks": "no"}
+    declared |= {
+        "reptile_transductive": "yes",
+        "ridge": "no",
+        "cnp": "no",
+        "mann": "no",
+        "meta_networks": "no",
+        "srwm": "no",
+    }
     assert {method: support_query.transductive(method) for method in declared} == declared
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in support_query.table("omniglot").splitlines()]
     assert ["MAML", "yes", "Finn et al. 2017"] in rows and ["Reptile", "no", "Nichol et al. 2018"] in rows

@@ -56,6 +56,7 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
             "Mishra et al. 2018": _at((99.07, 0.16), (99.78, 0.09), (97.64, 0.30), (99.36, 0.18)),
             "eambutu/snail-pytorch": _at(98.31, 99.26, 93.75, 97.88),
         },
+        "srwm": {"Irie et al. 2022": _at(97.4)},
     },
     "cifar_fs": {  # all of four convolutions with 64 filters
         "protonet": {"Bertinetto et al. 2019": _at(55.5, 72.0), "PaddleFSL": _at(55.49, 72.10)},
@@ -87,6 +88,7 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
         "ridge": {"RL-VIG/LibFewShot": _at(51.19, 67.29)},
         "meta_networks": {"Munkhdalai and Yu 2017": _at((49.21, 0.96))},
         "snail": {"Mishra et al. 2018": _at((55.71, 0.99), (68.88, 0.92))},  # a deeper network
+        "srwm": {"Irie et al. 2022": _at(47.0, 61.4)},
     },
 }
 

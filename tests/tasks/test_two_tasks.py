@@ -1,0 +1,58 @@
+"""Two tasks in a row: what comes first, where the second begins, and which labels are shown."""
+
+import pytest
+import torch
+
+from metamemory.errors import UserError
+from metamemory.tasks.two_tasks import TwoTasks
+
+ONE = torch.full((4, 10, 1, 6, 6), 10, dtype=torch.uint8)
+OTHER = torch.full((5, 10, 1, 6, 6), 200, dtype=torch.uint8)
+
+
+def drawn(batch=64, **settings):
+    task = TwoTasks(ONE, OTHER, **{"n_way": 2, "samples_per_class": 3, **settings})
+    return task, task.sample(batch, torch.Generator().manual_seed(0))
+
+
+def of_other(episode):
+    """Whether an image is of the second data set, [time, batch]."""
+    return episode.x[:, :, 0, 0, 0] > 0.5
+
+
+@pytest.mark.parametrize("order, first", [("one_first", False), ("other_first", True)])
+def test_one_data_set_comes_after_the_other(order, first):
+    task, episode = drawn(order=order)
+    assert len(episode.y) == task.length == 12 and task.switch == 6
+    assert (of_other(episode)[:6] == first).all() and (of_other(episode)[6:] != first).all()
+
+
+def test_either_comes_first_and_all_episodes_change_at_once():
+    _, episode = drawn(left_out=4)
+    first = of_other(episode)[0]
+    assert first.any() and not first.all()
+    assert len(episode.y) == 8
+    changes = (of_other(episode)[1:] != of_other(episode)[:-1]).sum(dim=1)
+    assert sorted(changes.tolist()) == [0] * 6 + [64]
+
+
+def test_steps_are_left_out_of_both_tasks_in_turn():
+    task = TwoTasks(ONE, OTHER, 2, 3, left_out=4, order="one_first")
+    generator = torch.Generator().manual_seed(0)
+    lengths = {int((~of_other(task.sample(1, generator))).sum()) for _ in range(60)}
+    assert lengths == {2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("delay", [1, 3])
+def test_labels_come_late_over_the_change_and_shots_begin_anew(delay):
+    _, episode = drawn(delay=delay)
+    assert torch.equal(episode.y_seen[delay:], episode.y[:-delay]) and (episode.y_seen[:delay] == -1).all()
+    for half in (slice(0, 6), slice(6, 12)):
+        y, shot = episode.y[half], episode.shot[half]
+        for t in range(6):
+            assert torch.equal(shot[t], (y[: max(t + 1 - delay, 0)] == y[t]).sum(dim=0))
+
+
+def test_a_task_cannot_be_left_out_whole():
+    with pytest.raises(UserError, match="left_out is 6 and must be from 0 to 5"):
+        drawn(left_out=6)
