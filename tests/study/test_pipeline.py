@@ -127,6 +127,17 @@ def of_fixed_networks(result):
     assert len(result.scores) == 1 + len(result.manifest["configuration"]["others"])
 
 
+def of_update_rules(result):
+    """A row a test and number of steps."""
+    tests, at = (result.manifest["configuration"][name] for name in ("tests", "evaluation"))
+    assert [row["step"] for row in result.scores] == at["at"] * len(tests)
+    assert set(result.example["tests"]) == set(tests) and 0 <= result.metrics["accuracy_same"] <= 1
+
+
+def of_update_rules_ablation(result):
+    of_update_rules(result)
+
+
 def of_supervised_learning(result):
     assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")

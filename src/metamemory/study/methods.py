@@ -33,7 +33,10 @@ PALETTES = {
     ),
     "attention": ("#882255", "#332288", "#8E6BBF", "#BFA3DC", "#5254A3", "#4B1D6B"),  # purples
     "neural_process": ("#2F4B5C", "#7C9EB2", "#B4CDD8", "#4F7C8C"),  # blue greys
-    "self_modifying": ("#6B8E23", "#A9C46C", "#3D5216", "#C5D86D"),  # olives
+    "self_modifying": (  # olives, then sea greens
+        *("#6B8E23", "#A9C46C", "#3D5216", "#C5D86D", "#5A7558", "#043800", "#EBEBB0", "#5FB200", "#EBEB23", "#94946F"),
+        *("#756600", "#95B286", "#B9D19D", "#8BD100", "#575741", "#2A2A3A", "#007F7A", "#5FC9C4", "#A8E6E2", "#0B4F5C"),
+    ),
     "image": ("#0072B2", "#4FA3D9", "#A5CDF2", "#D55E00", "#EE9A5F", "#F7CBA8"),  # only ever among themselves
     "reference": ("#BBBBBB", "#767676", "#000000", "#999999"),  # greys
 }

@@ -3,9 +3,12 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.learned_rules import self_reference
+from metamemory.papers.learned_rules import blur, self_reference
 
 SECTIONS = (
+    Section("Learned update rules, accuracy of new networks by steps (Sandler et al. 2021, Figures 5, 6)", blur.table),
+    Section("Variants of the update rule (Figures 8 and 9)", blur.ablation_table),
+    Section("What is claimed of learned update rules", claims_of(blur)),
     *(
         Section(f"Two tasks in a row, {' and '.join(names)}", partial(self_reference.table, setting))
         for setting, names in self_reference.SETTINGS.items()

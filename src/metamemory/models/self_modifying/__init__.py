@@ -1,0 +1,1 @@
+"""Learned rules of learning, and networks that rewrite themselves."""
