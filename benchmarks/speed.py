@@ -28,6 +28,7 @@ from metamemory.models import TaskDescription
 from metamemory.models.fast_weights.meta_networks import MetaNetworks
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.cl_lstm import CLLSTM
+from metamemory.models.self_modifying.blur import Blur
 from metamemory.nn.labels import one_hot
 from metamemory.papers.babu2021.cost import size
 from metamemory.study.methods import method
@@ -42,6 +43,7 @@ LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 SRWM_STEPS, SRWM_BATCH, SRWM_HEADS, SRWM_SIZE = 30, 8, 16, 16  # of a layer of fast weights
 QUERIES = 10  # of each class, in a task of MetaNet
+LIVES, LIFE, MINIBATCH, LIFE_SIZE, DIGITS, HIDDEN = 4, 10, 64, 10, 10, (64, 32)  # of networks that learn by BLUR
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
 
 
@@ -321,6 +323,74 @@ def fast_weights_products(layer: str) -> Callable[[], None]:
     return iteration
 
 
+def plain_blur(rule: Blur, x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
+    """Logits [Q, B, K] of networks that learn by BLUR, as its equations are commonly written: for each layer einsum over
+    neurons [b, m, j, state] and synapses [b, i, j, state], with a neuron of ones for the biases.
+
+    Args:
+        rule: whose genome is used; with its settings as they are by default.
+        x, y: samples [S, B, ...] in their order and labels [S, B].
+        queries: [Q, B, ...].
+    """
+    found = iter(rule.start(x.shape[1]))
+    forward, backward = [], []
+    for number in range(len(rule.sizes) - 1):
+        w, bias = next(found), next(found)
+        w = w.transpose(2, 3) if number == 0 else w.permute(0, 2, 3, 1)
+        forward.append(torch.cat([w, bias.transpose(1, 2)[:, None]], dim=1))
+        backward.append(next(found).permute(0, 2, 3, 1) if number else None)
+
+    def active(z: Tensor, which: str) -> Tensor:
+        variance, mean = torch.var_mean(z, dim=1, keepdim=True, correction=0)
+        of_genome = getattr(rule, f"{which}_deviation"), getattr(rule, f"{which}_mean")
+        return (of_genome[0] * (z - mean) / (variance + 1e-5).sqrt() + of_genome[1]).tanh()
+
+    def with_ones(a: Tensor) -> Tensor:
+        return torch.cat([a, torch.ones_like(a[:, :, :1])], dim=2)
+
+    def limited(w: Tensor) -> Tensor:
+        return rule.synapse_keep * w / (1 + rule.bound.abs() * (w**2).sum(dim=1, keepdim=True))
+
+    def run(x: Tensor) -> list[Tensor]:
+        x = x.flatten(2).transpose(0, 1)[..., None]
+        a = [torch.cat([x, x.new_zeros(*x.shape[:3], rule.states - 1)], dim=3)]
+        for w in forward:
+            a.append(active(rule.gain * torch.einsum("bmid,dc,bijc->bmjc", with_ones(a[-1]), rule.nu, w), "forward"))
+        return a
+
+    for part, labels in zip(x.split(rule.minibatch), y.split(rule.minibatch), strict=True):
+        a = run(part)
+        label = 2 * fn.one_hot(labels.T, rule.n_way)[..., None].float() - 1
+        a[-1] = torch.cat([a[-1][..., :1], label, torch.zeros_like(a[-1][..., 2:])], dim=3)
+        for number in range(len(forward) - 1, 0, -1):
+            z = torch.einsum("bmjd,dc,bjic->bmic", a[number + 1], rule.mu, backward[number])
+            a[number] = active(rule.keep * a[number] + rule.gain * z, "backward")
+        rate = rule.synapse_gain / rule.minibatch
+        for number, w in enumerate(forward):
+            genome, pre, post = (rule.pre, rule.post), a[number], a[number + 1]
+            hebb = torch.einsum("bmie,ec,cd,bmjd->bijc", with_ones(pre), *genome, post)
+            forward[number] = torch.cat([limited(w[:, :-1]), limited(w[:, -1:])], dim=1) + rate * hebb
+            if number:
+                hebb = torch.einsum("bmje,ec,cd,bmid->bjic", post, *genome, pre)
+                backward[number] = limited(backward[number]) + rate * hebb
+    return run(queries)[-1][..., 0].transpose(0, 1)
+
+
+def blur_iteration(plain: bool) -> Callable[[], None]:
+    """A training iteration of BLUR: a few networks, each with a life of some minibatches."""
+    torch.manual_seed(0)
+    rule = Blur((1, LIFE_SIZE, LIFE_SIZE), DIGITS, hidden=HIDDEN, minibatch=MINIBATCH)
+    x = torch.randn(LIFE * MINIBATCH, LIVES, 1, LIFE_SIZE, LIFE_SIZE)
+    y, query_y = torch.randint(DIGITS, x.shape[:2]), torch.randint(DIGITS, (100, LIVES))
+
+    def iteration() -> None:
+        rule.zero_grad(set_to_none=True)
+        logits = plain_blur(rule, x, y, x[:100]) if plain else rule.answer_queries(x, y, x[:100])
+        fn.cross_entropy(logits.flatten(0, 1), query_y.flatten()).backward()
+
+    return iteration
+
+
 def sampling() -> Callable[[], None]:
     images = torch.zeros(1028, 20, 1, SIZE, SIZE, dtype=torch.uint8)
     task, generator = OnlineFewShot(images, N_WAY, STEPS // N_WAY), torch.Generator().manual_seed(0)
@@ -450,6 +520,8 @@ def main() -> None:
             "DeltaNet layer, plain loop": fast_weights_iteration("delta_rule", plain=True),
             "DeltaNet layer, fast": fast_weights_iteration("delta_rule", plain=False),
             "DeltaNet layer, its products alone": fast_weights_products("delta_rule"),
+            "BLUR, plain einsum": blur_iteration(plain=True),
+            "BLUR, fast": blur_iteration(plain=False),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -476,6 +548,7 @@ def main() -> None:
             "DeltaNet layer, fast / its products alone",
             *("DeltaNet layer, fast", "DeltaNet layer, its products alone", "<= 1.5"),
         ),
+        ("BLUR training iteration: plain einsum / fast", "BLUR, plain einsum", "BLUR, fast", ">= 2"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):
@@ -487,7 +560,8 @@ def main() -> None:
         "shape": f"{STEPS} steps, batch {BATCH}, {SIZE}x{SIZE}, {FILTERS} filters, {N_WAY}-way; "
         f"MANN: {MANN_STEPS} steps, batch {MANN_BATCH}, {MANN_SIZE}x{MANN_SIZE}, {SLOTS} slots of {WIDTH}, "
         f"{HEADS} heads, 200 units; layers of fast weights: {SRWM_STEPS} steps, batch {SRWM_BATCH}, "
-        f"{SRWM_HEADS} heads of {SRWM_SIZE}",
+        f"{SRWM_HEADS} heads of {SRWM_SIZE}; BLUR: {LIVES} networks of {LIFE_SIZE}x{LIFE_SIZE}, {HIDDEN[0]}, "
+        f"{HIDDEN[1]}, {DIGITS} neurons, lives of {LIFE} minibatches of {MINIBATCH}",
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,

@@ -68,13 +68,20 @@ def test_the_plain_memory_network_is_the_same_model():
     torch.testing.assert_close(fast(x, y_seen), plain(x, y_seen), rtol=1e-4, atol=1e-5)
 
 
+def test_the_plain_form_of_a_learned_rule_is_the_same():
+    torch.manual_seed(0)
+    rule = speed.Blur((1, 6, 6), 5, hidden=(7, 6), minibatch=8).eval()
+    x, y = torch.randn(24, 3, 1, 6, 6), torch.randint(5, (24, 3))
+    torch.testing.assert_close(speed.plain_blur(rule, x, y, x[:9]), rule.answer_queries(x, y, x[:9]))
+
+
 def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(speed, "learners", lambda: ["lstm", "nearest_neighbour"])
     to = str(tmp_path / "r" / "cpu.json")
     monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--long", "3", "--to", to])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text(encoding="utf-8"))
-    assert len(report["ratios"]) == 14 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert len(report["ratios"]) == 15 and all(row["ratio"] > 0 for row in report["ratios"])
     assert report["online"]["lstm"]["kilobytes_early"] == report["online"]["lstm"]["kilobytes_late"]
     grows = report["online"]["nearest_neighbour"]
     assert 1.5 * grows["kilobytes_early"] < grows["kilobytes_late"]
