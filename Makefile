@@ -148,8 +148,9 @@ lint: $(READY)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS),true)
 
-# A worker a core, each with one thread; the tests of a file, which may share something costly, stay on one worker.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile
+# A worker a core, each with one thread; the tests of a file, which may share something costly, stay on one worker, and
+# files are begun in the order of tests/conftest.py.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test: lint
 	@$(PYTEST)

@@ -25,6 +25,11 @@ install_import_hook([f"metamemory.{name}" for name in CHECKED], f"{checker.__nam
 typing.runtime_checkable(importlib.import_module("metamemory.tasks.episode").Task)  # beartype asks for it
 
 
+def pytest_collection_modifyitems(items):
+    """The longest file first, so that the workers end together."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Tests are small: one thread is fastest, and makes sums come out the same everywhere."""
