@@ -156,6 +156,22 @@ def _add_verify(commands: Any) -> None:
     verify.set_defaults(command=_verify)
 
 
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write the step of a learner of pretrained/ in ONNX",
+        description="Write one step of a learner whose weights are in pretrained/ to a file in ONNX. Inputs are x, "
+        "y_seen and the tensors of the state, outputs the answer and the tensors of the state after the step.",
+        epilog="example: python -m metamemory export cl_lstm omniglot --to cl_lstm.onnx",
+    )
+    export.add_argument("method", help="as `list` shows them")
+    export.add_argument("setting", help="as `list` shows them")
+    export.add_argument("--experiment", help="where weights of several experiments are kept")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="to write")
+    export.add_argument("--batch", type=_count, default=1, metavar="N", help="episodes at a time (default: 1)")
+    export.set_defaults(command=_export)
+
+
 def _add_name(parser: argparse.ArgumentParser) -> None:
     """What names a run but its seed."""
     parser.add_argument("experiment", help="as `list` shows them")
@@ -301,7 +317,18 @@ def _carry(options: argparse.Namespace) -> None:
 
 
 ADD = (
-    *(_add_run, _add_work, _add_import, _add_keep, _add_verify, _add_config, _add_data, _add_report, _add_list),
+    *(
+        _add_run,
+        _add_work,
+        _add_import,
+        _add_keep,
+        _add_verify,
+        _add_export,
+        _add_config,
+        _add_data,
+        _add_report,
+        _add_list,
+    ),
     *(_add_pipeline, _add_record, _add_digests, _add_carry),
 )
 
@@ -396,6 +423,18 @@ def _verify(options: argparse.Namespace) -> int:
     from metamemory.study.verification import verify
 
     return 0 if verify(only=tuple(options.only), jobs=options.jobs) else 1
+
+
+def _export(options: argparse.Namespace) -> None:
+    from metamemory.models.onnx_step import export_step
+    from metamemory.study.pretrained import load
+
+    learner = load(options.method, options.setting, options.experiment)
+    step = export_step(learner, options.to, options.batch)
+    size = options.to.stat().st_size / 2**20
+    print(
+        f"{options.to}: {size:.1f} MiB; in: x, y_seen and a state of {len(step.names)} tensors; out: answer and state"
+    )
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ PARTS = (
     "src",
     "notebooks",
     "book",
+    "pretrained",
     "params.yaml",
     "params",
     "dvc.yaml",

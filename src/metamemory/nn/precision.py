@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from metamemory.errors import UserError
 
@@ -34,3 +35,11 @@ def _fast_bfloat16() -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     about = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
     return "amx_bf16" in about or ("avx512_bf16" in about and "AuthenticAMD" in about)
+
+
+def multiply_in_float32(module: nn.Module) -> nn.Module:
+    """Let all layers of a module multiply in float32, whatever it was made with."""
+    for each in module.modules():
+        if isinstance(getattr(each, "precision", None), torch.dtype):
+            each.precision = torch.float32
+    return module

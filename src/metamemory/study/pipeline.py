@@ -118,10 +118,11 @@ def _digests() -> dict[str, Any]:
 
 def _book(root: Path) -> dict[str, Any]:
     pages = sorted(each.name for each in (root / "book").iterdir() if each.name != "_build")
+    weights = ["pretrained"] if (root / "pretrained").exists() else []
     return {
         "desc": "The book, from all results",
         "cmd": "jupyter-book build --all -W -n --keep-going -q book",
-        "deps": [*(f"book/{each}" for each in pages), f"{DIGESTS}/package.json", "results"],
+        "deps": [*(f"book/{each}" for each in pages), f"{DIGESTS}/package.json", "results", *weights],
         "outs": [{"book/_build/html/index.html": OF_GIT}],
     }
 
