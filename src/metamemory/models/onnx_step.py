@@ -10,6 +10,7 @@ Needs `onnx` and `onnxscript`: `pip install "metamemory[onnx]"`.
 
 import copy
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Step(nn.Module):
             each.requires_grad_(False)
         paths, self.form = pytree.tree_flatten_with_path(learner.initial_state(batch))
         self.names = ["_".join(["state", *(_name(key) for key in path)]) for path, _ in paths]
-        state = [tensor.contiguous() for _, tensor in paths]
+        state = [tensor.clone() for _, tensor in paths]  # h and c may begin as one tensor, which export would keep one
         x = torch.zeros(batch, *learner.input_shape)
         self.inputs = (x, learner.labels.null(batch), *state)
         with torch.no_grad():
@@ -80,14 +81,25 @@ def export_step(learner: Learner, path: Path, batch: int = 1) -> Step:
     if missing := [each for each in PACKAGES if importlib.util.find_spec(each) is None]:
         raise UserError(f'{" and ".join(missing)} must be installed to export: pip install "metamemory[onnx]"')
     step = Step(learner, batch)
-    program = torch.export.export(step, step.inputs)
-    operations = getattr(torch.ops, NAMESPACE)
-    references = {getattr(operations, name).default: plain for name, plain in REFERENCES.items()}
-    program = program.run_decompositions({**torch.export.default_decompositions(), **references})
-    left = {str(node.target) for node in program.graph.nodes if str(node.target).startswith(f"{NAMESPACE}.")}
-    if left:
-        raise UserError(f"{learner.name}: {', '.join(sorted(left))} has no plain reference to export (onnx_step.py)")
     outputs = ["answer", *(f"next_{name}" for name in step.names)]
     names = {"input_names": ["x", "y_seen", *step.names], "output_names": outputs}
-    torch.onnx.export(program, step.inputs, path, external_data=False, **names)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The tensor attributes .*_flat_weights")  # of torch's own LSTM
+        program = _in_plain_operations(step)
+        written = torch.onnx.export(program, step.inputs, verbose=False, **names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written.save(path, external_data=False)
     return step
+
+
+def _in_plain_operations(step: Step) -> torch.export.ExportedProgram:
+    operations = getattr(torch.ops, NAMESPACE)
+    references = {getattr(operations, name).default: plain for name, plain in REFERENCES.items()}
+    program = torch.export.export(step, step.inputs)
+    with torch._C._AutoDispatchBelowAutograd():  # above it an operation is replaced by its own autograd function
+        program = program.run_decompositions({**torch.export.default_decompositions(), **references})
+    left = {str(node.target) for node in program.graph.nodes if str(node.target).startswith(f"{NAMESPACE}.")}
+    if left:
+        name = step.learner.name
+        raise UserError(f"{name}: {', '.join(sorted(left))} has no plain reference to export (onnx_step.py)")
+    return program
