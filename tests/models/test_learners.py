@@ -32,6 +32,7 @@ SMALL = {
         "filters": 8,
     },
     "transformer": {"layers": 2, "width": 16, "heads": 2, "filters": 8},
+    "in_context": {"layers": 2, "width": 16, "heads": 2},
     "delta_net": {"width": 24, "heads": 3, "filters": 8},
     "srwm": {"width": 24, "heads": 3, "filters": 8},
     "opn": {"filters": 8},

@@ -86,6 +86,12 @@ def of_two_tasks(result):
     assert " and " in result.manifest["data"]["title"]
 
 
+def of_in_context(result):
+    assert [row["kind"] for row in result.scores] == [0, 1, 2]
+    assert {len(each) for each in result.example["by_step"].values()} == {10}
+    assert result.metrics["accuracy_other_data"] == pytest.approx(result.scores[2]["accuracy"], abs=1e-5)
+
+
 def of_function_regression(result):
     assert [row["context"] for row in result.scores] == [0, 3, 10]
     assert len(result.example["mean"]) == 3

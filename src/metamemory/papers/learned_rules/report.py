@@ -3,7 +3,7 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.learned_rules import blur, self_reference
+from metamemory.papers.learned_rules import blur, in_context, self_reference
 
 SECTIONS = (
     Section("Learned update rules, accuracy of new networks by steps (Sandler et al. 2021, Figures 5, 6)", blur.table),
@@ -14,4 +14,6 @@ SECTIONS = (
         for setting, names in self_reference.SETTINGS.items()
     ),
     Section("What is claimed of weights that write themselves", claims_of(self_reference)),
+    Section("Learning in context, by the number of tasks", in_context.table),
+    Section("What is claimed of many tasks", claims_of(in_context)),
 )
