@@ -27,12 +27,25 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if not _is_for_want_of_memory(error):
+            raise
+        said = " ".join(str(error).split()) or "no more of it"
+        mend = "ask for smaller images, smaller batches or a narrower model, or run less beside it"
+        print(f"error: out of memory ({said[:200]}): {mend}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as interrupted:
         print("interrupted; the same command goes on, a training from its last checkpoint", file=sys.stderr)
         return 128 + getattr(interrupted, "number", signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _is_for_want_of_memory(error: Exception) -> bool:
+    """Whether the machine, or its GPU, has no more memory: torch says so in an error of its own, or in words."""
+    kinds = {each.__name__ for each in type(error).__mro__}
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "allocate memory" in str(error)
 
 
 def _print_in_any_locale() -> None:

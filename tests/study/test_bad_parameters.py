@@ -72,7 +72,11 @@ def empty(section, key):
     section[key] = None
 
 
-CHANGES = [misspelt, another_kind, a_number, not_a_number, empty]
+def missing(section, key):
+    del section[key]
+
+
+CHANGES = [misspelt, another_kind, a_number, not_a_number, empty, missing]
 
 
 def said(root, name, values):
@@ -93,6 +97,8 @@ def may_be(change, name, place, value):
     """Whether a file may be so changed: names are any; what says nothing stands for nothing; what has defaults."""
     if change is misspelt:
         return is_name(place) or place[-2:-1] == ("others",)
+    if change is missing:  # it has a default, or is one entry less
+        return True
     if change is empty:  # an entry, and settings that are None by default
         entry = (len(place) == 4 and place[2] in ("methods", "settings")) or place[-2:-1] == ("methods",)
         return entry or place[-1] in ("classes", "images_per_class", "labels", "augmented", "chunks", "ways")
@@ -103,10 +109,11 @@ def tried(root, change, name, every, first=0):
     for place in itertools.islice(places(FILES[name]), first, None, every):
         values = copy.deepcopy(FILES[name])
         section = at(values, place[:-1])
+        here = copy.deepcopy(section)
         if (change is misspelt and isinstance(section, list)) or section[place[-1]] is None:
             continue
         change(section, place[-1])
-        if at(values, place[:-1]) == at(FILES[name], place[:-1]):
+        if section == here:
             continue
         message = said(root, name, values)
         assert message or may_be(change, name, place, at(FILES[name], place)), (change.__name__, name, place)
@@ -223,6 +230,105 @@ def test_what_is_set_by_hand(tmp_path, monkeypatch, capsys, command, setting):
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and not captured.out
     assert {path for folder in ("runs", "results", ".resume") for path in (ROOT / folder).rglob("*")} == before
+
+
+WRONG = {
+    "another kind": "{q: 1}", "items of another kind": "[{q: 1}]", "null": "null", "not a number": ".nan",
+    "negative": "-7.5", "negative and whole": "-7", "a word": "qq", "endless": "1e400", "true": "true",
+}  # fmt: skip
+
+
+def settings(values, before=()):
+    """Of all settings and sections of a configuration, with the value."""
+    for key, value in values.items():
+        yield (*before, key), value
+        if isinstance(value, dict):
+            yield from settings(value, (*before, key))
+
+
+def can_be(kind, key, value):
+    """Whether a setting may be set so: names are looked up later, None may be a default, some numbers any."""
+    if kind == "null":
+        return key in ("other", "split", "augmented", "test_steps", "ways", "points")
+    if kind == "true":
+        return isinstance(value, bool)
+    if kind == "a word":
+        return key in ("name", "other", "split")
+    return kind.startswith("negative") and key in ("forget_bias", "gain")
+
+
+def set_by_hand():
+    """Every setting of every protocol with every learner, of whichever run has it first."""
+    parameters, seen = Parameters(ROOT), set()
+    for run in (run for each in parameters.experiments for run in parameters.combinations(each)):
+        config = parameters.configuration(*run, {})
+        for place, value in settings(config):
+            if (known := (config["protocol"], config["learner"], place)) not in seen:
+                seen.add(known)
+                yield parameters, run, place, value
+
+
+def try_settings(every):
+    refused = 0
+    for parameters, run, place, value in itertools.islice(set_by_hand(), 0, None, every):
+        name = ".".join(place)
+        for kind, text in {**WRONG, "misspelt": "1"}.items():
+            word = f"{name}q=1" if kind == "misspelt" else f"{name}={text}"
+            try:
+                parameters.configuration(*run, parse_overrides([word]))
+            except UserError as error:
+                assert len(str(error).splitlines()) == 1 and place[-1] in str(error), (run, word, str(error))
+                refused += 1
+            else:
+                assert can_be(kind, place[-1], value), (run, word)
+    return refused
+
+
+def test_some_settings_set_wrongly():
+    assert try_settings(every=23) > 700
+
+
+@pytest.mark.slow  # half a minute
+def test_every_setting_set_wrongly():
+    assert try_settings(every=1) > 19_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["qq", "", "runs/a", "/tmp/x", "{", "{x}", "runs/smoke/a/{x}/b/seed0/model.safetensors",
+     "runs/smoke/../{method}/b/seed0/model.safetensors", "runs/smoke/a/{method.x}/b/seed0/model.safetensors",
+     "../runs/smoke/a/b/c/seed0/model.safetensors", "runs/smoke/a/b/c/seed{seed}/model.pt"],
+)  # fmt: skip
+def test_weights_of_another_run_are_where_a_run_leaves_them(path):
+    named = ("smoke", "inspection", "lstm", Parameters(ROOT).settings("inspection")[0])
+    with pytest.raises(UserError, match=r"^trained is .*, and must be the weights of a run"):
+        configuration(Run(*named, 0, {"trained": path}, ROOT))
+    for fine in (
+        "runs/smoke/a/{method}/b,c=1/seed{seed}/model.safetensors",
+        "runs/laptop/a/b/c/seed3/model.safetensors",
+    ):
+        assert configuration(Run(*named, 0, {"trained": fine}, ROOT))["trained"] == fine
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried"), None]
+)
+def test_no_more_memory_is_one_line(monkeypatch, capsys, error):
+    """Images, batches or layers of any size may be asked for."""
+    from torch import OutOfMemoryError
+
+    def fail(*_):
+        raise error or OutOfMemoryError("CUDA out of memory.\nTried")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("metamemory.study.runs.execute", fail)
+    words = ["run", "online_few_shot", "--method", "lstm", "--scale", "smoke"]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory (") and said.count("\n") == 1 and "smaller batches" in said
+    error = RuntimeError("another fault")
+    with pytest.raises(RuntimeError, match="another fault"):
+        main(words)
 
 
 def test_a_setting_is_set_once():

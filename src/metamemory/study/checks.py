@@ -4,6 +4,7 @@ Each setting is checked where it is declared (`settings`, `protocols.sections`).
 of them: whether the learner built for a task can do every stage before it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -13,6 +14,11 @@ from metamemory.models import learner_class
 from metamemory.protocols.sections import known_sections, model_settings, sections_of, stage_settings, task_settings
 from metamemory.settings import NEEDED, SettingError, check, check_value
 from metamemory.study.layers import SCALES
+
+NAME = r"[^/{}\0]*[^/{}\0.][^/{}\0]*"  # of an experiment, a method, a setting
+TRAINED = re.compile(
+    rf"runs/({'|'.join(SCALES)})/{NAME}/({NAME}|{{method}})/{NAME}/seed(\d+|{{seed}})/model\.safetensors"
+)
 
 
 def require_possible(config: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> None:
@@ -34,6 +40,7 @@ def require_possible(config: Mapping[str, Any], before: Mapping[str, Any] | None
         if present is None or present == _at(config, error.key):
             raise
         raise SettingError(f"{error}; it was {present!r}", error.key) from None
+    _require_weights_of_a_run(config.get("trained"))
     task = config["task"]
     stages = list(_stages(config))
     for name, stage in stages:
@@ -85,6 +92,16 @@ def _require_of_stage(known: Mapping[str, Any], key: str, value: Any, prefix: st
         check_value(f"{prefix}{key}", value, known[key])
     else:
         check(known, {key: value}, prefix, given=known)
+
+
+def _require_weights_of_a_run(path: str | None) -> None:
+    """Refuse a place where no run leaves its weights."""
+    if path is not None and not TRAINED.fullmatch(path):
+        raise SettingError(
+            f"trained is {path!r}, and must be the weights of a run, as in "
+            "runs/laptop/<experiment>/{method}/<setting>/seed{seed}/model.safetensors",
+            "trained",
+        )
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:
