@@ -324,7 +324,7 @@ def fast_weights_products(layer: str) -> Callable[[], None]:
 
 
 def plain_blur(rule: Blur, x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
-    """Logits [Q, B, K] of networks that learn by BLUR, as its equations are commonly written: for each layer einsum over
+    """Logits [Q, B, K] of networks that learn by BLUR, as its equations are written: for each layer einsum over
     neurons [b, m, j, state] and synapses [b, i, j, state], with a neuron of ones for the biases.
 
     Args:
