@@ -1,4 +1,4 @@
-"""The command line: `python -m metamemory COMMAND`, as its help lists them."""
+"""The command line: `python -m metamemory COMMAND`, or `metamemory COMMAND` where it is installed."""
 
 import argparse
 import codecs
@@ -66,7 +66,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m metamemory",
+        prog="metamemory" if Path(sys.argv[0]).stem == "metamemory" else "python -m metamemory",
         description="A reproducible study of meta-learning with memory.",
         epilog="Run it from the top of the project. `COMMAND --help` says more.",
     )
