@@ -5,7 +5,7 @@
 
 An episode is a loop around it. Compiled operations are written as their plain references, in float32.
 
-Needs `onnx` and `onnxscript`: `pip install "metamemory[onnx]"`.
+Needs the packages `onnx` and `onnxscript`, which are the extra `onnx` of this one.
 """
 
 import copy
@@ -79,7 +79,7 @@ def export_step(learner: Learner, path: Path, batch: int = 1) -> Step:
         UserError: a package is missing; its state grows; it has an operation without a plain reference.
     """
     if missing := [each for each in PACKAGES if importlib.util.find_spec(each) is None]:
-        raise UserError(f'{" and ".join(missing)} must be installed to export: pip install "metamemory[onnx]"')
+        raise UserError(f"to export, install what is missing: pip install {' '.join(missing)}")
     step = Step(learner, batch)
     outputs = ["answer", *(f"next_{name}" for name in step.names)]
     names = {"input_names": ["x", "y_seen", *step.names], "output_names": outputs}
