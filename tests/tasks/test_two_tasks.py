@@ -53,6 +53,15 @@ def test_labels_come_late_over_the_change_and_shots_begin_anew(delay):
             assert torch.equal(shot[t], (y[: max(t + 1 - delay, 0)] == y[t]).sum(dim=0))
 
 
+def test_few_images_come_again_in_both_tasks():
+    torch.manual_seed(0)
+    images = torch.randint(256, (4, 10, 1, 6, 6), dtype=torch.uint8)
+    episode = TwoTasks(images, images, 2, 5, images_per_class=1).sample(3, torch.Generator().manual_seed(0))
+    for half in (slice(0, 10), slice(10, 20)):
+        assert all(len(episode.x[half, b].flatten(1).unique(dim=0)) == 2 for b in range(3))
+    assert len(TwoTasks(images, images, 2, 5, classes=3).other.images) == 3
+
+
 def test_a_task_cannot_be_left_out_whole():
     with pytest.raises(UserError, match="left_out is 6 and must be from 0 to 5"):
         drawn(left_out=6)

@@ -43,6 +43,7 @@ class TwoTasks:
         left_out: steps of an episode that are left out, the same number in every one.
         rotations: rotate every class of `images` by 0, 90, 180 and 270 degrees into four classes.
         augment: flip and shift each image of `other` at random.
+        classes, images_per_class: of both data sets, see `FewShot`; for the start of a curriculum.
 
     Raises:
         UserError: a setting is out of its range.
@@ -59,9 +60,12 @@ class TwoTasks:
         left_out: Index = 0,
         rotations: bool = False,
         augment: bool = False,
+        classes: Count | None = None,
+        images_per_class: Count | None = None,
     ):
-        self.one = OnlineFewShot(images, n_way, samples_per_class, delay, rotations=rotations)
-        self.other = OnlineFewShot(other, n_way, samples_per_class, delay, augment=augment)
+        few = {"classes": classes, "images_per_class": images_per_class}
+        self.one = OnlineFewShot(images, n_way, samples_per_class, delay, rotations=rotations, **few)
+        self.other = OnlineFewShot(other, n_way, samples_per_class, delay, augment=augment, **few)
         require("left_out", left_out, 0, self.one.length - 1, "the steps of a task, of which one is left")
         self.n_way, self.samples_per_class, self.delay = n_way, samples_per_class, delay
         self.order, self.left_out = order, left_out
