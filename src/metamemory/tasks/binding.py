@@ -56,6 +56,12 @@ class Binding(FewShot):
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> episode = Binding(images, n_way=3, length=15, size=8).sample(8, torch.Generator().manual_seed(0))
+        >>> episode.x.shape, episode.y.shape
+        (torch.Size([15, 8, 1, 8, 8]), torch.Size([15, 8]))
     """
 
     def __init__(

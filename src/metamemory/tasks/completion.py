@@ -25,6 +25,12 @@ class Completion(ContextTarget):
 
     Raises:
         UserError: a setting is out of its range; a context is larger than the image.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> episode = Completion(images, points=10).sample(8, torch.Generator().manual_seed(0))
+        >>> episode.query_x.shape
+        torch.Size([10, 8, 2])
     """
 
     def __init__(

@@ -35,6 +35,11 @@ class ContextFunctions(ContextTarget):
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> task = ContextFunctions(points=10, length_scales=[0.4], reach=2.0, noise=0.02, device=torch.device("cpu"))
+        >>> task.sample(8, torch.Generator().manual_seed(0)).query_x.shape
+        torch.Size([10, 8, 1])
     """
 
     size = 1

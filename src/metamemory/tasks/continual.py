@@ -46,6 +46,12 @@ class Continual(FewShot):
         delay: steps between an image and its label, at least 1.
 
     Query number q is of subtask q % subtasks.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> episode = Continual(images, n_way=10, subtasks=6, k_shot=2).sample(8, torch.Generator().manual_seed(0))
+        >>> episode.x.shape, episode.query_x.shape  # a stream, with a step for its last label; queries after it
+        (torch.Size([13, 8, 1, 8, 8]), torch.Size([6, 8, 1, 8, 8]))
     """
 
     def __init__(

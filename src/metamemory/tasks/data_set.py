@@ -44,6 +44,13 @@ class DataSet:
 
     Raises:
         UserError: a setting is out of its range; a group has a class that there is not, or more classes than labels.
+
+    Example:
+        >>> from metamemory.tasks.supervised import Normalisation
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> task = DataSet(images, images, Normalisation.of(images), n_way=10, steps=3, minibatch=4, n_query=2)
+        >>> task.sample(2, torch.Generator().manual_seed(0)).support_x.shape
+        torch.Size([12, 2, 1, 8, 8])
     """
 
     def __init__(

@@ -42,6 +42,13 @@ class GaussianProcessFunctions:
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> task = GaussianProcessFunctions(
+        ...     dimensions=1, length=20, length_scale=1.0, reach=2.0, noise=0.1, device=torch.device("cpu")
+        ... )
+        >>> task.sample(8, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([20, 8, 1])
     """
 
     chance = 0.0  # share of the variance explained by the mean

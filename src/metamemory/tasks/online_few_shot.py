@@ -34,6 +34,12 @@ class OnlineFewShot(FewShot):
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> episode = OnlineFewShot(images, n_way=5, samples_per_class=4).sample(8, torch.Generator().manual_seed(0))
+        >>> episode.x.shape, episode.y_seen.shape  # time, batch, ...
+        (torch.Size([20, 8, 1, 8, 8]), torch.Size([20, 8]))
     """
 
     def __init__(

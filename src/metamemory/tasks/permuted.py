@@ -27,6 +27,12 @@ class PermutedSupportQuery(SupportQuery):
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> task = PermutedSupportQuery(images, permutations=3, n_way=5, k_shot=1, n_query=3)
+        >>> task.sample(8, torch.Generator().manual_seed(0)).query_y.shape
+        torch.Size([15, 8])
     """
 
     def __init__(self, images: Tensor, permutations: Count, permutation_seed: Index = 0, **settings: Any):

@@ -29,6 +29,12 @@ class PersistentBinding:
 
     Raises:
         UserError: the row has no episode.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> task = PersistentBinding(Binding(images, n_way=3, length=15, size=8), row=4)
+        >>> task.sample(8, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([60, 8, 1, 8, 8])
     """
 
     def __init__(self, episodes: Binding, row: Count, wiped: bool = False):

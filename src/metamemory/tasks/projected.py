@@ -50,6 +50,11 @@ class Projected:
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> Projected(images, n_way=3, steps=20, features=32).sample(8, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([20, 8, 1, 1, 32])
     """
 
     def __init__(

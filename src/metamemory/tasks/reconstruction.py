@@ -8,7 +8,15 @@ from metamemory.tasks.episode import Episode, Score, SupportQueryEpisode, Task
 
 
 class Reconstruction:
-    """The inputs of a task's episodes, each on its own; labels do not matter."""
+    """The inputs of a task's episodes, each on its own; labels do not matter.
+
+    Example:
+        >>> from metamemory.tasks.online_few_shot import OnlineFewShot
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> task = Reconstruction(OnlineFewShot(images, n_way=5, samples_per_class=4))
+        >>> task.sample(8, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([20, 8, 1, 8, 8])
+    """
 
     chance = 0.0  # share of the variance explained by the mean image
 

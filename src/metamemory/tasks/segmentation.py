@@ -59,6 +59,12 @@ class Segmentation(FewShot):
         distractors: without, every picture is of the object: the beginning of the paper's curriculum.
         swap: from the middle of the episode on, object and distractor have exchanged their roles.
         augment: see `FewShot`; the mask moves with its picture.
+
+    Example:
+        >>> images = torch.randint(0, 256, (5, 10, 4, 8, 8), dtype=torch.uint8)
+        >>> episode = Segmentation(images, samples_per_class=3).sample(2, torch.Generator().manual_seed(0))
+        >>> episode.x.shape, episode.y.shape
+        (torch.Size([6, 2, 3, 8, 8]), torch.Size([6, 2, 8, 8]))
     """
 
     channels = (4,)

@@ -20,6 +20,12 @@ class SegmentationSupportQuery(FewShot):
         images, augment: see `Segmentation`.
         k_shot: pictures in the support set.
         n_query: pictures to answer.
+
+    Example:
+        >>> images = torch.randint(0, 256, (5, 10, 4, 8, 8), dtype=torch.uint8)
+        >>> episode = SegmentationSupportQuery(images, k_shot=1, n_query=2).sample(2, torch.Generator().manual_seed(0))
+        >>> episode.query_x.shape
+        torch.Size([2, 2, 3, 8, 8])
     """
 
     channels = (4,)

@@ -88,6 +88,12 @@ class Supervised:
         normalisation: of the training images.
         augment: flip and shift each image at random (`augmentation.flip_and_shift`): at 32x32 the usual flip, and the
             usual crop from a margin of 4 pixels, here in black.
+
+    Example:
+        >>> images = torch.randint(0, 256, (5, 10, 3, 8, 8), dtype=torch.uint8)
+        >>> task = Supervised(images, Normalisation.of(images))
+        >>> task.sample(4, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([1, 4, 3, 8, 8])
     """
 
     length = 1

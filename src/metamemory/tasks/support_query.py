@@ -34,6 +34,12 @@ class SupportQuery(FewShot):
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> episode = SupportQuery(images, n_way=5, k_shot=1, n_query=3).sample(8, torch.Generator().manual_seed(0))
+        >>> episode.support_x.shape, episode.query_x.shape  # sample, batch, ...
+        (torch.Size([5, 8, 1, 8, 8]), torch.Size([15, 8, 1, 8, 8]))
     """
 
     def __init__(

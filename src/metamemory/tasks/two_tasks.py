@@ -47,6 +47,12 @@ class TwoTasks:
 
     Raises:
         UserError: a setting is out of its range.
+
+    Example:
+        >>> images = torch.randint(0, 256, (12, 20, 1, 8, 8), dtype=torch.uint8)
+        >>> task = TwoTasks(images, images, n_way=3, samples_per_class=4)
+        >>> task.sample(8, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([24, 8, 1, 8, 8])
     """
 
     def __init__(

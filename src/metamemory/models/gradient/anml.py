@@ -49,6 +49,11 @@ class ANML(OnlineSGD):
         pools: blocks of both, from the first on, whose output is max-pooled 2x2.
         rate: of the inner gradient descent.
         order: 2 for the gradient through the inner steps, 1 for what is left without their Hessians.
+
+    Example:
+        >>> learner = ANML((1, 28, 28), n_way=5, filters=16, modulating_filters=8)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "ANML"

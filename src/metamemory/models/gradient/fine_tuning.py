@@ -38,6 +38,11 @@ class FineTuning(OnlineSGD):
         rate: of gradient descent in the stream, a sample a step.
         inner_steps, inner_rate: of gradient descent on a whole support set, in meta-training.
         order: 2 for MAML, 1 for its first-order variant.
+
+    Example:
+        >>> learner = FineTuning((1, 28, 28), n_way=5, filters=16)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "Fine-tuning (MAML)"

@@ -54,6 +54,11 @@ class FineTunedUNet(Learner):
 
     Raises:
         UserError: a size that cannot be halved twice; `order` is neither 1 nor 2.
+
+    Example:
+        >>> learner = FineTunedUNet((3, 32, 32), filters=4)
+        >>> learner(torch.rand(4, 2, 3, 32, 32), torch.full((4, 2, 32, 32), -1.0)).shape
+        torch.Size([4, 2, 32, 32])
     """
 
     title = "U-Net, fine-tuned"

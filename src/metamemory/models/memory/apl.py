@@ -78,6 +78,11 @@ class APL(Learner):
 
     Raises:
         UserError: more neighbours than slots.
+
+    Example:
+        >>> learner = APL((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "APL"

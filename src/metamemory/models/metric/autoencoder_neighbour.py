@@ -40,6 +40,11 @@ class AutoencoderNeighbour(Learner):
         delay: steps between a drawing and its label.
         hidden: units of each of the two layers of encoder and decoder.
         features: of the bottleneck.
+
+    Example:
+        >>> learner = AutoencoderNeighbour((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "Nearest neighbour, deep features"

@@ -86,6 +86,11 @@ class CPM(Learner):
         features: D.
         hidden: units of the LSTM.
         forget_bias: added to its forget gate at the start.
+
+    Example:
+        >>> learner = CPM((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "CPM"

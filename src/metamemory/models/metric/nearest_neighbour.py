@@ -33,6 +33,11 @@ class NearestNeighbour(Learner):
         input_shape: (channel, height, width).
         n_way: labels.
         delay: steps between a drawing and its label.
+
+    Example:
+        >>> learner = NearestNeighbour((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "Nearest neighbour"

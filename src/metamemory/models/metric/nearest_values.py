@@ -31,6 +31,12 @@ class NearestValues(Learner):
         n_way: how values are written (`nn.labels.Values`), V numbers each.
         neighbours: of a place; all where fewer are known.
         deviation: of an answer.
+
+    Example:
+        >>> from metamemory.nn.labels import Values
+        >>> learner = NearestValues((1,), Values(1))
+        >>> learner.answer_queries(torch.rand(10, 2, 1), torch.rand(10, 2, 1), torch.rand(4, 2, 1)).shape
+        torch.Size([4, 2, 2])
     """
 
     title = "Nearest value"

@@ -47,6 +47,11 @@ class OPN(Learner):
         delay: steps between a sample and its label.
         filters: channels of each block of the encoder.
         features: D; None for the flattened maps of the encoder as they are.
+
+    Example:
+        >>> learner = OPN((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "OPN"

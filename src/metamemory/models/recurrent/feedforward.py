@@ -29,6 +29,11 @@ class FeedForward(Learner):
         n_way: how many labels, or how they are written (`nn.labels`).
         hidden: units.
         label_gain: how many times larger than the others the weights are drawn that read the label.
+
+    Example:
+        >>> learner = FeedForward((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "Feed-forward"

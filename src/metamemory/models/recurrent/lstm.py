@@ -34,6 +34,11 @@ class LSTM(Learner):
         hidden: units of the LSTM.
         forget_bias: added to the forget gate at the start.
         label_gain: how many times larger than the others the weights are drawn that read the label.
+
+    Example:
+        >>> learner = LSTM((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "LSTM"

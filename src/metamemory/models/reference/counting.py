@@ -30,6 +30,11 @@ class Counting(Learner):
     Args:
         input_shape: (channel, height, width), of no matter.
         n_way: labels.
+
+    Example:
+        >>> learner = Counting((1, 28, 28), n_way=5)
+        >>> learner(torch.rand(10, 2, 1, 28, 28), torch.full((10, 2), -1)).shape
+        torch.Size([10, 2, 5])
     """
 
     title = "Counting labels"

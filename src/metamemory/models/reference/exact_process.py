@@ -49,6 +49,12 @@ class ExactProcess(Learner):
         n_way: how values are written (`nn.labels.Values`), of one number.
         length_scales: of the process; or of the two, on the left and on the right of the switch.
         noise, reach: of the functions.
+
+    Example:
+        >>> from metamemory.nn.labels import Values
+        >>> learner = ExactProcess((1,), Values(1))
+        >>> learner.answer_queries(torch.rand(10, 2, 1), torch.rand(10, 2, 1), torch.rand(4, 2, 1)).shape
+        torch.Size([4, 2, 2])
     """
 
     title = "Exact Gaussian process"

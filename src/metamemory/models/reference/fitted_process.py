@@ -36,6 +36,12 @@ class FittedProcess(Learner):
     Args:
         input_shape: (D,).
         n_way: how values are written (`nn.labels.Values`), V numbers each.
+
+    Example:
+        >>> from metamemory.nn.labels import Values
+        >>> learner = FittedProcess((1,), Values(1))
+        >>> learner.answer_queries(torch.rand(10, 2, 1), torch.rand(10, 2, 1), torch.rand(4, 2, 1)).shape
+        torch.Size([4, 2, 2])
     """
 
     title = "Gaussian process, fitted"

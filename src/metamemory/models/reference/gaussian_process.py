@@ -39,6 +39,12 @@ class GaussianProcess(Learner):
         input_shape: (D,).
         n_way: how values are written (`nn.labels.Values`), of one number.
         length_scale, noise: of the functions.
+
+    Example:
+        >>> from metamemory.nn.labels import Values
+        >>> learner = GaussianProcess((1,), Values(1))
+        >>> learner.answer_queries(torch.rand(10, 2, 1), torch.rand(10, 2, 1), torch.rand(4, 2, 1)).shape
+        torch.Size([4, 2, 2])
     """
 
     title = "Gaussian process"
