@@ -60,7 +60,9 @@ def verify(root: Path = Path("."), only: tuple[str, ...] = (), jobs: int | None 
     began = time.monotonic()
     paths = [path for path in all_kept(root) if not only or any(matches(each, _run_of(path, root)) for each in only)]
     if not paths:
-        raise UserError(f"{root / FOLDER} holds no weights{f' of {chr(32).join(only)}' if only else ''}")
+        if only and all_kept(root):
+            raise UserError(f"{root / FOLDER} holds no weights of {' '.join(only)}")
+        raise UserError(f"{root / FOLDER} holds no weights: run from the top of a checkout of the project")
     for path in paths:
         _images(path, root)  # what is refused is refused before anything is measured
     found = []

@@ -77,7 +77,7 @@ def test_another_data_set_is_refused_before_anything_is_measured(kept, monkeypat
 def test_what_cannot_be_measured_is_one_line(kept):
     with pytest.raises(UserError, match="holds no weights of cl_lstm$"):
         verify(kept.root, ("cl_lstm",))
-    with pytest.raises(UserError, match="holds no weights$"):
+    with pytest.raises(UserError, match="holds no weights: run from the top of a checkout"):
         verify(kept.root / "data")
     change(kept, "lstm", lambda record: record.update(weights="0"))
     said = kept.run("verify", "--jobs", "2", code=1)
