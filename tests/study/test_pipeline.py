@@ -137,10 +137,14 @@ def of_update_rules(result):
     """A row a test and number of steps."""
     tests, at = (result.manifest["configuration"][name] for name in ("tests", "evaluation"))
     assert [row["step"] for row in result.scores] == at["at"] * len(tests)
-    assert set(result.example["tests"]) == set(tests) and 0 <= result.metrics["accuracy_same"] <= 1
+    assert set(result.example["tests"]) == set(tests) and all(0 <= each <= 1 for each in result.metrics.values())
 
 
 def of_update_rules_ablation(result):
+    of_update_rules(result)
+
+
+def of_shared_synapses(result):
     of_update_rules(result)
 
 

@@ -81,7 +81,14 @@ def test_loss_and_accuracy_are_of_the_queries():
         def answer_queries(self, support_x, support_y, query_x):
             return torch.full((5, 2, 6), -30.0).scatter(2, drawn.query_y[..., None], 30.0)
 
+        def answer_stream(self, x, y):
+            """Right where the label is 3 or more, else the label after it."""
+            return torch.full((12, 2, 6), -30.0).scatter(2, (y + (y < 3))[..., None], 30.0)
+
     drawn = task().sample(2, torch.Generator().manual_seed(0))
+    stream = task(scored="stream")
+    assert torch.equal(stream.wanted(drawn), drawn.support_y) and torch.equal(task().wanted(drawn), drawn.query_y)
+    assert stream.score(Knows(), drawn).accuracy == (drawn.support_y >= 3).float().mean()
     score = task().score(Knows(), drawn)
     assert score.loss < 1e-5 and score.accuracy == 1
     assert task().length == 17 and task().chance == pytest.approx(1 / 6)

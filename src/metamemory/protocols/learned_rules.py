@@ -116,7 +116,8 @@ class LearnedRulesProtocol(Protocol):
 
     def validation_score(self, found: Rollout) -> tuple[float, Row]:
         """Accuracy."""
-        right = [(logits.argmax(dim=-1) == episode.query_y).double().mean(dim=0) for episode, logits in found]
+        wanted = self.validation.wanted
+        right = [(logits.argmax(dim=-1) == wanted(episode)).double().mean(dim=0) for episode, logits in found]
         accuracy = torch.cat(right).mean().item()
         return accuracy, {"accuracy": accuracy}
 

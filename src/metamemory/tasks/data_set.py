@@ -10,7 +10,7 @@ linearly at random, so that a rule cannot come to know the pixels.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -41,6 +41,8 @@ class DataSet:
             classes drawn at random or, where there are no more than that, of all in their order.
         permuted: share of the episodes with their pixels in another order.
         projected: share of the episodes with their pixels projected, by a matrix of normally distributed numbers.
+        scored: answers to the "queries" at the end, or to the "stream" of all samples, each before its minibatch is
+            learned or, where a rule learns sample by sample, before it is.
 
     Raises:
         UserError: a setting is out of its range; a group has a class that there is not, or more classes than labels.
@@ -65,6 +67,7 @@ class DataSet:
         groups: Sequence[Group] | None = None,
         permuted: Share = 0.0,
         projected: Share = 0.0,
+        scored: Literal["queries", "stream"] = "queries",
     ):
         for each in (images, queries):
             require_images(each)
@@ -76,7 +79,7 @@ class DataSet:
                 )
         self.images, self.queries, self.normalisation = images, queries, normalisation
         self.n_way, self.steps, self.minibatch, self.n_query = n_way, steps, minibatch, n_query
-        self.groups, self.permuted, self.projected = groups, permuted, projected
+        self.groups, self.permuted, self.projected, self.scored = groups, permuted, projected, scored
 
     def __str__(self) -> str:
         return f"{self.steps} steps of {self.minibatch}"
@@ -105,16 +108,22 @@ class DataSet:
         """A batch of episodes whose samples are drawn as they are asked for."""
         return Lives(self, batch, generator)
 
-    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Float[Tensor, "query batch labels"]:
-        """Logits of the queries, [query, batch, n_way]."""
+    def answer(self, learner: nn.Module, episode: SupportQueryEpisode) -> Float[Tensor, "sample batch labels"]:
+        """Logits of the queries or of the stream, [sample, batch, n_way]."""
+        if self.scored == "stream":
+            return learner.answer_stream(episode.support_x, episode.support_y)
         return learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
 
+    def wanted(self, episode: SupportQueryEpisode) -> Int[Tensor, "sample batch"]:
+        """The labels of what is answered."""
+        return episode.support_y if self.scored == "stream" else episode.query_y
+
     def score(self, learner: nn.Module, episode: SupportQueryEpisode) -> Score:
-        """Cross-entropy, summed over the queries, and accuracy."""
-        logits = self.answer(learner, episode)
-        loss = fn.cross_entropy(logits.flatten(0, 1), episode.query_y.flatten(), reduction="sum")
-        accuracy = (logits.argmax(dim=-1) == episode.query_y).float().mean()
-        return Score(loss / episode.query_y.shape[1], accuracy)
+        """Cross-entropy, summed over what is answered, and accuracy."""
+        logits, wanted = self.answer(learner, episode), self.wanted(episode)
+        loss = fn.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
+        accuracy = (logits.argmax(dim=-1) == wanted).float().mean()
+        return Score(loss / wanted.shape[1], accuracy)
 
 
 class Lives:

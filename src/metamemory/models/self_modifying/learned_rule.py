@@ -125,6 +125,16 @@ class LearnedRule(Learner, abstract=True):
             _, network = self.learn(x, y, network)
         return self.answer(query_x, network)
 
+    def answer_stream(
+        self, x: Float[Tensor, "samples batch *shape"], y: Int[Tensor, "samples batch"]
+    ) -> Float[Tensor, "samples batch n_way"]:
+        """Logits [S, B, K] of samples [S, B, ...] that are learned in minibatches, as networks answered before that."""
+        network, answers = self.start(x.shape[1]), []
+        for part in zip(x.split(self.minibatch), y.split(self.minibatch), strict=True):
+            logits, network = self.learn(*part, network)
+            answers.append(logits)
+        return torch.cat(answers)
+
     def _learn_if_labelled(self, x: Tensor, y: Tensor, network: Network) -> Network:
         """The networks after one sample each, [1, B, ...]; those whose label [1, B] is null (-1) stay as they are."""
         _, learned = self.learn(x, y.clamp(min=0), network)

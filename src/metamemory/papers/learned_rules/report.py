@@ -3,12 +3,14 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.learned_rules import blur, in_context, self_reference
+from metamemory.papers.learned_rules import blur, in_context, self_reference, vsml
 
 SECTIONS = (
     Section("Learned update rules, accuracy of new networks by steps (Sandler et al. 2021, Figures 5, 6)", blur.table),
     Section("Variants of the update rule (Figures 8 and 9)", blur.ablation_table),
     Section("What is claimed of learned update rules", claims_of(blur)),
+    Section("Synapses that are LSTMs: accuracy by examples (Kirsch and Schmidhuber 2021)", vsml.table),
+    Section("What is claimed of synapses that are LSTMs", claims_of(vsml)),
     *(
         Section(f"Two tasks in a row, {' and '.join(names)}", partial(self_reference.table, setting))
         for setting, names in self_reference.SETTINGS.items()

@@ -20,12 +20,12 @@ TITLES = {  # of tests
     "two_layers": "28x28, 256-128",
     "wide": "28x28, 512-256",
     "three_layers": "28x28, 256-128-64",
-    "characters": "Omniglot, ten at random, 256",
-    "permuted": "28x28, pixels permuted, 256",
+    "characters": "Omniglot, ten at random",
+    "permuted": "pixels permuted",
     "deep": "10x10, 32-32-32",
-    "plain": "MNIST",
-    "projected": "MNIST, projected at random",
-    "characters_online": "Omniglot, ten at random",
+    "plain": "MNIST at 10x10",
+    "projected": "projected at random",
+    "whole": "MNIST at 28x28",
 }
 CHANCE_WAYS = 10
 
@@ -46,8 +46,10 @@ def after(group: Group, test: str, step: int, measure: str = "accuracy") -> Quan
     return at_shot(place, measure)
 
 
-def learning_curves(shown: Sequence[Group], tests: Sequence[str] | None = None, columns: int = 3) -> Figure:
-    """Accuracy on images that were not shown, by steps, with 95 % intervals; a panel a test."""
+def learning_curves(
+    shown: Sequence[Group], tests: Sequence[str] | None = None, columns: int = 3, by: str = "step"
+) -> Figure:
+    """Accuracy on images that were not shown, by steps or by examples, with 95 % intervals; a panel a test."""
     tests = list(tests or tests_of(shown[0]))
     columns = min(columns, len(tests))
     rows = -(-len(tests) // columns)
@@ -56,7 +58,7 @@ def learning_curves(shown: Sequence[Group], tests: Sequence[str] | None = None, 
     )
     for axes, test in zip(panels.flat, tests, strict=False):
         for group in shown:
-            _draw_curve(axes, group, test)
+            _draw_curve(axes, group, test, by)
         chance_line(axes, CHANCE_WAYS)
         axes.set_title(TITLES.get(test, test), fontsize="small")
         axes.set(xscale="symlog", ylim=(0, 102))
@@ -64,7 +66,7 @@ def learning_curves(shown: Sequence[Group], tests: Sequence[str] | None = None, 
     for axes in panels.flat[len(tests) :]:
         axes.axis("off")
     for axes in panels[-1]:
-        axes.set_xlabel("steps")
+        axes.set_xlabel({"step": "steps", "example": "examples"}[by])
     for axes in panels[:, 0]:
         axes.set_ylabel("accuracy, %")
     legend_beside(panels[0, -1], *panels[0, 0].get_legend_handles_labels())
@@ -72,11 +74,13 @@ def learning_curves(shown: Sequence[Group], tests: Sequence[str] | None = None, 
     return figure
 
 
-def _draw_curve(axes: Axes, group: Group, test: str) -> None:
+def _draw_curve(axes: Axes, group: Group, test: str, by: str) -> None:
     steps = tests_of(group).get(test)
     if steps:
+        minibatch = group.results[0].manifest["configuration"]["task"]["minibatch"] if by == "example" else 1
+        places = [step * minibatch for step in steps]
         quantities = [after(group, test, step) for step in steps]
-        band(axes, steps, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
+        band(axes, places, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
 
 
 def strip(result: Result, test: str | None = None, images: int = 10) -> Figure:

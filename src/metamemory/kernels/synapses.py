@@ -1,0 +1,120 @@
+"""A step of LSTM cells that are the synapses between two layers of neurons, with the same weights for all of them.
+
+    a = below_i + above_j + h W        i, f, o = sigmoid(a)   g = tanh(a)        c' = f c + i g        h' = o tanh(c')
+
+`below` and `above` are what messages contribute to the pre-activations: they are of neurons, not of synapses, and are
+multiplied by their weights once for all synapses of a neuron. On the CPU the gates are one C function (`synapses.c`).
+Nothing is kept for the backward pass but h and c before the step, which are there anyway as the result of the step
+before: pre-activations, four times as large, are computed again. Elsewhere, and where there is no compiler, the
+formulas below, which are the reference.
+
+Shape legend: B networks, I neurons below, J above, F units of a cell.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from metamemory.kernels import native
+from metamemory.kernels.operators import agree, define
+from metamemory.shapes import Float
+
+FLOAT = torch.float32
+
+
+def synapses(
+    below: Float[Tensor, "batch inputs gates"],
+    above: Float[Tensor, "batch outputs gates"],
+    w: Float[Tensor, "units gates"],
+    h: Float[Tensor, "batch inputs outputs units"],
+    c: Float[Tensor, "batch inputs outputs units"],
+) -> tuple[Float[Tensor, "batch inputs outputs units"], Float[Tensor, "batch inputs outputs units"]]:
+    """h and c [B, I, J, F] after a step; below [B, I, 4F], above [B, J, 4F], w [F, 4F]."""
+    tensors = (below, above, w, h, c)
+    plain = all(each.device.type == "cpu" and each.dtype == FLOAT for each in tensors)
+    if plain and native.available("synapses", FLOAT):
+        return _synapses(*tensors)
+    return synapses_reference(*tensors)
+
+
+def synapses_reference(
+    below: Float[Tensor, "batch inputs gates"],
+    above: Float[Tensor, "batch outputs gates"],
+    w: Float[Tensor, "units gates"],
+    h: Float[Tensor, "batch inputs outputs units"],
+    c: Float[Tensor, "batch inputs outputs units"],
+) -> tuple[Float[Tensor, "batch inputs outputs units"], Float[Tensor, "batch inputs outputs units"]]:
+    """`synapses` by its formulas."""
+    i, f, o, g = (below[:, :, None] + above[:, None] + h @ w).chunk(4, dim=-1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def _check(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[int, int, int, int]:
+    batch, inputs, outputs, units = h.shape
+    agree(
+        "synapses",
+        h=(h, (batch, inputs, outputs, units), (FLOAT,)),
+        c=(c, (batch, inputs, outputs, units), (FLOAT,)),
+        below=(below, (batch, inputs, 4 * units), (FLOAT,)),
+        above=(above, (batch, outputs, 4 * units), (FLOAT,)),
+        w=(w, (units, 4 * units), (FLOAT,)),
+    )
+    return batch, inputs, outputs, units
+
+
+def _arrays(*tensors: Tensor):
+    return ((each, FLOAT, each.numel()) for each in tensors)
+
+
+def _run(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    sizes = _check(below, above, w, h, c)
+    own = h.reshape(-1, sizes[3]) @ w
+    h_next, c_next = (torch.empty(sizes, dtype=FLOAT) for _ in range(2))
+    read = (below.contiguous(), above.contiguous(), own, c.contiguous())
+    native.call(native.library("synapses", FLOAT).forward, sizes, *_arrays(*read, h_next, c_next))
+    return h_next, c_next
+
+
+def _run_back(
+    below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor, d_h: Tensor, d_c: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of all that was given, from those of h' and c'."""
+    sizes = _check(below, above, w, h, c)
+    flat = h.reshape(-1, sizes[3])
+    own, d_a, of_c = flat @ w, torch.empty(*sizes[:3], 4 * sizes[3]), torch.empty(sizes)
+    read = (below.contiguous(), above.contiguous(), own, c.contiguous(), d_h.contiguous(), d_c.contiguous())
+    native.call(native.library("synapses", FLOAT).backward, sizes, *_arrays(*read, d_a, of_c))
+    rows = d_a.flatten(0, 2)
+    return d_a.sum(dim=2), d_a.sum(dim=1), flat.T @ rows, (rows @ w.T).view(sizes), of_c
+
+
+def _fake(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    _check(below, above, w, h, c)
+    torch.mm(h.reshape(-1, w.shape[0]), w)  # whose FLOPs are counted
+    return h.new_empty(h.shape), h.new_empty(h.shape)
+
+
+class _Synapses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, below, above, w, h, c):
+        ctx.save_for_backward(below, above, w, h, c)
+        return _forward(below, above, w, h, c)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_h, d_c):
+        return _backward(*ctx.saved_tensors, d_h, d_c)
+
+
+_INPUTS = "Tensor below, Tensor above, Tensor w, Tensor h, Tensor c"
+_forward = define(f"synapses_forward({_INPUTS}) -> (Tensor, Tensor)", _run, _fake, products=False)
+_backward = define(
+    f"synapses_backward({_INPUTS}, Tensor d_h, Tensor d_c) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _run_back,
+    lambda *inputs: tuple(each.new_empty(each.shape) for each in inputs[:5]),
+    products=False,
+)
+_synapses = define(
+    f"synapses({_INPUTS}) -> (Tensor, Tensor)", _run, _fake, _Synapses, synapses_reference, products=False
+)
