@@ -29,6 +29,7 @@ from metamemory.models.fast_weights.meta_networks import MetaNetworks
 from metamemory.models.memory.mann import MANN
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.models.self_modifying.blur import Blur
+from metamemory.models.self_modifying.vsml import VSML
 from metamemory.nn.labels import one_hot
 from metamemory.papers.babu2021.cost import size
 from metamemory.study.methods import method
@@ -42,6 +43,7 @@ LONG = 1_000  # steps of an episode in which learners are compared
 LONG_TRAINING = 200  # steps of an episode whose training has to fit into memory
 MANN_STEPS, MANN_BATCH, MANN_SIZE, SLOTS, WIDTH, HEADS = 50, 16, 20, 128, 40, 4
 SRWM_STEPS, SRWM_BATCH, SRWM_HEADS, SRWM_SIZE = 30, 8, 16, 16  # of a layer of fast weights
+STREAMS, EXAMPLES = 4, 20  # networks that learn by VSML, and what each sees
 QUERIES = 10  # of each class, in a task of MetaNet
 LIVES, LIFE, MINIBATCH, LIFE_SIZE, DIGITS, HIDDEN = 4, 10, 64, 10, 10, (64, 32)  # of networks that learn by BLUR
 PIXELS = {1: 28, 2: 14, 3: 7, 4: 3}  # side of the maps of each CL layer
@@ -391,6 +393,59 @@ def blur_iteration(plain: bool) -> Callable[[], None]:
     return iteration
 
 
+class PlainVSML(nn.Module):
+    """VSML with one layer as it is commonly written: an LSTM cell of torch for all synapses, which reads the messages
+    of its two neurons, and heads for each synapse, whose messages are then summed."""
+
+    def __init__(self, rule: VSML):
+        super().__init__()
+        self.rule = rule
+        self.cell = nn.LSTMCell(2 * rule.messages, rule.units)
+        self.heads = nn.ModuleList([rule.forward_head, rule.backward_head])
+        with torch.no_grad():
+            i, f, o, g = torch.cat([rule.w_forward, rule.w_backward]).T.chunk(4)
+            self.cell.weight_ih.copy_(torch.cat([i, f, g, o]))
+            i, f, o, g = rule.w_own.T.chunk(4)
+            self.cell.weight_hh.copy_(torch.cat([i, f, g, o]))
+            i, f, o, g = rule.bias.chunk(4)
+            self.cell.bias_ih.copy_(torch.cat([i, f, g, o]))
+            self.cell.bias_hh.zero_()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Logits [S, B, K] of samples [S, B, I], each before its label [S, B] is learned."""
+        rule, batch, (ins, outs) = self.rule, x.shape[1], self.rule.sizes
+        h, c, error = rule.start(batch)
+        h, c = h.flatten(0, 2), c.flatten(0, 2)
+        logits = []
+        for sample, label in zip(x, y, strict=True):
+            below = fn.pad(sample[..., None], (0, rule.messages - 1))[:, :, None].expand(-1, -1, outs, -1)
+            above = fn.pad(error[..., None], (0, rule.messages - 1))[:, None].expand(-1, ins, -1, -1)
+            read = torch.cat([below, above], dim=-1).flatten(0, 2)
+            for _ in range(rule.ticks):
+                h, c = self.cell(read, (h, c))
+            said = self.heads[0](h).unflatten(0, (batch, ins, outs))
+            message = (said - rule.forward_head.bias).sum(dim=1) / ins**rule.power + rule.forward_head.bias
+            logit = rule.bound * (message[..., 1] / rule.bound).tanh()
+            error = logit.softmax(dim=-1) - fn.one_hot(label, outs)
+            logits.append(logit)
+        return torch.stack(logits)
+
+
+def vsml_iteration(plain: bool) -> Callable[[], None]:
+    """A training iteration of VSML: a few networks, each with a stream of examples."""
+    torch.manual_seed(0)
+    rule = VSML((1, LIFE_SIZE, LIFE_SIZE), DIGITS, minibatch=EXAMPLES)
+    x, y = torch.randn(EXAMPLES, STREAMS, LIFE_SIZE**2), torch.randint(DIGITS, (EXAMPLES, STREAMS))
+    module = PlainVSML(rule) if plain else rule
+
+    def iteration() -> None:
+        module.zero_grad(set_to_none=True)
+        logits = module(x, y) if plain else rule.answer_stream(x.unflatten(2, rule.input_shape), y)
+        fn.cross_entropy(logits.flatten(0, 1), y.flatten()).backward()
+
+    return iteration
+
+
 def sampling() -> Callable[[], None]:
     images = torch.zeros(1028, 20, 1, SIZE, SIZE, dtype=torch.uint8)
     task, generator = OnlineFewShot(images, N_WAY, STEPS // N_WAY), torch.Generator().manual_seed(0)
@@ -522,6 +577,8 @@ def main() -> None:
             "DeltaNet layer, its products alone": fast_weights_products("delta_rule"),
             "BLUR, plain einsum": blur_iteration(plain=True),
             "BLUR, fast": blur_iteration(plain=False),
+            "VSML, plain LSTM cell": vsml_iteration(plain=True),
+            "VSML, fast": vsml_iteration(plain=False),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -549,6 +606,7 @@ def main() -> None:
             *("DeltaNet layer, fast", "DeltaNet layer, its products alone", "<= 1.5"),
         ),
         ("BLUR training iteration: plain einsum / fast", "BLUR, plain einsum", "BLUR, fast", ">= 2"),
+        ("VSML training iteration: plain LSTM cell / fast", "VSML, plain LSTM cell", "VSML, fast", ">= 2"),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):
@@ -561,7 +619,8 @@ def main() -> None:
         f"MANN: {MANN_STEPS} steps, batch {MANN_BATCH}, {MANN_SIZE}x{MANN_SIZE}, {SLOTS} slots of {WIDTH}, "
         f"{HEADS} heads, 200 units; layers of fast weights: {SRWM_STEPS} steps, batch {SRWM_BATCH}, "
         f"{SRWM_HEADS} heads of {SRWM_SIZE}; BLUR: {LIVES} networks of {LIFE_SIZE}x{LIFE_SIZE}, {HIDDEN[0]}, "
-        f"{HIDDEN[1]}, {DIGITS} neurons, lives of {LIFE} minibatches of {MINIBATCH}",
+        f"{HIDDEN[1]}, {DIGITS} neurons, lives of {LIFE} minibatches of {MINIBATCH}; "
+        f"VSML: {STREAMS} networks of {LIFE_SIZE}x{LIFE_SIZE} and {DIGITS} neurons, {EXAMPLES} examples",
         "hardware": hardware(torch.device("cpu")),
         "torch": torch.__version__,
         "rounds": options.rounds,

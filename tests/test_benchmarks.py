@@ -75,13 +75,20 @@ def test_the_plain_form_of_a_learned_rule_is_the_same():
     torch.testing.assert_close(speed.plain_blur(rule, x, y, x[:9]), rule.answer_queries(x, y, x[:9]))
 
 
+def test_the_plain_form_of_synapses_that_are_lstms_is_the_same():
+    torch.manual_seed(0)
+    rule = speed.VSML((1, 3, 3), 4, minibatch=6).eval()
+    x, y = torch.randn(6, 2, 9), torch.randint(4, (6, 2))
+    torch.testing.assert_close(speed.PlainVSML(rule)(x, y), rule.answer_stream(x.unflatten(2, (1, 3, 3)), y))
+
+
 def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(speed, "learners", lambda: ["lstm", "nearest_neighbour"])
     to = str(tmp_path / "r" / "cpu.json")
     monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--long", "3", "--to", to])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text(encoding="utf-8"))
-    assert len(report["ratios"]) == 15 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert len(report["ratios"]) == 16 and all(row["ratio"] > 0 for row in report["ratios"])
     assert report["online"]["lstm"]["kilobytes_early"] == report["online"]["lstm"]["kilobytes_late"]
     grows = report["online"]["nearest_neighbour"]
     assert 1.5 * grows["kilobytes_early"] < grows["kilobytes_late"]

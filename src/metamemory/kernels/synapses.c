@@ -1,31 +1,34 @@
-/* The gates of LSTM cells that lie between two layers of neurons, one cell a synapse: what enters them is the sum of what
-   comes from the neuron below, from the neuron above, and from the cell itself. Cells are in the order network, input,
-   output; pre-activations of a cell gate by gate: i, f, o, g. Called from synapses.py, whose formulas these are. */
+/* A step of LSTM cells that lie between two layers of neurons, one cell a synapse: what enters them is the sum of what comes
+   from the neuron below, from the neuron above, and from the cell itself. Cells are in the order network, input, output;
+   pre-activations of a cell gate by gate: i, f, o, g. UNITS is how many a cell has, so that its numbers stay in registers.
+   Called from synapses.py, whose formulas these are. */
 
 #include "functions.h"
 
-static inline void sum_of_three(float *restrict a, const float *restrict below, const float *restrict above,
-                                const float *restrict own, long gates) {
-#pragma omp simd
-    for (long k = 0; k < gates; k++) a[k] = below[k] + above[k] + own[k];
+enum { GATES = 4 * UNITS };
+
+static inline void entering(float *restrict a, const float *restrict below, const float *restrict above,
+                            const float *restrict w, const float *restrict h) {
+    for (long k = 0; k < GATES; k++) a[k] = below[k] + above[k];
+    for (long n = 0; n < UNITS; n++)
+        for (long k = 0; k < GATES; k++) a[k] += h[n] * w[n * GATES + k];
 }
 
-/* a = below + above + own; c' = f c + i g; h' = o tanh(c'). */
-int forward(long networks, long inputs, long outputs, long units, const float *restrict below,
-            const float *restrict above, const float *restrict own, const float *restrict c, float *restrict h_next,
+/* a = below + above + h w; c' = f c + i g; h' = o tanh(c'). */
+int forward(long networks, long inputs, long outputs, const float *restrict below, const float *restrict above,
+            const float *restrict w, const float *restrict h, const float *restrict c, float *restrict h_next,
             float *restrict c_next) {
-    long gates = 4 * units;
-#pragma omp parallel for if (networks * inputs * outputs * units > 16384)
+#pragma omp parallel for if (networks * inputs * outputs * UNITS > 16384)
     for (long row = 0; row < networks * inputs; row++) {
-        float a[gates];
+        float a[GATES];
         for (long j = 0; j < outputs; j++) {
-            long cell = row * outputs + j;
-            sum_of_three(a, below + row * gates, above + (row / inputs * outputs + j) * gates, own + cell * gates, gates);
+            long at = (row * outputs + j) * UNITS;
+            entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, h + at);
 #pragma omp simd
-            for (long n = 0; n < units; n++) {
-                float next = sigmoid(a[units + n]) * c[cell * units + n] + sigmoid(a[n]) * tanh_(a[3 * units + n]);
-                c_next[cell * units + n] = next;
-                h_next[cell * units + n] = sigmoid(a[2 * units + n]) * tanh_(next);
+            for (long n = 0; n < UNITS; n++) {
+                float next = sigmoid(a[UNITS + n]) * c[at + n] + sigmoid(a[n]) * tanh_(a[3 * UNITS + n]);
+                c_next[at + n] = next;
+                h_next[at + n] = sigmoid(a[2 * UNITS + n]) * tanh_(next);
             }
         }
     }
@@ -33,26 +36,25 @@ int forward(long networks, long inputs, long outputs, long units, const float *r
 }
 
 /* The same back: given the gradients of h' and c', writes those of a and c. */
-int backward(long networks, long inputs, long outputs, long units, const float *restrict below,
-             const float *restrict above, const float *restrict own, const float *restrict c,
-             const float *restrict d_h, const float *restrict d_next, float *restrict d_a, float *restrict d_c) {
-    long gates = 4 * units;
-#pragma omp parallel for if (networks * inputs * outputs * units > 16384)
+int backward(long networks, long inputs, long outputs, const float *restrict below, const float *restrict above,
+             const float *restrict w, const float *restrict h, const float *restrict c, const float *restrict d_h,
+             const float *restrict d_next, float *restrict d_a, float *restrict d_c) {
+#pragma omp parallel for if (networks * inputs * outputs * UNITS > 16384)
     for (long row = 0; row < networks * inputs; row++) {
-        float a[gates];
+        float a[GATES];
         for (long j = 0; j < outputs; j++) {
-            long cell = row * outputs + j, at = cell * units;
-            float *restrict d = d_a + cell * gates;
-            sum_of_three(a, below + row * gates, above + (row / inputs * outputs + j) * gates, own + cell * gates, gates);
+            long at = (row * outputs + j) * UNITS;
+            float *restrict d = d_a + 4 * at;
+            entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, h + at);
 #pragma omp simd
-            for (long n = 0; n < units; n++) {
-                float i = sigmoid(a[n]), f = sigmoid(a[units + n]), o = sigmoid(a[2 * units + n]);
-                float g = tanh_(a[3 * units + n]), squashed = tanh_(f * c[at + n] + i * g);
+            for (long n = 0; n < UNITS; n++) {
+                float i = sigmoid(a[n]), f = sigmoid(a[UNITS + n]), o = sigmoid(a[2 * UNITS + n]);
+                float g = tanh_(a[3 * UNITS + n]), squashed = tanh_(f * c[at + n] + i * g);
                 float of_cell = d_next[at + n] + d_h[at + n] * o * (1 - squashed * squashed);
                 d[n] = of_cell * g * i * (1 - i);
-                d[units + n] = of_cell * c[at + n] * f * (1 - f);
-                d[2 * units + n] = d_h[at + n] * squashed * o * (1 - o);
-                d[3 * units + n] = of_cell * i * (1 - g * g);
+                d[UNITS + n] = of_cell * c[at + n] * f * (1 - f);
+                d[2 * UNITS + n] = d_h[at + n] * squashed * o * (1 - o);
+                d[3 * UNITS + n] = of_cell * i * (1 - g * g);
                 d_c[at + n] = of_cell * f;
             }
         }

@@ -3,7 +3,7 @@
     a = below_i + above_j + h W        i, f, o = sigmoid(a)   g = tanh(a)        c' = f c + i g        h' = o tanh(c')
 
 `below` and `above` are what messages contribute to the pre-activations: they are of neurons, not of synapses, and are
-multiplied by their weights once for all synapses of a neuron. On the CPU the gates are one C function (`synapses.c`).
+multiplied by their weights once for all synapses of a neuron. On the CPU the step is one C function (`synapses.c`).
 Nothing is kept for the backward pass but h and c before the step, which are there anyway as the result of the step
 before: pre-activations, four times as large, are computed again. Elsewhere, and where there is no compiler, the
 formulas below, which are the reference.
@@ -32,7 +32,7 @@ def synapses(
     """h and c [B, I, J, F] after a step; below [B, I, 4F], above [B, J, 4F], w [F, 4F]."""
     tensors = (below, above, w, h, c)
     plain = all(each.device.type == "cpu" and each.dtype == FLOAT for each in tensors)
-    if plain and native.available("synapses", FLOAT):
+    if plain and native.available("synapses", FLOAT, UNITS=w.shape[0]):
         return _synapses(*tensors)
     return synapses_reference(*tensors)
 
@@ -69,10 +69,10 @@ def _arrays(*tensors: Tensor):
 
 def _run(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     sizes = _check(below, above, w, h, c)
-    own = h.reshape(-1, sizes[3]) @ w
     h_next, c_next = (torch.empty(sizes, dtype=FLOAT) for _ in range(2))
-    read = (below.contiguous(), above.contiguous(), own, c.contiguous())
-    native.call(native.library("synapses", FLOAT).forward, sizes, *_arrays(*read, h_next, c_next))
+    read = (each.contiguous() for each in (below, above, w, h, c))
+    library = native.library("synapses", FLOAT, UNITS=sizes[3])
+    native.call(library.forward, sizes[:3], *_arrays(*read, h_next, c_next))
     return h_next, c_next
 
 
@@ -81,11 +81,11 @@ def _run_back(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of all that was given, from those of h' and c'."""
     sizes = _check(below, above, w, h, c)
-    flat = h.reshape(-1, sizes[3])
-    own, d_a, of_c = flat @ w, torch.empty(*sizes[:3], 4 * sizes[3]), torch.empty(sizes)
-    read = (below.contiguous(), above.contiguous(), own, c.contiguous(), d_h.contiguous(), d_c.contiguous())
-    native.call(native.library("synapses", FLOAT).backward, sizes, *_arrays(*read, d_a, of_c))
-    rows = d_a.flatten(0, 2)
+    d_a, of_c = torch.empty(*sizes[:3], 4 * sizes[3]), torch.empty(sizes)
+    read = (each.contiguous() for each in (below, above, w, h, c, d_h, d_c))
+    library = native.library("synapses", FLOAT, UNITS=sizes[3])
+    native.call(library.backward, sizes[:3], *_arrays(*read, d_a, of_c))
+    flat, rows = h.reshape(-1, sizes[3]), d_a.flatten(0, 2)
     return d_a.sum(dim=2), d_a.sum(dim=1), flat.T @ rows, (rows @ w.T).view(sizes), of_c
 
 

@@ -74,7 +74,8 @@ def drawing() -> Figure:
     for x, y in below:
         for u, v in above:
             axes.plot([x + 0.25, u - 0.25], [y, v], color=MUTED, linewidth=0.8, zorder=0)
-            axes.add_patch(plt.Rectangle(((x + u) / 2 - 0.2, (y + v) / 2 - 0.12), 0.4, 0.24, fc="white", ec=tint))
+            middle = x + 0.35 * (u - x), y + 0.35 * (v - y)
+            axes.add_patch(plt.Rectangle((middle[0] - 0.2, middle[1] - 0.12), 0.4, 0.24, fc="white", ec=tint))
     for begin, end, text, height in (
         ((1.3, 3.35), (5.7, 3.35), "messages forwards: pixels, then what synapses say", 3.45),
         ((5.7, 0.1), (1.3, 0.1), "messages backwards: the error of the last example first", -0.2),
