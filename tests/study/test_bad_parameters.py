@@ -246,10 +246,14 @@ def settings(values, before=()):
             yield from settings(value, (*before, key))
 
 
+OPTIONAL = {"other", "split", "augmented", "test_steps", "ways", "points", "tasks", "groups", "classes", "labels"}
+OPTIONAL |= {"images_per_class"}
+
+
 def can_be(kind, key, value):
     """Whether a setting may be set so: names are looked up later, None may be a default, some numbers any."""
     if kind == "null":
-        return key in ("other", "split", "augmented", "test_steps", "ways", "points", "tasks")
+        return key in OPTIONAL
     if kind == "true":
         return isinstance(value, bool)
     if kind == "a word":
