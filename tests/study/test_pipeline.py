@@ -189,23 +189,6 @@ def test_a_second_repro_does_nothing(project):
     assert project.run("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.slow
-def test_every_experiment_trains_through_its_notebook(project):
-    """Its last run again, by its stage of DVC, to the weights that it had."""
-    for lock in sorted((project.root / "notebooks").glob("*/*/dvc.lock")):
-        stage = list(read_stages(lock))[-1]
-        scale, method, setting, seed = stage.partition("@")[2].split("-")
-        place = f"{lock.parent.name}/{method}/{setting}/seed{seed}"
-        model = project.root / "runs" / scale / place / "model.safetensors"
-        weights = model.read_bytes()
-        model.unlink()
-        output = project.run("dvc", "repro", "--force", "--single-item", f"{lock.with_suffix('.yaml')}:{stage}")
-        assert f"{place}: begins" in output
-        assert model.read_bytes() == weights
-    project.run("git", "checkout", "-q", "--", ".")
-    project.run("dvc", "checkout", "-q", "--force")
-
-
 def test_metrics_and_plots_are_shown(project):
     shown = project.run("dvc", "metrics", "show")
     assert "accuracy_5_shot" in shown and "cl_lstm" in shown
@@ -352,3 +335,18 @@ def test_minutes_stop_at_a_checkpoint(project):
     command = f"{RUN} --set training.episodes=3200 --minutes 0.01"
     assert "the same command goes on" in project.run(*command.split())
     assert "going on" in project.run(*command.split())
+
+
+@pytest.mark.slow
+def test_every_experiment_trains_through_its_notebook(project):
+    """Its last run again, by its stage of DVC, to the weights that it had."""
+    for lock in sorted((project.root / "notebooks").glob("*/*/dvc.lock")):
+        stage = list(read_stages(lock))[-1]
+        scale, method, setting, seed = stage.partition("@")[2].split("-")
+        place = f"{lock.parent.name}/{method}/{setting}/seed{seed}"
+        model = project.root / "runs" / scale / place / "model.safetensors"
+        weights = model.read_bytes()
+        model.unlink()
+        output = project.run("dvc", "repro", "--force", "--single-item", f"{lock.with_suffix('.yaml')}:{stage}")
+        assert f"{place}: begins" in output
+        assert model.read_bytes() == weights
