@@ -34,6 +34,7 @@ NAMES = (
     "data.folder",
     "data.other",
     "data.split",
+    "other.split",
     "trained",
 )  # checked where they are looked up
 PARAMETERS = Parameters(project_root(), checked=False)

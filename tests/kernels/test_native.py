@@ -15,7 +15,13 @@ from metamemory.kernels.least_recently_used import Memory, access, access_refere
 
 SOURCES = sorted(native.FOLDER.glob("*.c"))
 CONSTANTS = ("-DHEADS=3", "-DWIDTH=5", "-DVALUES=0", "-DOWN_SLOTS=0")
-UNITS = ("-DHIDDEN=4",)
+DELTA = ("-DKEYS=3", "-DLONG=5")
+OF_SOURCE = {
+    "generators": ("-DHIDDEN=4",),
+    "delta_rule": DELTA,
+    "self_reference": DELTA[:1],
+    "synapses": ("-DUNITS=4",),
+}
 OTHER_FORMS = [  # values, slots of their own
     (native.FOLDER / "least_recently_used.c", (*CONSTANTS[:2], f"-DVALUES={values}", f"-DOWN_SLOTS={own}"))
     for values, own in ((1, 0), (0, 1), (1, 1))
@@ -26,7 +32,7 @@ compiled = pytest.mark.skipif(native.compiler() is None, reason="there is no C c
 @compiled
 @pytest.mark.parametrize(
     ("source", "constants"),
-    [*((source, UNITS if source.stem == "generators" else CONSTANTS) for source in SOURCES), *OTHER_FORMS],
+    [*((source, OF_SOURCE.get(source.stem, CONSTANTS)) for source in SOURCES), *OTHER_FORMS],
     ids=lambda value: getattr(value, "stem", None),
 )
 def test_no_array_on_the_stack_has_a_size_that_is_not_constant(source, constants):

@@ -36,7 +36,7 @@ Shape legend: B networks, M samples, I and J neurons of two layers, k states, s 
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ from metamemory.errors import UserError
 from metamemory.kernels import states
 from metamemory.models.self_modifying.learned_rule import LearnedRule, Network, samples_last
 from metamemory.nn.labels import Labels
-from metamemory.settings import Count, Positive, Width
+from metamemory.settings import Count, Items, Positive, Width
 from metamemory.shapes import Float, Int
 
 BACKPROPAGATION = {
@@ -113,7 +113,7 @@ class Blur(LearnedRule):
         input_shape: tuple[int, ...],
         n_way: int | Labels,
         delay: int = 1,
-        hidden: Sequence[Width] = (64, 32),
+        hidden: Annotated[Sequence[Width], Items()] = (64, 32),
         states: Count = 4,
         minibatch: Count = 128,
         tied: bool = False,

@@ -45,7 +45,7 @@ class SGDNetwork(LearnedRule):
         input_shape: tuple[int, ...],
         n_way: int | Labels,
         delay: int = 1,
-        hidden: Sequence[Width] = (64, 32),
+        hidden: Annotated[Sequence[Width], Items()] = (64, 32),
         minibatch: Count = 128,
         rates: Annotated[Sequence[Positive], Items(least=1, distinct=True)] = (0.001, 0.01, 0.1, 1.0),
         momenta: Annotated[Sequence[Share], Items(least=1, distinct=True)] = (0.0, 0.9),

@@ -75,7 +75,7 @@ class VSML(LearnedRule):
         input_shape: tuple[int, ...],
         n_way: int | Labels,
         delay: int = 1,
-        hidden: Sequence[Width] = (),
+        hidden: Annotated[Sequence[Width], Items()] = (),
         minibatch: Count = 10,
         units: Count = 16,
         messages: Count = 8,
