@@ -18,22 +18,22 @@ With few tasks a learner can know them all by heart; with many it can only learn
 """
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn import functional as fn
+from torch import Generator, Tensor
 
 from metamemory.errors import UserError
 from metamemory.settings import Count, Index, Share
-from metamemory.shapes import Bool, Float, Int
-from metamemory.tasks.episode import Episode, Score
+from metamemory.shapes import Float, Int
+from metamemory.tasks.episode import Episode
 from metamemory.tasks.online_few_shot import delayed, shots
 from metamemory.tasks.sampling import require, require_images
+from metamemory.tasks.stream import Stream
 
 NO_END = 2**24  # tasks where their number is None
 TYPICAL = 200  # images of a class that the mean is taken of
 SEEDS = 2**32 // NO_END  # of tasks: a generator on the CPU looks at 32 bits of its seed
 
 
-class Projected:
+class Projected(Stream):
     """Episodes of one task each.
 
     Args:
@@ -93,11 +93,6 @@ class Projected:
     def device(self) -> torch.device:
         return self.images.device
 
-    @property
-    def chance(self) -> float:
-        """Accuracy of a guess."""
-        return 1 / self.n_way
-
     def task(self, number: int) -> tuple[Float[Tensor, "features pixels"], Int[Tensor, " n_way"]]:
         """The matrix of a task, and the class of each label."""
         draw = Generator().manual_seed(self.task_seed * NO_END + number)
@@ -129,22 +124,3 @@ class Projected:
         chosen = torch.randint(self.images.shape[1], few, generator=generator, device=self.device)
         which = torch.randint(self.images_per_class, y.shape, generator=generator, device=self.device)
         return chosen[which, y, torch.arange(y.shape[1], device=self.device)]
-
-    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "time batch n_way"]:
-        """Logits of all steps, [time, batch, n_way]."""
-        return learner(episode.x, episode.y_seen)
-
-    def right(
-        self, logits: Float[Tensor, "time batch n_way"], y: Int[Tensor, "time batch"]
-    ) -> Bool[Tensor, "time batch"]:
-        """Which answers are right, [time, batch] bool."""
-        return logits.argmax(dim=-1) == y
-
-    def score(self, learner: nn.Module, episode: Episode) -> Score:
-        """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
-        logits = self.answer(learner, episode)
-        loss = fn.cross_entropy(logits.flatten(0, 1), episode.y.flatten(), reduction="sum")
-        with torch.no_grad():
-            told = episode.shot >= 1
-            accuracy = (self.right(logits, episode.y) & told).sum() / told.sum().clamp(min=1)
-        return Score(loss / episode.y.shape[1], accuracy)

@@ -16,19 +16,19 @@ use any more, and has to be written over.
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn import functional as fn
+from torch import Generator, Tensor
 
 from metamemory.settings import Count, Index
-from metamemory.shapes import Bool, Float, Int
-from metamemory.tasks.episode import Episode, Score
+from metamemory.shapes import Int
+from metamemory.tasks.episode import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot, delayed
 from metamemory.tasks.sampling import require
+from metamemory.tasks.stream import Stream
 
 ORDERS = ("either", "one_first", "other_first")
 
 
-class TwoTasks:
+class TwoTasks(Stream):
     """Episodes of two tasks with the same number of classes and labels.
 
     In training, so that the second task does not always begin at the same step, some steps of the episode are left
@@ -84,11 +84,6 @@ class TwoTasks:
         return self.one.device
 
     @property
-    def chance(self) -> float:
-        """Accuracy of a guess."""
-        return 1 / self.n_way
-
-    @property
     def length(self) -> int:
         """Steps in an episode."""
         return 2 * self.one.length - self.left_out
@@ -125,22 +120,3 @@ class TwoTasks:
         if not self.left_out:
             return 0
         return int(torch.randint(self.left_out + 1, (), generator=generator, device=self.device))
-
-    def answer(self, learner: nn.Module, episode: Episode) -> Float[Tensor, "time batch n_way"]:
-        """Logits of all steps, [time, batch, n_way]."""
-        return learner(episode.x, episode.y_seen)
-
-    def right(
-        self, logits: Float[Tensor, "time batch n_way"], y: Int[Tensor, "time batch"]
-    ) -> Bool[Tensor, "time batch"]:
-        """Which answers are right, [time, batch] bool."""
-        return logits.argmax(dim=-1) == y
-
-    def score(self, learner: nn.Module, episode: Episode) -> Score:
-        """Cross-entropy of every step; accuracy of those that a label of their class was shown before."""
-        logits = self.answer(learner, episode)
-        loss = fn.cross_entropy(logits.flatten(0, 1), episode.y.flatten(), reduction="sum")
-        with torch.no_grad():
-            told = episode.shot >= 1
-            accuracy = (self.right(logits, episode.y) & told).sum() / told.sum().clamp(min=1)
-        return Score(loss / episode.y.shape[1], accuracy)
