@@ -239,7 +239,9 @@ def _add_report(commands: Any) -> None:
         help="print the tables: papers beside this study",
         description="Print the tables: papers beside this study, at every scale that has results.",
     )
-    report.add_argument("--readme", action="store_true", help="write the table and the picture of README.md instead")
+    form = report.add_mutually_exclusive_group()
+    form.add_argument("--readme", action="store_true", help="write the table and the picture of README.md instead")
+    form.add_argument("--scorecard", action="store_true", help="print every cell of the papers' tables, with a verdict")
     report.set_defaults(command=_report)
 
 
@@ -489,6 +491,10 @@ def _report(options: argparse.Namespace) -> None:
         from metamemory.papers.readme import write_readme
 
         write_readme()
+    elif options.scorecard:
+        from metamemory.papers.scorecard import print_scorecard
+
+        print_scorecard()
     else:
         from metamemory.papers.report import print_report
 

@@ -1,14 +1,18 @@
 """The papers: a folder each, with what it reports (`reported`), its claims, tables and figures, and its sections of the
-report (`report.SECTIONS`)."""
+report (`report.SECTIONS`) and of the scorecard (`cells.cells`)."""
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from metamemory.study.cells import Cell
 from metamemory.study.claims import claims_table
+
+BOOK = ("babu2021", "santoro2016", "munkhdalai2017", "survey")  # in this order; then all others
 
 
 class Section(NamedTuple):
@@ -31,6 +35,14 @@ def available() -> list[str]:
 def sections(paper: str) -> list[Section]:
     """The report's sections of a paper, in the order of the book."""
     return list(importlib.import_module(f"{__name__}.{paper}.report").SECTIONS)
+
+
+def cells() -> list[Cell]:
+    """The cells of all papers' tables, in the order of the book; a paper without the module has none."""
+    order = sorted(available(), key=lambda paper: BOOK.index(paper) if paper in BOOK else len(BOOK))
+    names = [f"{__name__}.{paper}.cells" for paper in order]
+    every = [importlib.import_module(name).cells() for name in names if importlib.util.find_spec(name)]
+    return [cell for of_paper in every for cell in of_paper]
 
 
 def claims_of(topic: ModuleType) -> Callable[[Path], str]:

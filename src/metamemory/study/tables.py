@@ -162,6 +162,15 @@ def across(
     return rows
 
 
+def side(ours: Interval, reported: Reported) -> str:
+    """Where an interval lies: "below" or "above" the number of a paper, with its deviation where it gives one; "" where
+    the two meet."""
+    deviation = reported.deviation or 0
+    if round(ours.high - reported.mean + deviation, 9) < 0:  # so that ends that are equal as printed meet
+        return "below"
+    return "above" if round(ours.low - reported.mean - deviation, 9) > 0 else ""
+
+
 def verdict(group: Group, reported: Mapping[int, Reported] | None) -> str:
     """How the accuracies of a group stand to those that a paper reports of it, by shot, in words that claim no more
     than was run."""
@@ -171,11 +180,8 @@ def verdict(group: Group, reported: Mapping[int, Reported] | None) -> str:
         return "not comparable: reduced size"
     beyond: dict[str, list[str]] = {"below": [], "above": []}
     for shot, each in reported.items():
-        ours, deviation = group.accuracy(shot), each.deviation or 0
-        if ours.high < each.mean - deviation:
-            beyond["below"].append(f"{shot}-shot")
-        if ours.low > each.mean + deviation:
-            beyond["above"].append(f"{shot}-shot")
+        if where := side(group.accuracy(shot), each):
+            beyond[where].append(f"{shot}-shot")
     said = [f"{side} the paper at {', '.join(at)}" for side, at in beyond.items() if at]
     return "; ".join(said) or "as in the paper"
 

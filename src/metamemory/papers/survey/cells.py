@@ -1,0 +1,53 @@
+"""Cells of the papers that the survey compares, and the runs that answer them."""
+
+import re
+
+from metamemory.papers.survey.reported import DATA, TABLES
+from metamemory.papers.survey.support_query import ACCURACY, EXPERIMENT, setting_of, title
+from metamemory.papers.survey.values import CELEB_A, KNOWN_OF_CELEB_A
+from metamemory.study.cells import Cell
+from metamemory.study.quantities import Measured
+from metamemory.study.tables import Reported
+
+ELSEWHERE = ("mann", "meta_networks")  # numbers of papers with cells of their own
+NOT_HERE = ("snail",)  # methods that the study does not train on support and query sets
+
+
+def cells() -> list[Cell]:
+    """Of support and query sets, then of the completion of images. Public code is no paper; what a paper says of
+    another that has cells of its own is left to that one."""
+    found = [
+        Cell(
+            by,
+            f"support and query sets, {DATA[data]}",
+            title(method),
+            f"{n_way}-way {k_shot}-shot",
+            number,
+            None if method in NOT_HERE else Measured(EXPERIMENT, method, setting_of(data, n_way, k_shot), ACCURACY),
+            f"survey/{EXPERIMENT}",
+        )
+        for data, of_methods in TABLES.items()
+        for method, of_sources in of_methods.items()
+        if method not in ELSEWHERE
+        for by, numbers in of_sources.items()
+        if re.search(r"\b(19|20)\d\d\b", by)
+        for (n_way, k_shot), number in numbers.items()
+    ]
+    return sorted([*found, *_celeb_a()], key=lambda cell: cell.paper)
+
+
+def _celeb_a() -> list[Cell]:
+    """Squared errors on faces, which this study does not have."""
+    return [
+        Cell(
+            "Garnelo et al. 2018",
+            "Table 1, CelebA, mean squared error",
+            method,
+            f"{known:,} pixels known",
+            Reported(number),
+            page="survey/neural_process",
+            share=False,
+        )
+        for method, numbers in CELEB_A.items()
+        for known, number in zip(KNOWN_OF_CELEB_A, numbers, strict=True)
+    ]
