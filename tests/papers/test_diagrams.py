@@ -1,0 +1,149 @@
+"""Diagrams of learners can be read: no text meets another, an edge or an arrow, or is too small for a telephone."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.transforms import Bbox
+
+from metamemory.papers.babu2021 import diagrams as babu
+from metamemory.papers.learned_rules import diagrams as rules
+from metamemory.papers.munkhdalai2017 import diagrams as munkhdalai
+from metamemory.papers.santoro2016 import diagrams as santoro
+from metamemory.papers.survey import diagrams as survey
+from metamemory.study import diagrams
+from metamemory.study.diagrams import Diagram, characters
+from metamemory.study.figures import use_style
+from metamemory.study.methods import colour
+from metamemory.study.parameters import project_root
+
+DIAGRAMS = {
+    babu.lstm: ["lstm"],
+    babu.cl_lstm: ["cl_lstm"],
+    babu.stored: ["opn", "cpm"],
+    santoro.mann: ["mann"],
+    munkhdalai.fast_weight: ["meta_networks"],
+    munkhdalai.meta_networks: ["meta_networks"],
+    survey.metric: ["protonet", "matching", "ridge"],
+    survey.gradient: ["maml", "anil", "reptile"],
+    survey.attention: ["transformer", "snail"],
+    survey.neural_process: ["cnp"],
+    rules.delta_rules: ["delta_net", "srwm"],
+    rules.blur: ["blur"],
+    rules.vsml: ["vsml"],
+}
+NARROW, SMALLEST = 350, 8.5  # pixels: a figure's width on a screen of 390, and a text's height of type there
+PAD = 0.2  # inches that a page adds to a figure's width
+
+
+def boxes_of(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Texts and where they are, in pixels, a pixel less on each side: antialiasing."""
+    figure.canvas.draw()
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    return [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
+
+
+def strokes_of(figure: Figure) -> Iterator[np.ndarray]:
+    """Points along every line and arrow, in pixels."""
+    axes = figure.axes[0]
+    for line in axes.lines:
+        yield line.get_path().interpolated(40).transformed(axes.transData).vertices
+    for patch in axes.patches:
+        if isinstance(patch, FancyArrowPatch):
+            yield patch.get_path().interpolated(40).transformed(axes.transData).vertices
+
+
+def faults(figure: Figure) -> list[str]:
+    """What is wrong with a diagram."""
+    axes, texts = figure.axes[0], boxes_of(figure)
+    page = figure.bbox
+    found = [f"{words!r} leaves the figure" for words, box in texts if not contains(page, box)]
+    found += [f"{a!r} meets {b!r}" for (a, one), (b, other) in combinations(texts, 2) if one.overlaps(other)]
+    shapes = [patch.get_window_extent() for patch in axes.patches if not isinstance(patch, FancyArrowPatch)]
+    pictures = [upright(image.get_window_extent()) for image in axes.images]
+    strokes = list(strokes_of(figure))
+    for words, box in texts:
+        if any(box.overlaps(shape) and not contains(shape, box) for shape in shapes):
+            found.append(f"{words!r} meets an edge")
+        if any(box.overlaps(picture) for picture in pictures):
+            found.append(f"{words!r} meets an image")
+        if any(inside(points, box).any() for points in strokes):
+            found.append(f"{words!r} is struck through")
+    for one, other in combinations(pictures, 2):
+        if one.padded(-1).overlaps(other):
+            found.append("images meet")
+    return found
+
+
+def upright(box: Bbox) -> Bbox:
+    """The same with its lower corner first: images have the upper one first where y goes down."""
+    return Bbox([[box.xmin, box.ymin], [box.xmax, box.ymax]])
+
+
+def contains(outer: Bbox, inner: Bbox) -> bool:
+    return outer.x0 <= inner.x0 and inner.x1 <= outer.x1 and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
+
+
+def inside(points: np.ndarray, box: Bbox) -> np.ndarray:
+    x, y = points.T
+    return (box.x0 < x) & (x < box.x1) & (box.y0 < y) & (y < box.y1)
+
+
+@pytest.mark.parametrize("draw", DIAGRAMS, ids=lambda draw: draw.__name__)
+def test_a_diagram_can_be_read(draw):
+    use_style()
+    figure = draw(project_root())
+    try:
+        assert faults(figure) == []
+        smallest = min(text.get_fontsize() for text in figure.axes[0].texts if text.get_text())
+        shrunk = NARROW / ((figure.get_figwidth() + PAD) * 72)  # pixels of a narrow screen a point
+        assert smallest * min(shrunk, 110 / 72) >= SMALLEST
+    finally:
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("draw", DIAGRAMS, ids=lambda draw: draw.__name__)
+def test_what_changes_has_the_learners_colour(draw):
+    figure = draw(project_root())
+    axes = figure.axes[0]
+    used = {to_hex(patch.get_edgecolor()).upper() for patch in axes.patches}
+    used |= {to_hex(patch.get_facecolor()).upper() for patch in axes.patches}
+    used |= {to_hex(line.get_color()).upper() for line in axes.lines}
+    plt.close(figure)
+    assert {colour(method).upper() for method in DIAGRAMS[draw]} <= used
+
+
+def test_faults_are_found():
+    diagram = Diagram("#0072B2", 2.0, characters(project_root()))
+    diagram.text(1, 0.3, "one")
+    diagram.text(1.1, 0.3, "two")
+    diagram.text(4.6, 0.3, "outside")
+    diagram.fixed(1, 1, 0.2, 0.3, "too long")
+    diagram.text(3, 1, "struck")
+    diagram.arrow((2, 1), (4, 1))
+    diagram.image(3, 1.6, 0)
+    diagram.text(3, 1.6, "on it")
+    found = faults(diagram.figure)
+    plt.close(diagram.figure)
+    assert found == [
+        "'outside' leaves the figure",
+        "'one' meets 'two'",
+        "'too long' meets an edge",
+        "'struck' is struck through",
+        "'on it' meets an image",
+    ]
+
+
+def test_characters_are_of_a_run_and_of_the_stand_in_where_there_is_none(tmp_path, monkeypatch):
+    shipped = characters(project_root())
+    assert len(shipped) >= 5 and all(images.shape[1:] == (28, 28) and images.max() == 255 for images in shipped)
+    drawn = [("a", np.zeros((20, 105, 105), np.uint8))] * 5
+    monkeypatch.setattr(diagrams.glyphs, "draw_classes", lambda count: drawn)
+    others = characters(Path(tmp_path))
+    assert len(others) == 5 and others[0].shape == (diagrams.IMAGES, 105, 105) and others[0].min() == 255
