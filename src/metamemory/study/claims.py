@@ -13,6 +13,7 @@ from metamemory.training.statistics import Interval
 
 Side = Measured | float  # measured of this study's runs, or a number that needs none
 
+NOT_RUN = "not run"
 COLUMNS = ("claim", "paper, points", "this study, points", "verdict")
 
 
@@ -27,6 +28,7 @@ class Claim:
         margin: how far the first of a pair may be below the second while the claim still holds.
         digits: where given, the claim is another one: that two numbers are equal when rounded to so many digits.
         cells: further cells of its row in a table, by column.
+        reported: the paper's own differences, one a pair, shares of 1; empty where it gives no numbers.
     """
 
     text: str
@@ -35,18 +37,39 @@ class Claim:
     margin: float = 0.0
     digits: int | None = None
     cells: Mapping[str, str] = field(default_factory=dict)
+    reported: Sequence[float] = ()
 
     def judge(self, root: Path = Path(".")) -> "Standing":
         """At the largest scale at which all its runs are. Runs at smoke scale decide nothing and are not looked at."""
         if self.digits is not None:
             return _agreement(self.pairs, self.digits)
+        found = self.measured(root)
+        return Standing(NOT_RUN, NOT_RUN) if found is None else standing(found.ends, found.groups, self.margin)
+
+    def measured(self, root: Path = Path(".")) -> "Evidence | None":
+        """What it is judged by; None where something was not run."""
         runs = {side[:3]: None for pair in self.pairs for side in pair if isinstance(side, Measured)}
         found = at_the_largest_scale(*(_runs(root, *address) for address in runs))
         if found is None:
-            return Standing("not run", "not run")
+            return None
         of = dict(zip(runs, found, strict=True))
-        ends = [tuple(_interval(side, of) for side in pair) for pair in self.pairs]
-        return standing(ends, found, self.margin)
+        return Evidence(found, [tuple(_interval(side, of) for side in pair) for pair in self.pairs])
+
+
+class Evidence(NamedTuple):
+    """The groups of one scale that a claim is judged by, and the two intervals of each of its pairs."""
+
+    groups: Sequence[Group]
+    ends: Sequence[tuple[Interval, Interval]]
+
+    @property
+    def differences(self) -> list[Interval]:
+        """The first of each pair less the second, as wide as their intervals allow: they lie apart where it does not
+        reach zero."""
+        return [
+            Interval(above.mean - below.mean, above.low - below.high, above.high - below.low, above.over)
+            for above, below in self.ends
+        ]
 
 
 class Standing(NamedTuple):

@@ -4,11 +4,15 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
+from metamemory.study import forest
+from metamemory.study.claims import claims_table
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group
 
@@ -20,6 +24,19 @@ def show(figure: Figure, caption: str) -> None:
     display(figure)
     plt.close(figure)
     display(Markdown(f"*{caption}*"))
+
+
+def folded(title: str, text: str) -> str:
+    """What is shown only where its title is clicked on, in Markdown."""
+    return f":::{{dropdown}} {title}\n\n{text}\n\n:::"
+
+
+def show_claims(topic: ModuleType, root: Path, about: str) -> None:
+    """The claims of a module as a forest plot, and below it, folded, its table."""
+    claims = topic.claims()
+    of_claims = forest.rows(claims, root)
+    show(forest.forest(of_claims), f"{about}. {forest.told(of_claims)}")
+    display(Markdown(folded("The same in numbers", claims_table(claims, root, topic.CLAIM_COLUMNS))))
 
 
 def label_of(groups: list[Group]) -> str:

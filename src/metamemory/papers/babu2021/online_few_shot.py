@@ -73,9 +73,11 @@ Address = tuple[str, str, str]  # experiment, method, setting
 
 def _claim(text: str, better: Address, worse: Address, above: Mapping, below: Mapping, at: Sequence[int]) -> Claim:
     """That one run is better than another at some shots, where the paper has `above` and `below`."""
+    differences = [above[shot].mean - below[shot].mean for shot in at]
     return Claim(
         text,
-        paper=points(above[shot].mean - below[shot].mean for shot in at),
+        paper=points(differences),
+        reported=differences,
         pairs=[(Measured(*better, at_shot(shot)), Measured(*worse, at_shot(shot))) for shot in at],
         cells={"shots": ", ".join(map(str, at))},
     )

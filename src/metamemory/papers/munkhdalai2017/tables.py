@@ -1,6 +1,6 @@
 """Tables of Munkhdalai and Yu 2017 beside this study's own runs, and what the paper concludes from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metamemory.papers.munkhdalai2017.reported import (
@@ -156,22 +156,29 @@ def _measured(method: str, split: str, trained: int, tested: int | None = None) 
     return Measured(EXPERIMENT, method, setting_of(split, trained), with_classes(tested or trained))
 
 
+def _near(text: str, ours: Measured, reported: Reported, told: str = "") -> Claim:
+    """That what is measured is as reported, or no more than a point below."""
+    shown = told or f"{_two(reported)} %"
+    whole = f"{text}, within a point of the paper"
+    return Claim(whole, shown, pairs=[(ours, reported.mean)], margin=NEAR, reported=[0.0])
+
+
+def _above(text: str, difference: float, pairs: Sequence[tuple[Measured, Measured]], digits: int = 2) -> Claim:
+    """A claim of which the paper's evidence is one difference, a share of 1."""
+    return Claim(text, f"{100 * difference:+.{digits}f}", pairs=pairs, reported=[difference])
+
+
 def claims() -> list[Claim]:
     """What the paper reports, and what it concludes of it (sections 4.1.1, 4.2 and 4.3.1)."""
     near = [
-        Claim(
-            f"MetaNet, {n}-way, {split} split, within a point of the paper",
-            f"{_two(reported['meta_networks'][n])} %",
-            pairs=[(_measured("meta_networks", split, n), reported["meta_networks"][n].mean)],
-            margin=NEAR,
-        )
+        _near(f"MetaNet, {n}-way, {split} split", _measured("meta_networks", split, n), reported["meta_networks"][n])
         for split, reported in (("previous", TABLE_1), ("standard", TABLE_3))
         for n in WAYS
     ]
     compared = [
-        Claim(
+        _above(
             f"{text}, {n}-way",
-            f"{100 * (TABLE_1['meta_networks'][n].mean - TABLE_1[worse][n].mean):+.2f}",
+            TABLE_1["meta_networks"][n].mean - TABLE_1[worse][n].mean,
             pairs=[(_measured("meta_networks", "previous", n), _measured(worse, "previous", n))],
         )
         for text, worse in (
@@ -181,19 +188,15 @@ def claims() -> list[Claim]:
         for n in WAYS
     ]
     more = [
-        Claim(
+        _above(
             f"tested on 5 classes, MetaNet is better when trained on {n} than on 5",
-            f"{100 * (TABLE_4[n][5].mean - TABLE_4[5][5].mean):+.2f}",
+            TABLE_4[n][5].mean - TABLE_4[5][5].mean,
             pairs=[(_measured("meta_networks", "previous", n, 5), _measured("meta_networks", "previous", 5))],
         )
         for n in WAYS[1:]
     ]
-    hundred = Claim(
-        "MetaNet trained on 10 classes names one of 100, within a point of the paper",
-        f"about {_two(HUNDRED)} %",
-        pairs=[(_measured("meta_networks", "previous", 10, 100), HUNDRED.mean)],
-        margin=NEAR,
-    )
+    ours = _measured("meta_networks", "previous", 10, 100)
+    hundred = _near("MetaNet trained on 10 classes names one of 100", ours, HUNDRED, f"about {_two(HUNDRED)} %")
     return [*near, *compared, *more, hundred, *_of_other_data()]
 
 
@@ -209,31 +212,22 @@ def _of_other_data() -> list[Claim]:
     def change(place: int) -> Measured:
         return Measured(TRANSFER[0], PERCEPTRON, TRANSFER[1], change_of(place))
 
-    number, on_digits = TABLE_2["meta_networks"].mean, FIGURE_5["meta_networks"].mean
+    number, on_digits = TABLE_2["meta_networks"], FIGURE_5["meta_networks"]
     matching = QUOTED_2["Matching Nets (Vinyals et al. 2016)"].mean
     return [
-        Claim(
-            "MetaNet, 5-way, miniImageNet, within a point of the paper",
-            f"{100 * number:.2f} %",
-            pairs=[(mini("meta_networks"), number)],
-            margin=NEAR,
-        ),
-        Claim(
+        _near("MetaNet, 5-way, miniImageNet", mini("meta_networks"), number),
+        _above(
             "MetaNet is better than matching networks on miniImageNet",
-            f"{100 * (number - matching):+.2f}",
+            number.mean - matching,
             pairs=[(mini("meta_networks"), mini("matching"))],
         ),
-        Claim(
-            "MetaNet, trained on Omniglot and tested on MNIST, within a point of the paper",
-            f"{100 * on_digits:.1f} %",
-            pairs=[(digits("meta_networks"), on_digits)],
-            margin=NEAR,
-        ),
+        _near("MetaNet, trained on Omniglot and tested on MNIST", digits("meta_networks"), on_digits),
         *(
-            Claim(
+            _above(
                 f"MetaNet is better than {text} when tested on MNIST",
-                f"{100 * (on_digits - FIGURE_5[other].mean):+.1f}",
+                on_digits.mean - FIGURE_5[other].mean,
                 pairs=[(digits("meta_networks"), digits(other))],
+                digits=1,
             )
             for other, text in (
                 ("meta_networks_minus", "MetaNet−"),
@@ -246,12 +240,14 @@ def _of_other_data() -> list[Claim]:
             "some training of the rule on permuted digits raises the accuracy on characters",
             f"{FIGURE_4[0]:+.2f}",
             pairs=[(change(0), 0.0)],
+            reported=[FIGURE_4[0] / 100],
         ),
         Claim(
             "much training of it lowers that by 1.7 points at most",
             f"{FIGURE_4[-1]:+.2f}",
             pairs=[(change(-1), 0.0)],
             margin=0.017,
+            reported=[FIGURE_4[-1] / 100],
         ),
     ]
 

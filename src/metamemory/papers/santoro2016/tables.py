@@ -70,9 +70,11 @@ def _claim(text: str, better: str, worse: str, paper: dict[str, Numbers], experi
     """That one learner, MANN in the paper, is above another from the second instance on. The first is a guess."""
     more, less = ((experiment, method, setting) for method in (better, worse))
     later = INSTANCES[1:]
+    differences = [paper["mann"][each].mean - paper[worse][each].mean for each in later]
     return Claim(
         text,
-        paper=points(paper["mann"][each].mean - paper[worse][each].mean for each in later),
+        paper=points(differences),
+        reported=differences,
         pairs=[(Measured(*more, at_shot(each - 1)), Measured(*less, at_shot(each - 1))) for each in later],
         cells={"instances": ", ".join(map(str, later))},
     )
