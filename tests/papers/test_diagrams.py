@@ -13,15 +13,21 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.transforms import Bbox
 
 from metamemory.papers.babu2021 import diagrams as babu
+from metamemory.papers.babu2021 import strips as babu_strips
+from metamemory.papers.learned_rules import blur
 from metamemory.papers.learned_rules import diagrams as rules
+from metamemory.papers.learned_rules import rules as rules_figures
 from metamemory.papers.munkhdalai2017 import diagrams as munkhdalai
 from metamemory.papers.santoro2016 import diagrams as santoro
+from metamemory.papers.santoro2016 import strips as santoro_strips
+from metamemory.papers.santoro2016.figures import SEEN
 from metamemory.papers.survey import diagrams as survey
 from metamemory.study import diagrams
 from metamemory.study.diagrams import Diagram, characters
-from metamemory.study.figures import use_style
+from metamemory.study.figures import RIGHT, WRONG, use_style
 from metamemory.study.methods import colour
 from metamemory.study.parameters import project_root
+from metamemory.study.results import groups
 
 DIAGRAMS = {
     babu.lstm: ["lstm"],
@@ -95,10 +101,7 @@ def inside(points: np.ndarray, box: Bbox) -> np.ndarray:
     return (box.x0 < x) & (x < box.x1) & (box.y0 < y) & (y < box.y1)
 
 
-@pytest.mark.parametrize("draw", DIAGRAMS, ids=lambda draw: draw.__name__)
-def test_a_diagram_can_be_read(draw):
-    use_style()
-    figure = draw(project_root())
+def require_readable(figure: Figure) -> None:
     try:
         assert faults(figure) == []
         smallest = min(text.get_fontsize() for text in figure.axes[0].texts if text.get_text())
@@ -106,6 +109,51 @@ def test_a_diagram_can_be_read(draw):
         assert smallest * min(shrunk, 110 / 72) >= SMALLEST
     finally:
         plt.close(figure)
+
+
+@pytest.mark.parametrize("draw", DIAGRAMS, ids=lambda draw: draw.__name__)
+def test_a_diagram_can_be_read(draw):
+    use_style()
+    require_readable(draw(project_root()))
+
+
+def test_the_states_of_cl_lstm_are_of_the_episode_that_its_run_recorded(tmp_path):
+    learner, result = babu_strips.kept_and_shown(project_root())
+    cells, said = babu_strips.traced(learner, result.example, 12)
+    assert [each.shape[0] for each in cells] == [12] * 5 and cells[0].shape[1:] == (14, 14)
+    assert np.abs(said - np.array(result.example["probability"])[:12]).max() < 0.03  # kept weights are rounded
+    figure = babu_strips.states(learner, result)
+    frames = [to_hex(patch.get_edgecolor()).upper() for patch in figure.axes[0].patches]
+    right = said.argmax(axis=1) == np.array(result.example["y"][:12])
+    assert [frames.count(each) - 1 for each in (RIGHT, WRONG)] == [right.sum(), (~right).sum()]  # one each in the key
+    require_readable(figure)
+    assert babu_strips.kept_and_shown(tmp_path) is None
+
+
+def test_the_memory_strip_is_of_the_run_that_retrieves_most():
+    shown = groups("mann_classification", "five", project_root())
+    result = santoro_strips.most_retrieving(shown)
+    kept = [
+        each.example["retrieval"]["its drawing"]
+        for group in shown
+        for each in group.results
+        if "retrieval" in each.example
+    ]
+    assert result.example["retrieval"]["its drawing"] == max(kept)
+    figure = santoro_strips.reading(result)
+    edges = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches]
+    y = result.example["y"][:12]
+    same = sum(y[s] == y[t] for t in range(12) for s in range(t))
+    assert edges.count(SEEN.lower()) == same + 1  # and one in the key
+    require_readable(figure)
+    assert santoro_strips.most_retrieving([]) is None
+
+
+def test_a_network_that_learns_is_shown_beside_another():
+    shown = rules_figures.largest(blur.EXPERIMENT, blur.SETTING, project_root())
+    own, other = (next(group for group in shown if group.run.method == name) for name in (blur.RULE, blur.SGD))
+    require_readable(rules_figures.strip(own.results[0], "large", beside=other.results[0]))
+    require_readable(rules_figures.strip(own.results[0]))
 
 
 @pytest.mark.parametrize("draw", DIAGRAMS, ids=lambda draw: draw.__name__)

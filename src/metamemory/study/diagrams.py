@@ -20,7 +20,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from metamemory.data import glyphs
@@ -145,14 +145,26 @@ class Diagram:
 
     def image(self, x: float, y: float, of_class: int, number: int = 0, size: float = 0.42, query: bool = False) -> Box:
         """A character in a thin frame, dashed if it is a query."""
-        box = Box(x, y, size, size)
-        extent = (box.left[0], box.right[0], box.bottom[1], box.top[1])
-        pixels = self.classes[of_class][number]
-        self.axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=255, extent=extent, aspect="equal", zorder=3)
+        box = self.picture(Box(x, y, size, size), self.classes[of_class][number], "gray_r", 0, 255)
         style = {"ls": (0, (3, 2)), "lw": 1.4, "ec": TEXT} if query else {"lw": 0.8, "ec": "#AAAAAA"}
-        self.axes.add_patch(Rectangle((extent[0], extent[3]), size, size, fill=False, zorder=4, **style))
-        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))  # which imshow has changed
+        self.frame(box, zorder=4, **style)
         return box
+
+    def picture(self, box: Box, values: np.ndarray, cmap: str | Colormap, low: float, high: float) -> Box:
+        """Numbers [height, width] as colours, in a box."""
+        extent = (box.left[0], box.right[0], box.bottom[1], box.top[1])
+        how = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "nearest"}
+        self.axes.imshow(values, extent=extent, aspect="auto", zorder=3, **how)
+        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")  # which imshow has changed
+        return box
+
+    def frame(self, box: Box, **how) -> None:
+        """Its edge."""
+        self.axes.add_patch(Rectangle((box.left[0], box.top[1]), box.width, box.height, fill=False, **how))
+
+    def shades(self) -> Colormap:
+        """From white through the learner's colour to black."""
+        return LinearSegmentedColormap.from_list("", ["white", self.tint, "black"])
 
     def labelled(self, x: float, y: float, of_class: int, number: int = 0, words: str = "", size: float = 0.42) -> Box:
         """A character with its label at its side; the place is that of both."""

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.patches import Rectangle
 
 from metamemory.papers import claims_of
 from metamemory.papers.learned_rules import blur, rules
@@ -83,8 +84,11 @@ def test_figures_are_drawn(group):
     curves = rules.learning_curves([group])
     assert [axes.get_title() for axes in curves.axes] == ["as in training", "28x28, 256"]
     assert curves.axes[1].lines[0].get_ydata() == pytest.approx([20, 45, 70])
-    strip = rules.strip(group.results[0])
-    shown = [[text.get_text() for text in axes.texts] for axes in strip.axes]
-    assert [each for each in shown if each] == [["1", "3", "3"], ["1", "1", "4"]]
+    strip = rules.strip(group.results[0], beside=group.results[0])
+    shown = [text.get_text() for text in strip.axes[0].texts]
+    answers = [each for each in shown if each in set("134")]
+    assert answers[:6] == ["1", "3", "3", "1", "1", "4"]  # of the first image after each number of steps, then the next
+    bars = [patch.get_width() for patch in strip.axes[0].patches if isinstance(patch, Rectangle) and patch.get_fill()]
+    assert bars[:3] == pytest.approx([0.1, 0.35, 0.6])  # inches of one: the accuracy
     assert len(blur.drawing().axes[0].texts) > 8
     plt.close("all")

@@ -8,11 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metamemory.study.figures import MUTED, RIGHT, WRONG, band, chance_line, legend_beside, picture, unpacked
+from metamemory.study.diagrams import EDGE, QUIET, SMALL, Box, Diagram
+from metamemory.study.figures import RIGHT, WRONG, band, chance_line, legend_beside, unpacked
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.tables import markdown, percent, whose
+from metamemory.training.statistics import Interval
 
 TITLES = {  # of tests
     "same": "as in training",
@@ -83,31 +85,69 @@ def _draw_curve(axes: Axes, group: Group, test: str, by: str) -> None:
         band(axes, places, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
 
 
-def strip(result: Result, test: str | None = None, images: int = 10) -> Figure:
+def strip(result: Result, test: str | None = None, images: int = 8, beside: Result | None = None) -> Figure:
     """The first network of a test while it learns: images, and what it took them for after some steps, green where
-    that was right."""
+    that was right; and the accuracy of all networks on all images, with another learner's beside it."""
     shown = result.example["tests"]
-    example = shown[test or next(iter(shown))]
-    images = min(images, len(example["y"]))
+    test = test or next(iter(shown))
+    example = shown[test]
     steps = example["steps"]
-    figure, panels = plt.subplots(
-        2, images, figsize=(0.62 * images + 1.2, 0.8 + 0.24 * len(steps)), squeeze=False,
-        gridspec_kw={"height_ratios": [1, 0.32 * len(steps)], "hspace": 0.1, "wspace": 0.1},
-    )  # fmt: skip
-    pictures = unpacked(example["x"], example["x_shape"])
-    for at, (above, below) in enumerate(panels.T):
-        picture(above, pictures[at])
+    diagram = Diagram(colour(result.run.method), 0.8 + 0.25 * len(steps) + (0.3 if beside else 0))
+    diagram.text(0.32, 0.55, "steps", size=SMALL, tint=QUIET)
+    diagram.text(BARS[0], 0.55, "accuracy, %", size=SMALL, tint=QUIET, ha="left")
+    for at, pixels in enumerate(unpacked(example["x"], example["x_shape"])[:images, 0]):
+        box = diagram.picture(Box(0.84 + 0.33 * at, 0.3, 0.29, 0.29), pixels, "gray_r", 0, 255)
+        diagram.frame(box, ec="#AAAAAA", lw=0.8)
         for row, answers in enumerate(example["answers"]):
-            right = answers[at] == example["y"][at]
-            below.text(
-                0.5, -row, str(answers[at]), ha="center", va="center", color=RIGHT if right else WRONG, fontsize=9
-            )
-        below.set(xlim=(0, 1), ylim=(0.5 - len(steps), 0.5), xticks=[], yticks=[])
-        below.grid(False)
-        below.spines[:].set_visible(False)
-    panels[1, 0].set_yticks([-row for row in range(len(steps))], [str(step) for step in steps], color=MUTED)
-    panels[1, 0].set_ylabel("steps")
-    return figure
+            tint = RIGHT if answers[at] == example["y"][at] else WRONG
+            cell = diagram.changing(box.x, _height(row), 0.27, 0.21, tint=tint, lw=0.6)
+            diagram.text(cell.x, cell.y, str(answers[at]), size=SMALL)
+    for row, step in enumerate(steps):
+        diagram.text(0.52, _height(row), str(step), size=SMALL, tint=QUIET, ha="right")
+        _bar(
+            diagram,
+            _height(row),
+            _accuracy(result, test, step),
+            None if beside is None else _accuracy(beside, test, step),
+        )
+    if beside:
+        y = _height(len(steps)) + 0.1
+        _key(diagram, y, beside)
+    return diagram.figure
+
+
+BARS = (3.5, 4.5)  # x of no and of full accuracy
+
+
+def _height(row: int) -> float:
+    return 0.82 + 0.25 * row
+
+
+def _accuracy(result: Result, test: str, step: int) -> Interval | None:
+    quantity = after(Group([result]), test, step)
+    return quantity(result) if quantity else None
+
+
+def _bar(diagram: Diagram, y: float, own: Interval | None, other: Interval | None) -> None:
+    """A learner's accuracy as a bar, another's as a diamond."""
+    reach = BARS[1] - BARS[0]
+    diagram.line([(BARS[0], y - 0.125), (BARS[0], y + 0.125)], EDGE, lw=0.8)
+    if own:
+        width = own.mean * reach
+        diagram.axes.add_patch(plt.Rectangle((BARS[0], y - 0.08), width, 0.16, fc=diagram.tint, ec="none"))
+    if other:
+        diagram.axes.plot([BARS[0] + other.mean * reach], [y], **DIAMOND)
+
+
+DIAMOND = {"marker": "D", "markersize": 5, "mfc": "white", "mec": "black", "mew": 1.0, "zorder": 5}
+
+
+def _key(diagram: Diagram, y: float, beside: Result) -> None:
+    """Which learner is the bar, which the diamond."""
+    diagram.axes.add_patch(plt.Rectangle((0.66, y - 0.08), 0.25, 0.16, fc=diagram.tint, ec="none"))
+    diagram.text(1.0, y, "by the learned rule", size=SMALL, tint=QUIET, ha="left")
+    diagram.axes.plot([2.75], [y], **DIAMOND)
+    diagram.text(2.9, y, title(beside.run.method), size=SMALL, tint=QUIET, ha="left")
 
 
 def table(experiment: str, setting: str, steps: Sequence[int], root: Path = Path(".")) -> str:
