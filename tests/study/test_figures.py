@@ -4,6 +4,8 @@ import base64
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pytest
 import torch
 
 from metamemory.study import curves, figures
@@ -80,4 +82,31 @@ def test_a_papers_numbers_are_diamonds():
     plt.close(figure)
     plain = figures.accuracy_by_shot([_group("lstm", (0.2, 0.4))])
     assert not [line for line in plain.axes[0].lines if line.get_marker() == "D"]
+    plt.close(plain)
+
+
+def test_accuracies_near_the_top_are_told_apart_by_their_errors():
+    figure, (plain, errors) = plt.subplots(1, 2)
+    figures.accuracy_axis(plain, 94.9)
+    figures.accuracy_axis(errors, 95, worst=60)
+    assert plain.get_yscale() == "linear" and plain.get_ylim() == (0, 102) and plain.get_ylabel() == "accuracy, %"
+    low, high = errors.get_ylim()
+    assert (low, high) == pytest.approx((40, 100 - 5 / 1.5)) and "errors" in errors.get_ylabel()
+    assert errors.get_yticks().tolist() == [50, 80, 90, 95]
+    place = errors.transData.transform([(0, each) for each in (50, 80, 90, 95, 98)])[:, 1]
+    halves = place[[1, 3]] - place[[0, 2]]  # errors of 50 to 20, of 10 to 5
+    assert halves / (place[2] - place[1]) == pytest.approx(np.log10([2.5, 2]) / np.log10(2))
+    figures.accuracy_axis(errors, 100, along="y")
+    assert errors.get_ylim() == pytest.approx((0, 99.95))
+    plt.close(figure)
+
+
+def test_accuracy_by_shot_has_one_axis_for_all_scales():
+    scales = {"a": [_group("lstm", (0.2, 0.4))], "b": [_group("lstm", (0.2, 0.98))]}
+    figure = figures.accuracy_by_shot_at(scales)
+    assert [axes.get_yscale() for axes in figure.axes] == ["function"] * 2
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    plt.close(figure)
+    plain = figures.accuracy_by_shot(scales["a"], reported={"opn": {1: Reported(0.99)}})  # which is not shown
+    assert plain.axes[0].get_yscale() == "linear"
     plt.close(plain)

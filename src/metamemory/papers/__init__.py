@@ -38,11 +38,15 @@ def sections(paper: str) -> list[Section]:
 
 
 def cells() -> list[Cell]:
-    """The cells of all papers' tables, in the order of the book; a paper without the module has none."""
+    """The cells of all papers' tables, in the order of the book."""
     order = sorted(available(), key=lambda paper: BOOK.index(paper) if paper in BOOK else len(BOOK))
-    names = [f"{__name__}.{paper}.cells" for paper in order]
-    every = [importlib.import_module(name).cells() for name in names if importlib.util.find_spec(name)]
-    return [cell for of_paper in every for cell in of_paper]
+    return [cell for paper in order for cell in cells_of(paper)]
+
+
+def cells_of(paper: str) -> list[Cell]:
+    """Those of one; a paper without the module has none."""
+    name = f"{__name__}.{paper}.cells"
+    return importlib.import_module(name).cells() if importlib.util.find_spec(name) else []
 
 
 def claims_of(topic: ModuleType) -> Callable[[Path], str]:

@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from metamemory import papers
+from metamemory.study import cell_figures
 from metamemory.study.cells import VERDICTS, Judged, cells_table, counts, counts_table, judge
 from metamemory.study.parameters import project_root
 
@@ -18,6 +21,12 @@ HEADER = ("where", "cell", "reported, %", "this study, %", "verdict")
 def judged(root: Path = Path(".")) -> list[Judged]:
     """Every cell of every paper, beside the results below a folder."""
     return judge(papers.cells(), root)
+
+
+def beside(paper: str, places: str, root: Path = Path(".")) -> Figure:
+    """The cells of a paper's places that begin so, as a picture."""
+    chosen = [each for each in papers.cells_of(paper) if each.place.startswith(places)]
+    return cell_figures.beside(judge(chosen, root))
 
 
 def print_scorecard(root: Path = Path(".")) -> None:

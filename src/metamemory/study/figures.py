@@ -9,6 +9,7 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
@@ -18,6 +19,9 @@ from metamemory.tasks import Episode
 from metamemory.tasks.sampling import denormalise
 
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
+NEAR_TOP = 95  # per cent: accuracies from here on are told apart by their errors
+LEAST_ERROR = 0.05  # per cent, the smallest that such an axis shows
+TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9)  # of it
 
 
 def use_style() -> None:
@@ -60,6 +64,30 @@ def chance_line(axes: Axes, n_way: int) -> None:
     axes.axhline(100 / n_way, color=MUTED, linestyle=":", linewidth=1)
 
 
+def accuracy_axis(axes: Axes, best: float, along: str = "y", what: str = "accuracy", worst: float = 0) -> None:
+    """The axis of accuracies in per cent, along "y" or "x". Where the best that is shown is at least NEAR_TOP it is one
+    of errors, and begins below the worst: the logarithm of what is missing to 100, so that 98.2 and 99.5 can be told
+    apart."""
+    if best < NEAR_TOP:
+        axes.set(**{f"{along}label": f"{what}, %", f"{along}lim": (0, 102)})
+        return
+    getattr(axes, f"set_{along}scale")("function", functions=(_of_errors, _of_places))
+    ends = max(100 - 1.5 * (100 - worst), 0), 100 - max((100 - best) / 1.5, LEAST_ERROR)
+    axes.set(**{f"{along}label": f"{what}, % (errors on a log scale)", f"{along}lim": ends})
+    axis = getattr(axes, f"{along}axis")
+    axis.set_major_locator(FixedLocator([tick for tick in TICKS if ends[0] <= tick <= ends[1]]))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def _of_errors(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(100 - accuracy, LEAST_ERROR / 2))
+
+
+def _of_places(place: np.ndarray) -> np.ndarray:
+    return 100 - 10.0 ** -np.asarray(place)
+
+
 ByMethod = Mapping[str, Mapping[int, Reported]]  # a paper's numbers: method -> shot -> number
 
 
@@ -67,6 +95,7 @@ def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5, reported: ByMethod
     """Accuracy against the number of labelled samples seen, with 95 % intervals, and a paper's values."""
     figure, axes = plt.subplots(figsize=(7, 4.2))
     _draw_accuracy_by_shot(axes, groups, n_way, reported or {})
+    accuracy_axis(axes, _best(groups, reported or {}))
     legend_beside(axes)
     return figure
 
@@ -78,6 +107,7 @@ def accuracy_by_shot_at(
     figure, panels = plt.subplots(1, len(scales), figsize=(1 + 4.2 * len(scales), 4.2), sharey=True, squeeze=False)
     for axes, (label, groups) in zip(panels[0], scales.items(), strict=True):
         _draw_accuracy_by_shot(axes, groups, n_way, reported or {})
+        accuracy_axis(axes, max(_best(each, reported or {}) for each in scales.values()))
         axes.set_title(label, fontsize="small")
         axes.set_xlabel("samples of the class seen before (shot)")
         axes.label_outer()
@@ -98,7 +128,14 @@ def _draw_accuracy_by_shot(axes: Axes, groups: Sequence[Group], n_way: int, repo
         axes.plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     chance_line(axes, n_way)
     axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
-    axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
+    axes.set_xlabel("labelled samples of the class seen before (shot)")
+
+
+def _best(groups: Sequence[Group], reported: ByMethod) -> float:
+    """The best accuracy of groups, and of what is reported of their methods, in per cent."""
+    measured = [over_seeds(group, at_shot(len(group.results[0].scores) - 1)).mean for group in groups]
+    told = [each.mean for group in groups for each in reported.get(group.run.method, {}).values()]
+    return 100 * max([*measured, *told])
 
 
 def calibration(results: Sequence[Result]) -> Figure:

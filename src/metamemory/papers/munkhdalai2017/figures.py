@@ -17,7 +17,7 @@ from metamemory.papers.munkhdalai2017.reported import (
 )
 from metamemory.papers.munkhdalai2017.tables import change_of, with_classes
 from metamemory.study.curves import EPISODES, draw_curves
-from metamemory.study.figures import MUTED, band
+from metamemory.study.figures import MUTED, accuracy_axis, band
 from metamemory.study.methods import title
 from metamemory.study.quantities import over_seeds
 from metamemory.study.results import Group, Result
@@ -45,12 +45,14 @@ def other_networks(shown: Sequence[Group]) -> Figure:
         trials = [FIGURE_3_EVERY * (place + 1) for place in range(len(values))]
         last.plot(trials, values, color=tint, linewidth=1.2, label={"target": "64", "small": "32", "big": "128"}[name])
     last.set_title("the paper, its Figure 3", fontsize="small")
+    best = max(max(values) for values in FIGURE_3.values())
     for axes in panels[0]:
-        axes.set(xlabel=EPISODES.label, ylim=(0, 102))
+        axes.set_xlabel(EPISODES.label)
+        accuracy_axis(axes, best, what="accuracy in tests")
+        axes.label_outer()
         axes.axhline(20, color=MUTED, linestyle=":", linewidth=1)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.legend(fontsize="small", loc="lower right")
-    panels[0, 0].set_ylabel("accuracy in tests, %")
     figure.tight_layout()
     return figure
 
