@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.transforms import Bbox
 
+from metamemory.models import CLLSTM
 from metamemory.papers.babu2021 import diagrams as babu
 from metamemory.papers.babu2021 import strips as babu_strips
+from metamemory.papers.babu2021.online_few_shot_figures import architecture
 from metamemory.papers.learned_rules import blur
 from metamemory.papers.learned_rules import diagrams as rules
 from metamemory.papers.learned_rules import rules as rules_figures
@@ -22,6 +24,7 @@ from metamemory.papers.santoro2016 import diagrams as santoro
 from metamemory.papers.santoro2016 import strips as santoro_strips
 from metamemory.papers.santoro2016.figures import SEEN
 from metamemory.papers.survey import diagrams as survey
+from metamemory.papers.survey import overview
 from metamemory.study import diagrams
 from metamemory.study.diagrams import Diagram, characters
 from metamemory.study.figures import RIGHT, WRONG, use_style
@@ -33,9 +36,12 @@ DIAGRAMS = {
     babu.lstm: ["lstm"],
     babu.cl_lstm: ["cl_lstm"],
     babu.stored: ["opn", "cpm"],
+    babu.one_after_the_other: ["cl_lstm", "oml", "anml", "opn"],
     santoro.mann: ["mann"],
     munkhdalai.fast_weight: ["meta_networks"],
     munkhdalai.meta_networks: ["meta_networks"],
+    munkhdalai.two_problems: ["meta_networks_perceptron"],
+    overview.families: ["maml", "protonet", "lstm", "cl_lstm", "mann", "transformer", "meta_networks", "blur"],
     survey.metric: ["protonet", "matching", "ridge"],
     survey.gradient: ["maml", "anil", "reptile"],
     survey.attention: ["transformer", "snail"],
@@ -115,6 +121,18 @@ def require_readable(figure: Figure) -> None:
 def test_a_diagram_can_be_read(draw):
     use_style()
     require_readable(draw(project_root()))
+
+
+@pytest.mark.parametrize("inject", [("cl1", "lstm"), ("cl1", "cl2", "cl3", "cl4", "lstm"), ("lstm",), ()], ids=len)
+def test_the_architecture_has_the_sizes_of_its_learner(inject):
+    learner = CLLSTM((3, 32, 32), 7, filters=16, hidden=128, pool_after=(1, 3), inject=inject)
+    figure = architecture(learner, (3, 32, 32))
+    words = [text.get_text() for text in figure.axes[0].texts]
+    sizes = [each for each in words if "×" in each and "pool" not in each]
+    assert sizes == ["3×32×32", "16×32×32", "16×16×16", "16×16×16", "16×8×8"]
+    assert {"128", "7 logits"} <= set(words) and words.count("pool 2×2") == 2
+    assert words.count("1") == len(inject) + 1  # chips; one in the legend
+    require_readable(figure)
 
 
 def test_the_states_of_cl_lstm_are_of_the_episode_that_its_run_recorded(tmp_path):

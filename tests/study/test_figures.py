@@ -29,6 +29,18 @@ def test_photographs_are_drawn_in_colour_as_they_were_taken():
     plt.close(figure)
 
 
+def test_an_episode_is_shown_in_rows_that_a_telephone_has_room_for():
+    images = normalise(torch.zeros(7, 1, 2, 2, dtype=torch.uint8))[:, None]
+    labels = torch.arange(7)[:, None]
+    figure = figures.episode(Episode(x=images, y_seen=labels - 1, y=labels, shot=labels))
+    shown = [axes.get_title() for axes in figure.axes]
+    assert shown == ["null", "0", "1", "2", "3", "4", "5", "", "", ""] and figure.get_figwidth() <= 4.6
+    assert [axes.get_xlabel() for axes in figure.axes][5:8] == ["5\nshot 5", "6\nshot 6", ""]
+    bare = figures.episode(Episode(x=images, y_seen=labels - 1, y=labels, shot=labels), steps=3, wanted=False)
+    assert [axes.get_xlabel() for axes in bare.axes] == [""] * 3
+    plt.close("all")
+
+
 def test_answers_stand_below_the_drawings_of_their_own_episode():
     def result(method, ink):
         x = base64.b64encode(bytes([ink] * 3 * 4)).decode()

@@ -28,6 +28,7 @@ from metamemory.study.figures import RIGHT, unpacked
 from metamemory.study.results import finished
 
 WIDTH = 4.6  # inches
+INK = "gray_r"  # of characters
 NORMAL, SMALL = 10.0, 9.5  # points
 EDGE, TEXT, QUIET = "#6B6B6B", "#1A1A1A", "#5A5A5A"
 GAP = 0.03  # inches between an arrow and what it leads to
@@ -145,7 +146,7 @@ class Diagram:
 
     def image(self, x: float, y: float, of_class: int, number: int = 0, size: float = 0.42, query: bool = False) -> Box:
         """A character in a thin frame, dashed if it is a query."""
-        box = self.picture(Box(x, y, size, size), self.classes[of_class][number], "gray_r", 0, 255)
+        box = self.picture(Box(x, y, size, size), self.classes[of_class][number], INK, 0, 255)
         style = {"ls": (0, (3, 2)), "lw": 1.4, "ec": TEXT} if query else {"lw": 0.8, "ec": "#AAAAAA"}
         self.frame(box, zorder=4, **style)
         return box
@@ -153,7 +154,7 @@ class Diagram:
     def picture(self, box: Box, values: np.ndarray, cmap: str | Colormap, low: float, high: float) -> Box:
         """Numbers [height, width] as colours, in a box."""
         extent = (box.left[0], box.right[0], box.bottom[1], box.top[1])
-        how = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "nearest"}
+        how = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "antialiased" if cmap == INK else "nearest"}
         self.axes.imshow(values, extent=extent, aspect="auto", zorder=3, **how)
         self.axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")  # which imshow has changed
         return box
@@ -217,6 +218,16 @@ class Diagram:
         )
         return box
 
+    def network(self, left: float, y: float, moved: int = 0, layers: int = 4) -> list[Box]:
+        """A small network from an image to an answer: its layers, of which the last `moved` change."""
+        image = self.image(left + 0.14, y, 0, size=0.26)
+        made = [self.changing if number >= layers - moved else self.fixed for number in range(layers)]
+        boxes = [make(left + 0.56 + 0.24 * number, y, 0.14, 0.34) for number, make in enumerate(made)]
+        for first, second in zip([image, *boxes], boxes, strict=False):
+            self.line([(first.right[0] + 0.01, y), (second.left[0] - 0.01, y)])
+        self.arrow((boxes[-1].right[0] + GAP / 2, y), (boxes[-1].right[0] + 0.21, y))
+        return boxes
+
     def legend(self, y: float, labels: bool = True, query: bool = True) -> None:
         """What boxes, chips and frames mean, in two lines from y on."""
 
@@ -233,8 +244,9 @@ class Diagram:
             name(0.42, "label shown", below)
         if query:
             style = {"ls": (0, (3, 2)), "lw": 1.4, "ec": TEXT}
-            self.axes.add_patch(Rectangle((1.48, below - 0.09), 0.18, 0.18, fill=False, **style))
-            name(1.74, "query", below)
+            left = 1.48 if labels else 0.13
+            self.axes.add_patch(Rectangle((left, below - 0.09), 0.18, 0.18, fill=False, **style))
+            name(left + 0.28, "query", below)
             self.chip(2.42, below, "1", answer=True)
             name(2.62, "answer", below)
 

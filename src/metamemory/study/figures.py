@@ -18,6 +18,7 @@ from metamemory.study.tables import Reported
 from metamemory.tasks import Episode
 from metamemory.tasks.sampling import denormalise
 
+PER_ROW = 5  # images side by side that can still be seen on a telephone
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
 NEAR_TOP = 95  # per cent: accuracies from here on are told apart by their errors
 LEAST_ERROR = 0.05  # per cent, the smallest that such an axis shows
@@ -161,16 +162,27 @@ def calibration(results: Sequence[Result]) -> Figure:
     return figure
 
 
-def episode(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
-    """The first steps of one episode as the learner meets it: image, label shown with it, answer wanted."""
-    steps = min(steps, len(sample.y))
-    figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.9))
-    for t, axes in enumerate(every):
+def episode(sample: Episode, index: int = 0, steps: int = 15, wanted: bool = True) -> Figure:
+    """The first steps of one episode as the learner meets it, in rows of `PER_ROW`: image, label shown with it, and,
+    where `wanted`, the answer."""
+    steps = min(steps, len(sample.x))
+    columns = min(steps, PER_ROW)
+    rows = -(-steps // columns)
+    height = 1.5 if wanted else 1.05  # inches of a row
+    figure, grid = plt.subplots(rows, columns, figsize=(0.8 * columns, height * rows), squeeze=False)
+    for t, axes in enumerate(grid.flat):
+        if t >= steps:
+            axes.axis("off")
+            continue
         picture(axes, denormalise(sample.x[t, index]).cpu().numpy())
         shown_label(axes, sample.y_seen[t, index].item())
-        axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=9)
-    for height, word in ((1.22, "label shown"), (-0.2, "label wanted")):
-        every[0].text(-0.15, height, word, transform=every[0].transAxes, ha="right", va="center", fontsize=9)
+        if wanted:
+            axes.set_xlabel(f"{sample.y[t, index].item()}\nshot {sample.shot[t, index].item()}", fontsize=10)
+    words = ((1.18, "shown"), (-0.18, "wanted")) if wanted else ((1.18, "shown"),)
+    for first in grid[:, 0]:
+        for above, word in words:
+            first.text(-0.2, above, word, transform=first.transAxes, ha="right", va="center", fontsize=10, color=MUTED)
+    figure.tight_layout()
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from metamemory.papers.babu2021.reported import FIRST_19, TWENTIETH
 from metamemory.study.claims import Claim
 from metamemory.study.curves import MINUTES, Panel, look_of_method
-from metamemory.study.figures import MUTED, band, legend_beside, shown_label
+from metamemory.study.figures import MUTED, band, episode, legend_beside
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -209,16 +209,7 @@ def longer_than_trained(groups: Sequence[Group]) -> str:
 
 def stream(sample: Episode, index: int = 0, steps: int = 15) -> Figure:
     """The first steps of a task as the learner meets them: character, and the label shown with it."""
-    steps = min(steps, len(sample.x))
-    figure, every = plt.subplots(1, steps, figsize=(0.82 * steps, 1.5), squeeze=False)
-    for axes, x, y in zip(every[0], sample.x[:, index, 0], sample.y_seen[:, index].tolist(), strict=False):
-        axes.imshow(x.cpu().numpy(), cmap="gray_r", vmin=0, vmax=1)
-        shown_label(axes, y)
-        axes.set(xticks=[], yticks=[])
-        axes.grid(False)
-        axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.8)
-    every[0][0].text(-0.15, 1.2, "label shown", transform=every[0][0].transAxes, ha="right", va="center", fontsize=9)
-    return figure
+    return episode(sample, index, steps, wanted=False)
 
 
 def _line(axes: Axes, group: Group, x: Sequence[int], quantities: Sequence[Quantity], marker: str) -> None:

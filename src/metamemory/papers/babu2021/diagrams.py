@@ -105,3 +105,44 @@ def _kinds_of_stores(diagram: Diagram, y: float) -> None:
             lstm_box = diagram.fixed(x + 0.4, y + 0.47, 0.52, 0.28, "LSTM")
             diagram.arrow((lstm_box.left[0] - GAP, y + 0.47), (here + 0.24 + GAP, y + 0.47), kept=True, tint=tint)
         diagram.text(x, y + 0.95, words, size=SMALL, tint=QUIET)
+
+
+def one_after_the_other(root: Path = Path(".")) -> Figure:
+    """Continual learning: one class after the other, then queries; what four learners change meanwhile."""
+    diagram = Diagram(colour("cl_lstm"), 4.4, characters(root))
+    for of_class, left in ((0, 0.14), (1, 1.62)):
+        for number in range(3):
+            diagram.image(left + 0.17 + 0.44 * number, 0.52, of_class, number, 0.38)
+        diagram.text(left + 0.61, 0.14, f"subtask {of_class + 1}", size=SMALL, tint=QUIET)
+    for of_class, x in ((0, 3.55), (1, 4.15)):
+        diagram.image(x, 0.52, of_class, 3, 0.38, query=True)
+    diagram.text(3.85, 0.14, "queries", size=SMALL, tint=QUIET)
+    diagram.arrow((0.14, 0.87), (2.96, 0.87))
+    learners = (  # layers, and how many of them change
+        ("cl_lstm", "states of all layers", 6, 0),
+        ("oml", "the last two layers", 6, 2),
+        ("anml", "all layers, behind gates", 5, 5),
+        ("opn", "means of classes", 4, 0),
+    )
+    for number, (method, words, count, moved) in enumerate(learners):
+        left, top = 0.12 + 2.3 * (number % 2), 1.2 + 1.3 * (number // 2)
+        diagram.tint = colour(method)
+        diagram.text(left, top, title(method), weight="bold", ha="left")
+        diagram.text(left, top + 0.21, words, size=SMALL, tint=QUIET, ha="left")
+        layers = diagram.network(left, top + 0.56, moved=moved, layers=count)
+        if method == "cl_lstm":
+            for layer in layers[:5]:
+                state = diagram.cells(layer.x, layer.y + 0.34, ((0.2, 0.9), (0.6, 0.4)), 0.085)
+                diagram.line([layer.bottom, state.top], diagram.tint, lw=2.2)
+        elif method == "anml":
+            gate = diagram.fixed(layers[1].x + 0.14, layers[2].y + 0.4, 0.7, 0.24, "gates", size=SMALL)
+            diagram.path([(left + 0.14, top + 0.7), (left + 0.14, gate.y), (gate.left[0] - GAP, gate.y)])
+            diagram.path([gate.right, (layers[4].x - 0.12, gate.y), (layers[4].x - 0.12, top + 0.59)])
+        elif method == "opn":
+            rows = ((0.9, 0.3, 0.6, 0.2), (0.3, 0.8, 0.2, 0.6))
+            store = diagram.cells(layers[1].x, layers[-1].y + 0.4, rows, 0.1)
+            turn = layers[-1].x
+            diagram.path([layers[-1].bottom, (turn, store.y), (store.right[0] + GAP, store.y)], diagram.tint)
+    diagram.tint = colour("cl_lstm")
+    diagram.legend(3.83, labels=False)
+    return diagram.figure

@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.study.curves import EPISODES, Panel, learning_curves
+from metamemory.study.diagrams import QUIET, SMALL, Box, Diagram
 from metamemory.study.figures import MUTED, chance_line, legend_beside
 from metamemory.study.methods import colour
 from metamemory.study.results import Group, Result
 
 LAYER_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")  # from the first layer up
-STATE, LABEL = "#0072B2", "#D55E00"  # arrows of the architecture
 
 
 def plateaus(groups: Sequence[Group], named: Sequence[str], shot: int = 5, n_way: int = 5) -> Figure:
@@ -109,48 +107,46 @@ def moved(result: Result) -> Figure:
 
 
 def architecture(learner: CLLSTM, input_shape: tuple[int, int, int]) -> Figure:
-    """The layers of a CL+LSTM with the sizes of their states, drawn from the learner itself."""
-    figure, axes = plt.subplots(figsize=(9.2, 3.0))
-    axes.set(xlim=(-0.7, 13.1), ylim=(-2.2, 2.1))
-    axes.axis("off")
-    at = {}
-    for place, (name, detail, key, fill) in enumerate(_boxes(learner, input_shape)):
-        x = at[key] = 2.05 * place
-        axes.add_patch(FancyBboxPatch((x - 0.65, -0.6), 1.3, 1.2, boxstyle="round,pad=0.04", fc=fill, ec="black"))
-        axes.text(x, 0.22, name, ha="center", va="center", fontsize=10 if len(name) < 8 else 8.5, weight="bold")
-        axes.text(x, -0.24, detail, ha="center", va="center", fontsize=8)
-        if place:
-            _arrow(axes, (x - 1.36, 0), (x - 0.7, 0))
-        if key.startswith(("cl", "lstm")):
-            _arrow(axes, (x + 0.35, 0.66), (x - 0.35, 0.66), curve=1.1, tint=STATE)
-    axes.text(at["cl1"], 1.55, "state $h, c$\nfrom step to step", ha="center", color=STATE, fontsize=8.5)
-    start, end, below = at["cl2"] + 0.95, at["cl4"] - 0.95, -1.0
-    axes.plot([start, start, end, end], [0, below, below, -0.3], color=MUTED, lw=1.3)
-    _arrow(axes, (end, -0.35), (end, -0.02), tint=MUTED)
-    axes.text((start + end) / 2, below - 0.28, "skip, added", ha="center", color=MUTED, fontsize=8.5)
-    for key in sorted(learner.inject):
-        _arrow(axes, (at[key], -1.55), (at[key], -0.68), tint=LABEL)
-    if learner.inject:
-        centre = np.mean([at[key] for key in learner.inject])
-        words = "label shown with $x_t$ ($y_{t-1}$, null at first)"
-        axes.text(centre, -1.95, words, ha="center", color=LABEL, fontsize=9)
-    return figure
-
-
-def _boxes(learner: CLLSTM, input_shape: tuple[int, int, int]) -> list[tuple[str, str, str, str]]:
-    """Name, detail, key and colour of each box, from the input to the classifier."""
+    """The layers of a CL+LSTM with the sizes of their states, drawn from the learner itself, from the image down."""
+    diagram = Diagram(colour("cl_lstm"), 5.3)
+    diagram.text(3.45, 0.66, "kept from step to step", size=SMALL, tint=QUIET)
+    x = 2.0
     channels, height, width = input_shape
-    boxes = [("$x_t$", f"{channels}×{height}×{width}", "input", "#FFFFFF")]
+    boxes = [diagram.fixed(x, 0.22, 0.9, 0.3, "$x_t$")]
+    diagram.text(2.55, 0.22, f"{channels}×{height}×{width}", size=SMALL, tint=QUIET, ha="left")
     for layer, (cl, size) in enumerate(zip(learner.cl, learner.sizes, strict=True), start=1):
-        pooled = "\npool 2×2" if layer in learner.pool_after else ""
-        boxes.append((f"CL-{layer}", f"{cl.filters}×{size[0]}×{size[1]}{pooled}", f"cl{layer}", "#E3EEF7"))
-    boxes.append(("LSTM", str(learner.lstm.hidden_size), "lstm", "#E3EEF7"))
-    boxes.append(("classifier", f"{learner.n_way} logits", "out", "#FFFFFF"))
-    return boxes
+        box = diagram.fixed(x, 0.3 + 0.66 * layer, 0.9, 0.34, f"CL-{layer}")
+        _state(diagram, box, [[0.2, 0.7, 0.3], [0.8, 0.4, 0.9], [0.3, 0.6, 0.2]], f"{cl.filters}×{size[0]}×{size[1]}")
+        boxes.append(box)
+    boxes.append(diagram.fixed(x, 3.6, 0.9, 0.34, "LSTM"))
+    _state(diagram, boxes[-1], [[0.2, 0.9, 0.5, 0.7]], str(learner.lstm.hidden_size))
+    boxes.append(diagram.fixed(x, 4.26, 0.9, 0.34, "classifier"))
+    diagram.text(2.55, 4.26, f"{learner.n_way} logits", size=SMALL, tint=QUIET, ha="left")
+    for number, (above, below) in enumerate(zip(boxes, boxes[1:], strict=False)):
+        diagram.down(above, below)
+        if number in learner.pool_after:
+            diagram.text(x + 0.08, (above.bottom[1] + below.top[1]) / 2, "pool 2×2", size=SMALL, tint=QUIET, ha="left")
+    skip = [
+        (boxes[2].left[0], boxes[2].y),
+        (1.25, boxes[2].y),
+        (1.25, boxes[4].y),
+        (boxes[4].left[0] - 0.03, boxes[4].y),
+    ]
+    diagram.path(skip, lw=1.4)
+    diagram.text(1.18, (boxes[2].y + boxes[3].y) / 2 - 0.09, "skip,\nadded", size=SMALL, tint=QUIET, ha="right")
+    for place, box in zip(("cl1", "cl2", "cl3", "cl4", "lstm"), boxes[1:], strict=False):
+        if place in learner.inject:
+            chip = diagram.chip(0.9, box.y - 0.09, "1")
+            diagram.arrow((chip.right[0] + 0.03, chip.y), (box.left[0] - 0.03, chip.y))
+    if learner.inject:
+        diagram.text(0.66, 0.36, "label of the\nstep before", size=SMALL, tint=QUIET)
+    diagram.legend(4.8, query=False)
+    return diagram.figure
 
 
-def _arrow(axes: Axes, start, end, curve: float = 0.0, tint: str = "black") -> None:
-    style = f"arc3,rad={curve}"
-    axes.add_patch(
-        FancyArrowPatch(start, end, connectionstyle=style, arrowstyle="-|>", mutation_scale=11, color=tint, lw=1.3)
-    )
+def _state(diagram: Diagram, box: Box, shown: list[list[float]], size: str) -> None:
+    """What a layer keeps, beside its box: written, and read at the next step."""
+    state = diagram.cells(3.05, box.y, shown, 0.1)
+    diagram.arrow((box.right[0] + 0.04, box.y + 0.07), (state.left[0] - 0.04, box.y + 0.07), kept=True)
+    diagram.arrow((state.left[0] - 0.04, box.y - 0.07), (box.right[0] + 0.04, box.y - 0.07), kept=True)
+    diagram.text(3.34, box.y, size, size=SMALL, tint=QUIET, ha="left")

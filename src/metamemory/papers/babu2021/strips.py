@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from metamemory.errors import UserError
 from metamemory.models import CLLSTM
 from metamemory.study import pretrained
-from metamemory.study.diagrams import EDGE, QUIET, SMALL, Box, Diagram
+from metamemory.study.diagrams import EDGE, INK, QUIET, SMALL, Box, Diagram
 from metamemory.study.figures import RIGHT, WRONG, unpacked
 from metamemory.study.methods import colour
 from metamemory.study.results import Result, finished
@@ -63,7 +63,7 @@ def states(learner: CLLSTM, result: Result, steps: int = 12) -> Figure:
         x = FIRST + PITCH * step
         label = example["y_seen"][step]
         diagram.text(x, 0.12, "–" if label < 0 else str(label), size=SMALL)
-        box = diagram.picture(Box(x, HEIGHTS[0], SIDE, SIDE), images[step], "gray_r", 0, 255)
+        box = diagram.picture(Box(x, HEIGHTS[0], SIDE, SIDE), images[step], INK, 0, 255)
         diagram.frame(box, ec="#AAAAAA", lw=0.8, zorder=4)
         for y, layer in zip(HEIGHTS[1:], cells, strict=True):
             height = SIDE * min(1.0, layer.shape[1] / layer.shape[2])

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metamemory.study.diagrams import EDGE, QUIET, SMALL, Box, Diagram
+from metamemory.study.diagrams import EDGE, INK, QUIET, SMALL, Box, Diagram
 from metamemory.study.figures import RIGHT, WRONG, band, chance_line, legend_beside, unpacked
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
@@ -96,7 +96,7 @@ def strip(result: Result, test: str | None = None, images: int = 8, beside: Resu
     diagram.text(0.32, 0.55, "steps", size=SMALL, tint=QUIET)
     diagram.text(BARS[0], 0.55, "accuracy, %", size=SMALL, tint=QUIET, ha="left")
     for at, pixels in enumerate(unpacked(example["x"], example["x_shape"])[:images, 0]):
-        box = diagram.picture(Box(0.84 + 0.33 * at, 0.3, 0.29, 0.29), pixels, "gray_r", 0, 255)
+        box = diagram.picture(Box(0.84 + 0.33 * at, 0.3, 0.29, 0.29), pixels, INK, 0, 255)
         diagram.frame(box, ec="#AAAAAA", lw=0.8)
         for row, answers in enumerate(example["answers"]):
             tint = RIGHT if answers[at] == example["y"][at] else WRONG

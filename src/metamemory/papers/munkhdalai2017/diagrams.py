@@ -89,3 +89,29 @@ def meta_networks(root: Path = Path(".")) -> Figure:
     diagram.text(1.9, 4.68, "$b$ answers with $W$ and $W^*$", size=SMALL, tint=QUIET)
     diagram.legend(5.12)
     return diagram.figure
+
+
+def two_problems(root: Path = Path(".")) -> Figure:
+    """Reverse transfer: one rule that two problems share, trained on the one, then on the other, then asked about the
+    first again."""
+    diagram = Diagram(colour("meta_networks_perceptron"), 3.1, characters(root))
+    for x, words in ((1.5, "1  train on\ncharacters"), (2.7, "2  train on\ndigits"), (3.9, "3  test on\ncharacters")):
+        diagram.text(x, 0.25, words, size=SMALL)
+    rows = (  # y, name, what each column does with it: trained, kept, or neither
+        (0.85, "characters:\n$W, Q$", "TK "),
+        (1.5, "the rule:\n$Z, G$", "TTK"),
+        (2.15, "digits:\n$W', Q'$", " T "),
+    )
+    for y, name, does in rows:
+        diagram.text(0.85, y, name, size=SMALL, tint=QUIET, ha="right")
+        boxes = []
+        for x, what in zip((1.5, 2.7, 3.9), does, strict=True):
+            if what == "T":
+                boxes.append(diagram.changing(x, y, 0.8, 0.34, "trained", size=SMALL))
+            elif what == "K" or name.startswith("char"):
+                boxes.append(diagram.fixed(x, y, 0.8, 0.34, "as it is", size=SMALL))
+        for first, second in zip(boxes, boxes[1:], strict=False):
+            diagram.across(first, second, kept=True)
+    diagram.text(2.6, 2.65, "has learning about digits changed how", size=SMALL, tint=QUIET)
+    diagram.text(2.6, 2.87, "well characters are told from each other?", size=SMALL, tint=QUIET)
+    return diagram.figure

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metamemory.papers.santoro2016.figures import LABELLED, SEEN
-from metamemory.study.diagrams import EDGE, QUIET, SMALL, Box, Diagram
+from metamemory.study.diagrams import EDGE, INK, QUIET, SMALL, Box, Diagram
 from metamemory.study.figures import RIGHT, WRONG, unpacked
 from metamemory.study.methods import colour
 from metamemory.study.results import Group, Result
@@ -46,7 +46,7 @@ def reading(result: Result, steps: int = 12) -> Figure:
     for t in range(steps):
         along, down = FIRST + PITCH * t, TOP + PITCH * t
         for box in (Box(along, TOP - PITCH - 0.08, SIDE, SIDE), Box(FIRST - PITCH - 0.08, down, SIDE, SIDE)):
-            diagram.picture(box, images[t], "gray_r", 0, 255)
+            diagram.picture(box, images[t], INK, 0, 255)
             diagram.frame(box, ec="#AAAAAA", lw=0.8, zorder=4)
         for s in range(t):
             box = Box(along, TOP + PITCH * s, SIDE, SIDE)
