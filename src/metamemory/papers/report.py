@@ -18,7 +18,10 @@ def print_report(root: Path = Path(".")) -> None:
     if not any(finished(root)):
         print("Nothing has been run: `make study`, or `python -m metamemory run online_few_shot --method cl_lstm`")
         return
-    print("this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed\n")
+    print(
+        "this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed; in bold (**) "
+        "the best of a column, among what is reported and among this study's at each scale\n"
+    )
     for paper in papers.available():
         for title, make in papers.sections(paper):
             try:

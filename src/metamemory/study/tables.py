@@ -1,5 +1,6 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from metamemory.study.stale import listed, stale
 from metamemory.training.statistics import Interval
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)?)")  # that a cell begins with
 
 
 class Reported(NamedTuple):
@@ -29,7 +31,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, padded so that it reads as plain text too; numbers to the right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
-    right = [all(cell[:1].isdigit() or cell in ("", "–", "not run") for cell in column[1:]) for column in columns]
+    right = [all(NUMBER.match(cell) or cell in ("", "–", "not run") for cell in column[1:]) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = [
@@ -40,6 +42,29 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     rule = [("-" * (width - 1) + ":") if flush else "-" * width for width, flush in zip(widths, right, strict=True)]
     return "\n".join([line(header), line(rule), *(line(row) for row in rows)])
+
+
+def best_in_bold(rows: Sequence[Sequence[str]], columns: Sequence[int], whose: int | None = None) -> list[list[str]]:
+    """Rows of cells with the largest number of each of the `columns` in bold: of what is reported, and of this study's
+    at each scale, which the cell `whose` tells; of all where it is None. What stands alone is not the best of
+    anything."""
+    made = [list(row) for row in rows]
+    sources = [_source(row[whose]) if whose is not None else "" for row in made]
+    for column in columns:
+        found = [NUMBER.match(row[column]) for row in made]
+        for source in set(sources):
+            of_source = {at: float(found[at][1]) for at, each in enumerate(sources) if each == source and found[at]}
+            if len(of_source) > 1:
+                best = max(of_source.values())
+                for at in (at for at, number in of_source.items() if number == best):
+                    made[at][column] = f"**{made[at][column]}**"
+    return made
+
+
+def _source(whose: str) -> str:
+    """The scale of a row of this study; "" of one that is reported."""
+    first = whose.partition(",")[0]
+    return first if first.endswith(" scale") else ""
 
 
 def percent(interval: Interval | None, space: str = NO_BREAK) -> str:
@@ -117,11 +142,16 @@ class Row(NamedTuple):
 
 
 def comparison(
-    header: Sequence[str], columns: Sequence[Column], rows: Sequence[Row], runs_of_paper: str, space: str = NO_BREAK
+    header: Sequence[str],
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    runs_of_paper: str,
+    space: str = NO_BREAK,
+    compared: bool = True,
 ) -> str:
     """The paper's row, and below it this study's at every scale that was run; what was not run says so.
 
-    `space` as in `percent`.
+    `space` as in `percent`; `compared`: whether rows compete, so that the best of each column is in bold.
     """
     lines = []
     for row in rows:
@@ -133,6 +163,9 @@ def comparison(
             lines.append([*row.name, whose(group), *numbers, str(len(group.results))])
         if row.planned and not row.ours:
             lines.append([*row.name, "this study", *["not run"] * len(columns), "–"])
+    if compared:
+        first = len(header) + 1
+        lines = best_in_bold(lines, range(first, first + len(columns)), len(header))
     return markdown([*header, "whose", *(each.title for each in columns), "seeds"], lines)
 
 

@@ -16,7 +16,7 @@ from metamemory.study.figures import MUTED, band, episode, legend_beside
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import markdown, percent
+from metamemory.study.tables import best_in_bold, markdown, percent
 from metamemory.tasks import Episode
 from metamemory.training.statistics import Interval
 
@@ -77,7 +77,7 @@ def lengths_table(groups: Sequence[Group]) -> str:
         [title(group.run.method), *(percent(over_seeds(group, each), " ") for each in quantities.values())]
         for group in _best_first(groups)
     ]
-    return markdown(["method", *quantities], rows)
+    return markdown(["method", *quantities], best_in_bold(rows, range(1, 1 + len(quantities))))
 
 
 def lengths_table_at(scale: str, root: Path = Path(".")) -> str:

@@ -11,7 +11,7 @@ from metamemory.study.claims import Claim, points
 from metamemory.study.methods import title
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import hardware_of, markdown, minutes_of, percent, whose
+from metamemory.study.tables import best_in_bold, hardware_of, markdown, minutes_of, percent, whose
 from metamemory.training.flops import flops_per_step
 
 EXPERIMENT = "supervised_learning"
@@ -70,7 +70,7 @@ def table_5(setting: str, root: Path = Path(".")) -> str:
         if not ours:
             rows.append([name, "this study", *["not run"] * 4, "–"])
     header = ["network", "whose", "parameters, M", "with a part, M", "MFLOPs an image", "accuracy, %", "seeds"]
-    return markdown(header, rows)
+    return markdown(header, best_in_bold(rows, [header.index("accuracy, %")], header.index("whose")))
 
 
 def _claim(method: str, setting: str) -> Claim:

@@ -22,7 +22,7 @@ from metamemory.study.claims import Claim
 from metamemory.study.methods import title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Result, groups
-from metamemory.study.tables import Reported, across, markdown, minutes_of, percent, span, whose
+from metamemory.study.tables import Reported, across, best_in_bold, markdown, minutes_of, percent, span, whose
 from metamemory.training.statistics import Interval
 
 EXPERIMENT, VARIATIONS, OTHER_NETWORKS = "one_shot_omniglot", "one_shot_variations", "fixed_networks"
@@ -65,7 +65,8 @@ def table_2(root: Path = Path(".")) -> str:
             accuracy = percent(over_seeds(group, with_classes(5)))
             ours.append([title(group.run.method), whose(group), accuracy, f"{trained}-way", str(len(group.results))])
     ours = ours or [[title("meta_networks"), "this study", "not run", "–", "–"]]
-    return markdown(["method", "whose", "5-way 1-shot, %", "trained", "seeds"], [*rows, *ours])
+    rows = best_in_bold([*rows, *ours], [2], whose=1)
+    return markdown(["method", "whose", "5-way 1-shot, %", "trained", "seeds"], rows)
 
 
 def figure_5(root: Path = Path(".")) -> str:
@@ -81,7 +82,7 @@ def figure_5(root: Path = Path(".")) -> str:
             rows.append([title(method), whose(group), accuracy, str(len(group.results))])
         if not found:
             rows.append([title(method), "this study", "not run", "–"])
-    return markdown(["method", "whose", "10-way 1-shot, %", "seeds"], rows)
+    return markdown(["method", "whose", "10-way 1-shot, %", "seeds"], best_in_bold(rows, [2], whose=1))
 
 
 def change_of(place: int) -> Quantity:
@@ -112,6 +113,7 @@ def table_4(root: Path = Path(".")) -> str:
             rows.append([name, whose(group), *numbers, str(len(group.results))])
         if not found:
             rows.append([name, "this study", *["not run"] * len(WAYS), "not run" if trained == 10 else "–", "–"])
+    rows = best_in_bold(rows, range(2, 2 + len(WAYS)), whose=1)
     return markdown(["trained", "whose", *(f"{n}-way test, %" for n in (*WAYS, 100)), "seeds"], rows)
 
 
@@ -139,7 +141,7 @@ def _by_ways(
         rows += [[title(method), *cells] for cells in across(ours, method, with_classes)]
         if method not in run:
             rows.append([title(method), "this study", *["not run"] * len(WAYS), "–"])
-    return markdown(HEADER, rows)
+    return markdown(HEADER, best_in_bold(rows, range(2, 2 + len(WAYS)), whose=1))
 
 
 def _two(reported: Reported) -> str:

@@ -7,7 +7,7 @@ from metamemory.study import methods
 from metamemory.study.claims import Claim
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import groups
-from metamemory.study.tables import across, markdown
+from metamemory.study.tables import across, best_in_bold, markdown
 
 EXPERIMENT = "support_query"
 METHOD = "protonet"  # the one that has to be in every table
@@ -41,6 +41,7 @@ def table(data: str, root: Path = Path(".")) -> str:
         rows += [[*named, *cells] for cells in across(ours, method, lambda _: ACCURACY)]
         if method == METHOD and method not in run:
             rows.append([*named, "this study", *["not run"] * len(SETTINGS), "–"])
+    rows = best_in_bold(rows, range(3, 3 + len(SETTINGS)), whose=2)
     return markdown(["method", "transductive", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
 
 
