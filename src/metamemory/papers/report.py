@@ -19,7 +19,7 @@ def print_report(root: Path = Path(".")) -> None:
         print("Nothing has been run: `make study`, or `python -m metamemory run online_few_shot --method cl_lstm`")
         return
     print(
-        "this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed; in bold (**) "
+        "this study: mean and 95 % bootstrap interval, over seeds, or over test episodes of a single seed; bold (**): "
         "the best of a column, among what is reported and among this study's at each scale\n"
     )
     for paper in papers.available():
