@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from metamemory.study.diagrams import EDGE, GAP, QUIET, SMALL, Box, Diagram, characters
+from metamemory.study.diagrams import EDGE, GAP, INK, QUIET, SMALL, Box, Diagram, characters
+from metamemory.study.figures import unpacked
 from metamemory.study.methods import colour, title
+from metamemory.study.results import finished
 
 LAYERS = ((1.1, 4), (2.22, 3), (3.35, 2))  # x and neurons of a network
 WEIGHTS = ((0.9, 0.2, 0.6, 0.3), (0.2, 0.8, 0.3, 0.9), (0.6, 0.4, 0.9, 0.2), (0.3, 0.7, 0.5, 0.8))
@@ -148,3 +151,42 @@ def vsml(root: Path = Path(".")) -> Figure:
     _network(diagram, 2.6, "error")
     diagram.legend(4.28, query=False)
     return diagram.figure
+
+
+def projected_tasks(root: Path = Path(".")) -> Figure:
+    """Learning in context: tasks made of one data set by random projections, and those that a learner is tested with."""
+    diagram = Diagram(colour("in_context"), 3.72, characters(root))
+    digits = _digits(root)
+    for x, words in ((1.42, "image"), (2.2, "matrix $A$"), (3.05, "input")):
+        diagram.text(x, 0.12, words, size=SMALL, tint=QUIET)
+    kinds = (  # name, whether of digits, seed of the matrix, what it asks
+        ("training:\ntasks 1 to $N$", True, 0, ""),
+        ("the same\ntasks", True, 0, "known by\nheart?"),
+        ("new tasks", True, 1, "learned\nanew?"),
+        ("another\ndata set", False, 2, "learned\nstill?"),
+    )
+    for number, (name, of_digits, seed, asks) in enumerate(kinds):
+        y = 0.55 + 0.78 * number
+        diagram.text(0.98, y, name, size=SMALL, ha="right")
+        place = Box(1.42, y, 0.5, 0.5)
+        pixels = digits[number] if of_digits and digits else diagram.classes[number][0]
+        diagram.frame(diagram.picture(place, pixels, INK, 0, 255), ec="#AAAAAA", lw=0.8, zorder=4)
+        shades = np.random.default_rng(seed).uniform(size=(5, 4))
+        matrix = diagram.cells(2.2, y, shades, 0.1)
+        vector = diagram.cells(3.05, y, shades[:, :1] * 0.5 + shades[:, 3:] * 0.5, 0.1)
+        diagram.across(place, matrix)
+        diagram.across(matrix, vector)
+        if asks:
+            diagram.text(3.42, y, asks, size=SMALL, tint=QUIET, ha="left")
+    diagram.line([(0.1, 0.94), (4.5, 0.94)], "#CCCCCC", lw=0.8)
+    diagram.text(2.3, 3.42, "labels are shuffled in each task", size=SMALL, tint=QUIET)
+    return diagram.figure
+
+
+def _digits(root: Path) -> list[np.ndarray]:
+    """Digits of a finished run, as it shows them; none where there is none."""
+    for result in finished(root, "update_rules"):
+        example = result.example.get("tests", {}).get("large")
+        if example:
+            return list(unpacked(example["x"], example["x_shape"])[:, 0])
+    return []
