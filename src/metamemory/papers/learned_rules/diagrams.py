@@ -154,7 +154,7 @@ def vsml(root: Path = Path(".")) -> Figure:
 
 
 def projected_tasks(root: Path = Path(".")) -> Figure:
-    """Learning in context: tasks made of one data set by random projections, and those that a learner is tested with."""
+    """Learning in context: tasks made of one data set by random projections, and what tests are of."""
     diagram = Diagram(colour("in_context"), 3.72, characters(root))
     digits = _digits(root)
     for x, words in ((1.42, "image"), (2.2, "matrix $A$"), (3.05, "input")):
