@@ -135,11 +135,25 @@ def memory_table(root: Path = Path(".")) -> str:
                 str(model.get("slots", 128)),
                 f"{model.get('decay', 0.99):g}",
                 *(percent(over_seeds(group, at_shot(each - 1)), " ") for each in (1, 2, 5, 10)),
+                f"{last_stage(group.results)} of {group.results[0].manifest['training_episodes']:,}",
                 whose(group),
             ]
         )
     rows.sort(key=lambda row: (row[-1], int(row[0]), int(row[1]), row[2]))
-    return markdown(["classes", "slots", "decay", "1st, %", "2nd, %", "5th, %", "10th, %", "whose"], rows)
+    header = ["classes", "slots", "decay", "1st, %", "2nd, %", "5th, %", "10th, %", "episodes before the task itself"]
+    return markdown([*header, "whose"], rows)
+
+
+def last_stage(results: Sequence[Result]) -> str:
+    """When each run came to the last stage of its curriculum, the task itself: the first validation in it, by what is
+    counted in training."""
+    return ", ".join(_last_stage(result) for result in results)
+
+
+def _last_stage(result: Result) -> str:
+    stages = len(result.manifest["configuration"].get("curriculum") or []) + 1
+    at = next((row["episodes"] for row in result.history if row["stage"] >= stages), None)
+    return "never" if at is None else f"{at:,.0f}"
 
 
 def ablation_table(root: Path = Path(".")) -> str:

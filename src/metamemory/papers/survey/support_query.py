@@ -1,5 +1,6 @@
 """Support and query sets: accuracy by ways and shots, the papers' numbers beside this study's own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES, TITLES, Numbers
@@ -30,16 +31,17 @@ def setting_of(data: str, n_way: int, k_shot: int) -> str:
     return f"{data}_{n_way}_way_{k_shot}_shot"
 
 
-def table(data: str, root: Path = Path(".")) -> str:
-    """Every method with what its paper and others report of it, and this study's runs at every scale."""
+def table(data: str, root: Path = Path("."), only: Sequence[str] = ()) -> str:
+    """Every method with what its paper and others report of it, and this study's runs at every scale; or those given,
+    of which it is said where they were not run."""
     ours = {setting: groups(EXPERIMENT, setting_of(data, *setting), root) for setting in SETTINGS}
     run = dict.fromkeys(group.run.method for of_setting in ours.values() for group in of_setting)
     rows = []
-    for method in dict.fromkeys([*TABLES[data], *sorted(run)]):
+    for method in only or dict.fromkeys([*TABLES[data], *sorted(run)]):
         named = title(method), transductive(method)
         rows += [[*named, by, *_reported(numbers), "–"] for by, numbers in TABLES[data].get(method, {}).items()]
         rows += [[*named, *cells] for cells in across(ours, method, lambda _: ACCURACY)]
-        if method == METHOD and method not in run:
+        if method not in run and method in (*only, METHOD):
             rows.append([*named, "this study", *["not run"] * len(SETTINGS), "–"])
     rows = best_in_bold(rows, range(3, 3 + len(SETTINGS)), whose=2)
     return markdown(["method", "transductive", "whose", *(f"{n}-way {k}-shot, %" for n, k in SETTINGS), "seeds"], rows)
