@@ -18,9 +18,6 @@ PENDING = {
     "book/babu2021/recipe.md",
     "book/babu2021/supervised.md",
     "book/departures.md",
-    "book/munkhdalai2017/meta_networks.md",
-    "book/santoro2016/mann.md",
-    "book/santoro2016/mann_limits.md",
 }
 
 DIGIT = "one|two|three|four|five|six|seven|eight|nine"
