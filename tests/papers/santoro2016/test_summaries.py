@@ -45,7 +45,7 @@ def test_the_way_to_the_process_is_none_for_the_lstm_and_all_of_it_for_the_proce
         float(rows[name][0].split(" ")[0].replace("−", "-")) for name in ("LSTM", "Gaussian process", "MANN")
     )
     share = int(rows["MANN"][0].partition("(")[2].split("\N{NO-BREAK SPACE}")[0])
-    assert share == pytest.approx(100 * (ours - low) / (high - low), abs=2)
+    assert share == pytest.approx(100 * (ours - low) / (high - low), abs=3)  # of rounded numbers
 
 
 def test_what_was_not_run_says_so(tmp_path):
