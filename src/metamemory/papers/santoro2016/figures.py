@@ -12,7 +12,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from metamemory.papers.santoro2016.tables import title
 from metamemory.study.curves import EPISODES, Look, Panel, draw_curves
-from metamemory.study.figures import MUTED, legend_beside, unpacked
+from metamemory.study.diagrams import NORMAL, SMALL, WIDTH
+from metamemory.study.figures import MUTED, legend_beside
 from metamemory.study.methods import colour
 from metamemory.study.results import Group, Result
 
@@ -152,18 +153,6 @@ def log_likelihoods(by_setting: dict[str, Sequence[Group]]) -> Figure:
     return figure
 
 
-def _strip(axes: Axes, shown: dict[str, Any], steps: int) -> None:
-    """The images along the top, each over its step, with its label above it."""
-    images = unpacked(shown["x"], shown["x_shape"])[:steps, 0] / 255
-    axes.imshow(np.concatenate(list(images), axis=1), cmap="gray_r", extent=(-0.5, steps - 0.5, 0, 1), aspect="auto")
-    for t, label in enumerate(shown["y"][:steps]):
-        text = "".join("abcde"[each] for each in label) if isinstance(label, list) else str(label)
-        axes.text(t, 1.08, text, ha="center", va="bottom", fontsize=7, rotation=90 if len(text) > 1 else 0)
-    axes.set(yticks=[], ylabel="x")
-    axes.tick_params(bottom=False)
-    axes.grid(False)
-
-
 def memory(result: Result, steps: int = 50) -> Figure:
     """What the memory did in one test episode: where it was written, where it was read, what counts as used.
 
@@ -178,26 +167,18 @@ def memory(result: Result, steps: int = 50) -> Figure:
         ("where it reads, times the mean", maps["reading"] / maps["reading"].mean(axis=1, keepdims=True), 1),
         ("usage", maps["usage"], 0),
     )
-    figure, rows = plt.subplots(
-        4,
-        1,
-        figsize=(0.2 * steps + 1.6, 8.2),
-        sharex=True,
-        gridspec_kw={"height_ratios": [0.5, 2, 2, 2], "hspace": 0.3},
-    )
-    _strip(rows[0], shown, steps)
-    for axes, (name, values, low) in zip(rows[1:], panels, strict=True):
+    figure, rows = plt.subplots(3, 1, figsize=(WIDTH, 6.4), sharex=True, layout="constrained")
+    for axes, (name, values, low) in zip(rows, panels, strict=True):
         cells = values[:, order].T
         drawn = axes.imshow(cells, cmap="magma_r", vmin=low, aspect="auto", interpolation="nearest")
-        axes.set(ylabel="slot")
+        axes.set_ylabel("slot", fontsize=NORMAL)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.set_title(name, loc="left", fontsize="medium")
+        axes.set_title(name, loc="left", fontsize=NORMAL)
         axes.grid(False)
-        figure.colorbar(drawn, ax=axes, pad=0.01, fraction=0.02)
-    figure.colorbar(drawn, ax=rows[0], pad=0.01, fraction=0.02).ax.set_visible(False)
+        axes.tick_params(labelsize=SMALL)
+        figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.04).ax.tick_params(labelsize=SMALL)
     slots = maps["reading"].shape[1]
-    rows[0].set_title(f"{len(order)} of {slots} slots are written to", loc="right", fontsize="small", y=1.3)
-    rows[-1].set_xlabel("step")
+    rows[-1].set_xlabel(f"step; {len(order)} of {slots} slots are written to", fontsize=NORMAL)
     rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
@@ -221,17 +202,19 @@ def retrieval(result: Result, steps: int = 50) -> Figure:
     shown = result.example
     steps = min(steps, len(shown["y"]))
     share = np.array([[np.nan if each is None else each for each in row] for row in shown["read_of_step"]])
-    figure, axes = plt.subplots(figsize=(7.2, 6))
+    figure, axes = plt.subplots(figsize=(WIDTH, 4), layout="constrained")
     drawn = axes.imshow(share[:steps, :steps].T, cmap="magma_r", vmin=1, aspect="equal", interpolation="nearest")
     labels = [str(each) for each in shown["y"]]
     for t in range(steps):
         for s in range(t):
             for at, tint in ((s, SEEN), (s + 1, LABELLED)):
                 if labels[s] == labels[t] and at < t and not np.isnan(share[t, at]):
-                    axes.add_patch(plt.Rectangle((t - 0.5, at - 0.5), 1, 1, fill=False, lw=0.8, ec=tint))
-    axes.set(xlabel="step at which is read", ylabel="step at which was stored")
+                    axes.add_patch(plt.Rectangle((t - 0.5, at - 0.5), 1, 1, fill=False, lw=0.7, ec=tint))
+    axes.set_xlabel("step at which is read", fontsize=NORMAL)
+    axes.set_ylabel("step at which was stored", fontsize=NORMAL)
+    axes.tick_params(labelsize=SMALL)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(False)
-    figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.04, label="read, times the mean")
+    figure.colorbar(drawn, ax=axes, pad=0.02, fraction=0.04).set_label("read, times the mean", fontsize=NORMAL)
     return figure
