@@ -66,7 +66,7 @@ def test_a_paper_is_one_folder(copy):
     made = copy("-c", SECTIONS)  # what `report` prints
     assert "'doe2027'" in made and "Doe 2027, Table 1 | method" in made
     (ours,) = [line for line in made.splitlines() if "CL+LSTM" in line and "paper scale" in line]
-    assert "92.3" in ours and "93.0\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.0" in made
+    assert "92.3" in ours and "**93.0**\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}1.0" in made
     (claim,) = [line for line in made.splitlines() if "memory in every layer" in line]
     assert "+12.0, +7.0" in claim and claim.rstrip(" |").endswith("reproduced")
 

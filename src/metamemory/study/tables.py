@@ -45,8 +45,8 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def best_in_bold(rows: Sequence[Sequence[str]], columns: Sequence[int], whose: int | None = None) -> list[list[str]]:
-    """Rows of cells with the largest number of each of the `columns` in bold: of what is reported, and of this study's
-    at each scale, which the cell `whose` tells; of all where it is None. What stands alone is not the best of
+    """Rows of cells, in which the largest mean of each of the `columns` is in bold: of what is reported, and of this
+    study's at each scale, which the cell `whose` tells; of all where it is None. What stands alone is not the best of
     anything."""
     made = [list(row) for row in rows]
     sources = [_source(row[whose]) if whose is not None else "" for row in made]
@@ -57,7 +57,7 @@ def best_in_bold(rows: Sequence[Sequence[str]], columns: Sequence[int], whose: i
             if len(of_source) > 1:
                 best = max(of_source.values())
                 for at in (at for at, number in of_source.items() if number == best):
-                    made[at][column] = f"**{made[at][column]}**"
+                    made[at][column] = NUMBER.sub(r"**\1**", made[at][column], count=1)
     return made
 
 
