@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 
 import pytest
 
-from metamemory.models import available
+from metamemory.models import available, settings_of
 from metamemory.protocols.sections import known_sections, model_settings, stage_settings, task_settings
 from metamemory.settings import (
     RANGES,
@@ -24,6 +24,7 @@ from metamemory.settings import (
     Several,
     check_value,
     declared,
+    parameters_of,
 )
 from metamemory.study.parameters import Parameters, project_root
 
@@ -154,3 +155,22 @@ def test_what_a_kind_allows(kind, good, bad):
 def test_words(kind, value, words):
     with pytest.raises(SettingError, match=words):
         check_value("it", value, Declared(kind))
+
+
+def test_one_that_inherits_its_constructor_has_its_settings():
+    """What it is called with is its parent's `__init__`, whatever takes the `__new__` of both."""
+
+    class First:
+        def __new__(cls, *given, **named):
+            return super().__new__(cls)
+
+    class Second(First):
+        def __init__(self, width: Count = 3):
+            self.width = width
+
+    class Third(Second):
+        pass
+
+    assert [each.name for each in parameters_of(Third)] == ["width"]
+    assert declared(Third) == {"width": Declared(Count, 3)}
+    assert settings_of("srwm") == settings_of("delta_net")

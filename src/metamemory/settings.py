@@ -141,6 +141,14 @@ class Named:
     settings: Mapping[str, Declared]
 
 
+def parameters_of(of: Callable) -> list[inspect.Parameter]:
+    """What a class or a function is called with. A class is asked by its constructor: of one that inherits it,
+    `inspect.signature` gives what its `__new__` takes before Python 3.11.4."""
+    if inspect.isclass(of) and of.__init__ is not object.__init__:
+        return list(inspect.signature(of.__init__).parameters.values())[1:]
+    return list(inspect.signature(of).parameters.values())
+
+
 @functools.cache
 def declared(of: Callable, but: tuple[str, ...] = (), **kinds: Any) -> Mapping[str, Declared]:
     """Name -> setting of all that a dataclass or a constructor can be told, `but` some; `kinds` are in place of
@@ -149,7 +157,7 @@ def declared(of: Callable, but: tuple[str, ...] = (), **kinds: Any) -> Mapping[s
     loose = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     return {
         each.name: Declared(kinds.get(each.name, hints.get(each.name, Any)), each.default)
-        for each in inspect.signature(of).parameters.values()
+        for each in parameters_of(of)
         if each.name not in but and each.kind not in loose
     }
 

@@ -13,6 +13,8 @@ From the authors' published code (IDSIA/modern-srwm, Omniglot): sizes; no softma
 before the layer, and one beside it. Departures: as DeltaNet.
 """
 
+import inspect
+
 from metamemory.models.fast_weights.delta_net import DeltaNet
 from metamemory.nn.delta_layers import SelfReference
 
@@ -32,3 +34,4 @@ class SRWM(DeltaNet):
     title = "Self-referential weights (SRWM)"
     paper = "irie2022"
     layer = SelfReference
+    __signature__ = inspect.signature(DeltaNet)  # said here for Python before 3.11.4, which else has that of `__new__`
