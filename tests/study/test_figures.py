@@ -122,3 +122,17 @@ def test_accuracy_by_shot_has_one_axis_for_all_scales():
     plain = figures.accuracy_by_shot(scales["a"], reported={"opn": {1: Reported(0.99)}})  # which is not shown
     assert plain.axes[0].get_yscale() == "linear"
     plt.close(plain)
+
+
+def test_ticks_along_x_do_not_run_into_each_other():
+    figure, axes = plt.subplots()
+    figures.accuracy_axis(axes, 99.9, along="x", worst=90)
+    assert axes.get_xlim() == pytest.approx((85, 100 - 0.1 / 1.5)) and axes.get_xticks().tolist() == [
+        90,
+        98,
+        99.5,
+        99.8,
+    ]
+    figures.accuracy_axis(axes, 99.9, along="y", worst=90)
+    assert axes.get_yticks().tolist() == [90, 95, 98, 99, 99.5, 99.8, 99.9]
+    plt.close(figure)

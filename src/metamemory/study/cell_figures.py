@@ -11,7 +11,7 @@ from metamemory.study.cells import Judged
 from metamemory.study.figures import MUTED, accuracy_axis
 from metamemory.study.methods import colour
 
-ACROSS = 3  # panels side by side, at most
+ACROSS = 2  # panels side by side, at most, so that a telephone shows them
 
 
 def beside(judged: Sequence[Judged]) -> Figure:
@@ -19,12 +19,12 @@ def beside(judged: Sequence[Judged]) -> Figure:
     and on its data."""
     names = list(dict.fromkeys(each.cell.row for each in judged))
     columns = list(dict.fromkeys(each.cell.column for each in judged))
-    across = 2 if len(columns) == 4 else min(ACROSS, len(columns))
+    across = min(ACROSS, len(columns))
     down = -(-len(columns) // across)
     figure, panels = plt.subplots(
         down,
         across,
-        figsize=(1.6 + (2.4 if across > 2 else 3.2) * across, 0.7 + down * (0.75 + 0.26 * len(names))),
+        figsize=(1.8 + 2.3 * across, 0.7 + down * (0.75 + 0.26 * len(names))),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -44,7 +44,7 @@ def beside(judged: Sequence[Judged]) -> Figure:
     panels[0, 0].set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)), yticklabels=names)
     for axes in panels.flat[len(columns) :]:
         axes.axis("off")
-    figure.legend(handles=_handles(judged), loc="outside upper center", ncols=3, fontsize="small")
+    figure.legend(handles=_handles(judged), loc="outside upper center", ncols=3, fontsize="small", columnspacing=1)
     figure.set_layout_engine("constrained")
     return figure
 

@@ -76,9 +76,20 @@ def accuracy_axis(axes: Axes, best: float, along: str = "y", what: str = "accura
     ends = max(100 - 1.5 * (100 - worst), 0), 100 - max((100 - best) / 1.5, LEAST_ERROR)
     axes.set(**{f"{along}label": f"{what}, % (errors on a log scale)", f"{along}lim": ends})
     axis = getattr(axes, f"{along}axis")
-    axis.set_major_locator(FixedLocator([tick for tick in TICKS if ends[0] <= tick <= ends[1]]))
+    axis.set_major_locator(FixedLocator(_ticks(*ends, share=0.15 if along == "x" else 0)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_locator(NullLocator())
+
+
+def _ticks(low: float, high: float, share: float) -> list[float]:
+    """Those between the ends, of which two that are next to each other have at least a share of the axis between
+    them."""
+    gap = share * (_of_errors(high) - _of_errors(low))
+    chosen: list[float] = []
+    for tick in (each for each in TICKS if low <= each <= high):
+        if not chosen or _of_errors(tick) - _of_errors(chosen[-1]) >= gap:
+            chosen.append(tick)
+    return chosen
 
 
 def _of_errors(accuracy: np.ndarray) -> np.ndarray:
