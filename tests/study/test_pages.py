@@ -2,7 +2,16 @@
 
 import pytest
 
-from metamemory.models import CNP, MAML, ProtoNet, Reptile, Ridge
+from metamemory.kernels.least_recently_used import access_reference
+from metamemory.models import CNP, MAML, Matching, ProtoNet, Reptile, Ridge, Siamese
+from metamemory.models.attention.snail import AttentionBlock, DenseBlock
+from metamemory.models.attention.transformer import Layer
+from metamemory.models.learner import Learner
+from metamemory.models.neural_process.cnp_regression import CNPRegression
+from metamemory.nn.attention import attend
+from metamemory.nn.delta_layers import DeltaRule
+from metamemory.nn.inner_loop import _descend as descend
+from metamemory.nn.inner_loop import differentiate
 from metamemory.study.pages import quoted
 
 
@@ -14,6 +23,15 @@ from metamemory.study.pages import quoted
         (ProtoNet.answer_queries, ProtoNet.logits),
         (Ridge.answer_queries, Ridge._solved),
         (CNP.answer_queries, CNP.logits),
+        (CNPRegression.answer_queries, CNPRegression._encoded, CNPRegression._decoded),
+        (Matching.scores, Matching.of_classes),
+        (Siamese.scores, Siamese.of_classes),
+        (descend, differentiate),
+        (Learner.answer_queries,),
+        (access_reference,),
+        (attend, Layer.forward),
+        (AttentionBlock.forward, DenseBlock.forward),
+        (DeltaRule.forward,),
     ],
 )
 def test_a_learners_rule_is_quoted_from_its_file_in_thirty_lines(rules):
