@@ -202,8 +202,8 @@ def shown_label(axes: Axes, label: int) -> None:
     axes.set_title("null" if label < 0 else str(label), fontsize=10, color=MUTED if label < 0 else "black")
 
 
-def answers(results: Sequence[Result], steps: int = 45) -> Figure:
-    """One test episode and each learner's probability for every label at every step. A GPU draws other episodes than a
+def answers(results: Sequence[Result], steps: int = 16) -> Figure:
+    """The first steps of one test episode and each learner's probability for every label at every step. A GPU draws other episodes than a
     processor: learners are put together by their episode, below its images."""
     by_episode: dict[str, list[tuple[str, dict]]] = {}
     for result in results:
@@ -214,8 +214,8 @@ def answers(results: Sequence[Result], steps: int = 45) -> Figure:
     figure, all_rows = plt.subplots(
         len(heights),
         1,
-        figsize=(0.26 * steps + 1.2, 0.4 + 0.6 * sum(heights)),
-        gridspec_kw={"height_ratios": heights, "hspace": 0.35},
+        figsize=(0.24 * steps + 0.7, 0.4 + 0.4 * sum(heights)),
+        gridspec_kw={"height_ratios": heights, "hspace": 0.5},
         sharex=True,
     )
     rows = iter(all_rows)
@@ -248,11 +248,11 @@ def _draw_answers(axes: Axes, example: dict, steps: int, method: str) -> None:
         edge = RIGHT if answer == wanted else WRONG
         axes.add_patch(plt.Rectangle((t - 0.5, wanted - 0.5), 1, 1, fill=False, lw=1.4, ec=edge))
     axes.grid(False)
-    axes.set(yticks=range(len(probability)), ylabel="label")
-    axes.set_title(title(method), loc="left", fontsize=10, color=colour(method))
+    axes.set(yticks=(0, len(probability) - 1), ylabel="label")
+    axes.set_title(title(method), loc="left", fontsize=10, color=colour(method), pad=3)
 
 
-def support_and_queries(result: Result, queries: int = 20) -> Figure:
+def support_and_queries(result: Result, queries: int = 10) -> Figure:
     """A test episode: its support set, a column a label; the first queries, each above the probability that the learner
     gave to every label; the frame marks the right one, green where the answer was right."""
     example = result.example
