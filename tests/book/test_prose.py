@@ -11,12 +11,6 @@ ROOT = project_root()
 MOST = 3  # numbers of results in a paragraph
 # Pages that still have more of them: a page that has been rewritten is taken off.
 PENDING = {
-    "book/babu2021/cost.md",
-    "book/babu2021/delayed_labels.md",
-    "book/babu2021/label_injection.md",
-    "book/babu2021/online_few_shot.md",
-    "book/babu2021/recipe.md",
-    "book/babu2021/supervised.md",
     "book/departures.md",
 }
 

@@ -123,7 +123,7 @@ def test_a_finished_run_is_shown(conduct, tmp_path):
     table = supervised.table_5("cifar10", tmp_path)
     assert "smoke scale, CIFAR-100" in table and table.count("not run") == 20
     shown = supervised.groups("supervised_learning", "cifar10", tmp_path)
-    assert "**CL-ResNet-20 (0.5×)**" in supervised.findings(shown)
+    assert "| CL-ResNet-20 (0.5×) |" in supervised.findings(shown)
     plt.close(curves.learning_curves(shown, supervised_figures.PANELS))
     for draw in (supervised_figures.accuracy_by_size, supervised_figures.answers):
         plt.close(draw(shown))

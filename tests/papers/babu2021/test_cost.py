@@ -4,12 +4,13 @@ import importlib.util
 import json
 import sys
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from metamemory.models import TaskDescription, build
 from metamemory.papers import claims_of
-from metamemory.papers.babu2021 import cost
+from metamemory.papers.babu2021 import cost, cost_figures
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD
 from metamemory.study.methods import title
 from metamemory.study.parameters import project_root
@@ -63,6 +64,19 @@ def test_anml_goes_back_through_all_but_its_gates():
     gates = conv4(112, (28, 14, 7)) + [2 * 112 * 9 * 2304]
     assert found.forward == sum(layers) + last + sum(gates)
     assert found.adapted == 3 * (sum(layers) + last) - layers[0] + sum(gates)
+
+
+def test_the_figure_has_each_learner_of_the_comparison_and_the_papers_numbers():
+    bars = cost_figures.bars()
+    assert [name for name, _, _ in bars.values()] == [*FORWARD, "oml"]
+    assert all(forward <= adapted for _, forward, adapted in bars.values())
+    assert bars[cost_figures.SIX][1] > 4 * bars["OML, four layers"][1]
+    (axes,) = (figure := cost_figures.steps()).axes
+    assert len(axes.patches) == 2 * len(bars)
+    shown = sorted(x for line in axes.lines for x in line.get_xdata())
+    named = [name for name, _, _ in bars.values()]
+    assert shown == sorted(each[name] / 1e9 for each in (FORWARD, ADAPTED) for name in named if name in each)
+    plt.close(figure)
 
 
 def test_the_papers_figure_for_oml_is_that_of_six_layers(tmp_path):

@@ -70,3 +70,31 @@ def test_the_recipe_is_told_seed_by_seed(monkeypatch):
     assert len(figure.axes[0].lines) == 3 + 1  # one a seed, and chance
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["as it is"]
     plt.close(figure)
+
+
+def test_a_delay_is_told_seed_by_seed(tmp_path):
+    rows = online_few_shot.delays_table("omniglot", ROOT).splitlines()[2:]
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    assert [int(row[0]) for row in cells] == sorted(int(row[0]) for row in cells)
+    assert ["5", "at a delay of 1", "paper scale, Omniglot"] in [row[:3] for row in cells]
+    for row in cells:
+        assert len(row[3].split(", ")) == len(row[4].split(", ")) == len(row[5].split(", "))
+    assert "Not run" in online_few_shot.delays_table("omniglot", tmp_path)
+
+
+def test_the_gain_of_three_more_samples_is_beside_the_papers(tmp_path):
+    rows = [
+        [cell.strip() for cell in row.split("|")] for row in online_few_shot.gains_table("cifar_fs", ROOT).splitlines()
+    ]
+    assert {row[3] for row in rows if row[1] == "CL+LSTM"} == {"+4.3"}  # 61.0 - 56.7
+    assert {row[3] for row in rows if row[1] == "Counting labels"} == {"–"}
+    assert "Not run" in online_few_shot.gains_table("cifar_fs", tmp_path)
+
+
+def test_each_place_of_labels_has_a_line():
+    places = online_few_shot.places(ROOT)["laptop"]
+    assert set(places) == {*online_few_shot.INJECTED.values(), "CL-1, LSTM"}
+    figure = online_few_shot_figures.by_place(places)
+    named = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert set(named) == set(places) and named[-1] == "nowhere"  # the best first
+    plt.close(figure)

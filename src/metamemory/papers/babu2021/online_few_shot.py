@@ -12,13 +12,12 @@ from metamemory.study.tables import (
     Row,
     budget_table,
     comparison,
-    hardware_of,
     markdown,
-    minutes_of,
     percent,
     petaflop,
     shots,
     verdict,
+    whose,
 )
 from metamemory.training.statistics import Interval
 
@@ -57,6 +56,15 @@ def table_2(root: Path = Path(".")) -> str:
     return comparison(["method", "pre-training", "labels shown to"], shots(*SHOTS), rows, runs_of_paper="3")
 
 
+def places(root: Path = Path(".")) -> dict[str, dict[str, Group]]:
+    """scale -> where labels are shown -> the runs of CL+LSTM on Omniglot, the largest scale first."""
+    found: dict[str, dict[str, Group]] = {}
+    both = {"omniglot": "CL-1, LSTM", **INJECTED}
+    for group in [*groups(EXPERIMENT, "omniglot", root, "cl_lstm"), *groups("label_injection", None, root, "cl_lstm")]:
+        found.setdefault(group.run.scale, {})[both[group.run.setting]] = group
+    return found
+
+
 def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
     """Delayed labels: CL+LSTM trained at a delay from the start, or first at a delay of 1; on one data set. Omniglot,
     which the paper does not have here, comes with a longer delay."""
@@ -66,6 +74,31 @@ def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
         name = (str(delay), "at a delay of 1" if pretrained else "–")
         rows.append(Row(name, reported if data == "cifar_fs" else None, groups("delayed_labels", setting, root)))
     return comparison(["delay", "pre-training"], shots(6, 7, 8), rows, runs_of_paper="2", compared=False)
+
+
+def delays_table(data: str, root: Path = Path(".")) -> str:
+    """Delayed labels, seed by seed: 5-shot accuracy, and how far training came in its curriculum."""
+    rows = []
+    for group in groups("delayed_labels", None, root):
+        first = group.run.setting.endswith("_pretrained")
+        if group.run.setting.startswith(data) and "by_delay" in group.results[0].example:  # it is not told its delay
+            delay = group.results[0].manifest["configuration"]["task"]["delay"]
+            where = (str(delay), "at a delay of 1" if first else "–", whose(group))
+            rows.append([*where, *_seed_by_seed(group)])
+    rows.sort(key=lambda row: (int(row[0]), row[1] != "–"))
+    header = ["delay", "pre-training", "whose", "5-shot, %", "last stage at", "stage at the end"]
+    return markdown(header, rows) if rows else "Not run: `dvc repro delayed_labels`."
+
+
+def _seed_by_seed(group: Group) -> list[str]:
+    """5-shot accuracy of each seed; after how many episodes it came to the task itself; its last stage of how many."""
+    reached = [result.manifest["stages_reached"] for result in group.results]  # "4 of 6"
+    last = int(reached[0].split()[-1])
+    return [
+        ", ".join(f"{100 * result.scores[5]['accuracy']:.1f}" for result in group.results),
+        ", ".join(_stage_at(result.history, last) for result in group.results),
+        f"{', '.join(each.split()[0] for each in reached)} of {last}",
+    ]
 
 
 Address = tuple[str, str, str]  # experiment, method, setting
@@ -122,18 +155,10 @@ def recipe_table(root: Path = Path(".")) -> str:
     """What each change of the training recipe does: accuracy at the end, and each seed's way there."""
     rows = []
     for group in groups("recipe", None, root):
-        reached = [result.manifest["stages_reached"] for result in group.results]  # "4 of 6"
-        last = int(reached[0].split()[-1])
-        rows.append(
-            [
-                group.run.setting.replace("_", " "),
-                percent(group.accuracy(1)),
-                percent(group.accuracy(5)),
-                ", ".join(f"{100 * result.scores[5]['accuracy']:.1f}" for result in group.results),
-                *(", ".join(_stage_at(result.history, stage) for result in group.results) for stage in (2, last)),
-                f"{', '.join(each.split()[0] for each in reached)} of {last}",
-            ]
-        )
+        each, last_at, at_the_end = _seed_by_seed(group)
+        second_at = ", ".join(_stage_at(result.history, 2) for result in group.results)
+        accuracies = (percent(group.accuracy(1)), percent(group.accuracy(5)))
+        rows.append([group.run.setting.replace("_", " "), *accuracies, each, second_at, last_at, at_the_end])
     rows.sort(key=lambda row: (row[0] != "as it is", -float(row[2].partition("\N{NO-BREAK SPACE}")[0])))
     header = ["changed", "1-shot, %", "5-shot, %", "each seed", "second stage at", "last stage at", "stage at the end"]
     return markdown(header, rows) if rows else "Not run: `dvc repro recipe`."
@@ -193,37 +218,24 @@ def parts_table(result: Result, shot: int = 5) -> str:
 
 
 def findings(shown: Sequence[Group]) -> str:
-    """One sentence a method, in Markdown: its accuracies, its budget, how it stands to the paper."""
-    lines = []
-    for group in shown:
-        numbers = ", ".join(f"{shot}-shot {percent(group.accuracy(shot))} %" for shot in SHOTS)
-        manifest = group.results[0].manifest
-        budget = "No training"
-        if episodes := manifest["training_episodes"]:
-            budget = f"{episodes:,} episodes in {minutes_of(group)} minutes on {hardware_of(group)}"
-        lines.append(f"- **{title(group.run.method)}**: {numbers}. {budget}. {_state(group)}")
-    return "\n".join(lines)
+    """How each method of one data set and scale stands to the paper's Table 1, a row a method."""
+    return markdown(["method", "beside the paper"], [[title(group.run.method), _state(group)] for group in shown])
 
 
 def _state(group: Group) -> str:
     """Whether the learner came off the plateau of chance, and how it stands to the paper."""
-    found = verdict(group, TABLE_1.get(group.run.setting, {}).get(group.run.method)).capitalize()
+    found = verdict(group, TABLE_1.get(group.run.setting, {}).get(group.run.method))
     on_plateau = group.results[0].history and group.accuracy(5).mean < 0.4
-    return f"{'It has not left the plateau of chance. ' if on_plateau else ''}{found}."
+    return f"{found}; it has not left the plateau of chance" if on_plateau else found
 
 
-def ordering(shown: Sequence[Group]) -> str:
-    """How far CL+LSTM is from the LSTM at each shot, here and in the paper, in points of a per cent."""
-    by_method = {group.run.method: group for group in shown}
-    if not {"cl_lstm", "lstm"} <= set(by_method):
-        return ""
-    ours, theirs = by_method["cl_lstm"], by_method["lstm"]
-    reported = TABLE_1["omniglot"]
-    here = points(ours.accuracy(shot).mean - theirs.accuracy(shot).mean for shot in SHOTS)
-    there = points(reported["cl_lstm"][shot].mean - reported["lstm"][shot].mean for shot in SHOTS)
-    episodes = [each.results[0].manifest["training_episodes"] for each in (ours, theirs)]
-    undecided = "" if ours.comparable else "At this size and budget **the paper's ordering is not decided**."
-    return (
-        f"CL+LSTM against the LSTM, in points of accuracy at {', '.join(map(str, SHOTS))} shots: {here}; in the paper "
-        f"{there}. They were trained on {episodes[0]:,} and {episodes[1]:,} episodes. {undecided}"
-    )
+def gains_table(setting: str, root: Path = Path(".")) -> str:
+    """What three more samples of each class are worth: 8-shot accuracy less 5-shot, in points, a row a method."""
+    rows = []
+    for group in groups(EXPERIMENT, setting, root):
+        reported = TABLE_1[setting].get(group.run.method)
+        there = points([reported[8].mean - reported[5].mean]) if reported else "–"
+        here = points([group.accuracy(8).mean - group.accuracy(5).mean])
+        rows.append([title(group.run.method), whose(group), there, here, str(len(group.results))])
+    header = ["method", "whose", "paper, points", "this study, points", "seeds"]
+    return markdown(header, rows) if rows else "Not run: `dvc repro online_few_shot`."

@@ -1,6 +1,6 @@
 """Figures of online few-shot learning that are of this paper's learner: its layers, its recipe, its delays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.study.curves import EPISODES, Panel, learning_curves
 from metamemory.study.diagrams import QUIET, SMALL, Box, Diagram
-from metamemory.study.figures import MUTED, chance_line, legend_beside
+from metamemory.study.figures import MUTED, band, chance_line, legend_beside
 from metamemory.study.methods import colour
+from metamemory.study.quantities import at_shot
 from metamemory.study.results import Group, Result
 
 LAYER_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")  # from the first layer up
@@ -54,6 +55,20 @@ def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
         axes.legend(title="delay in training", fontsize="small", title_fontsize="small")
     panels[0, 0].set_ylabel(f"{shot}-shot accuracy, %")
     figure.tight_layout()
+    return figure
+
+
+def by_place(groups: Mapping[str, Group], n_way: int = 5) -> Figure:
+    """Accuracy by shot of one learner, a line for each place where labels are shown, the best first in the legend."""
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    best_first = sorted(groups.items(), key=lambda item: -item[1].results[0].scores[-1]["accuracy"])
+    for k, (place, group) in enumerate(best_first):
+        shots = range(len(group.results[0].scores))
+        tint = plt.get_cmap("viridis")(0.9 * k / max(len(best_first) - 1, 1))
+        band(axes, shots, group, [at_shot(shot) for shot in shots], tint, marker="o", label=place)
+    chance_line(axes, n_way)
+    axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
+    legend_beside(axes)
     return figure
 
 

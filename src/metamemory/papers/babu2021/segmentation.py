@@ -9,7 +9,7 @@ from metamemory.study.pages import interval_of as interval_in_words
 from metamemory.study.parameters import SCALES
 from metamemory.study.quantities import Measured, at_shot, over_seeds
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import Column, Row, comparison, hardware_of, minutes_of, percent
+from metamemory.study.tables import Column, Row, comparison, hardware_of, markdown, minutes_of
 from metamemory.training.statistics import Interval
 
 Address = tuple[str, str, str]  # experiment, method, setting
@@ -102,20 +102,21 @@ def table_4(root: Path = Path(".")) -> str:
 
 
 def findings(of_scale: Sequence[Group]) -> str:
-    """A sentence a group, in Markdown: what it segments and masks, its budget."""
-    lines = []
+    """What each learner was trained with and what a step costs, a row a learner."""
+    rows = []
     for group in of_scale:
-        numbers = "; ".join(
-            f"{words} {', '.join(f'{shot}-shot {percent(interval(group, measure, shot))} %' for shot in (1, 6))}"
-            for measure, words in MEASURES.items()
-        )
         manifest = group.results[0].manifest
-        lines.append(
-            f"- **{name(group)}**: {numbers}. {manifest['training_episodes']:,} episodes in "
-            f"{minutes_of(group)} minutes on {hardware_of(group)}; {manifest['parameters']:,} "
-            f"parameters, {manifest['flops_per_step'] / 1e6:,.0f} MFLOPs a step."
+        rows.append(
+            [
+                name(group),
+                f"{manifest['training_episodes']:,}",
+                minutes_of(group),
+                hardware_of(group),
+                f"{manifest['parameters']:,}",
+                f"{manifest['flops_per_step'] / 1e6:,.0f}",
+            ]
         )
-    return "\n".join(lines)
+    return markdown(["learner", "episodes", "minutes", "hardware", "parameters", "MFLOPs a step"], rows)
 
 
 def interval_of(of_scale: Sequence[Group]) -> str:

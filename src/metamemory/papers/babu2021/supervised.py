@@ -97,17 +97,14 @@ CLAIM_COLUMNS = ("claim", "paper, points", "so by the paper's numbers", "this st
 
 
 def findings(shown: list[Group]) -> str:
-    """One sentence a network, in Markdown: its accuracy, its budget."""
-    lines = []
+    """What each network was trained with, a row a network."""
+    rows = []
     for group in shown:
         manifest = group.results[0].manifest
         passes = manifest["training_episodes"] / manifest["training_images"]
-        lines.append(
-            f"- **{title(group.run.method)}**: {percent(group.accuracy(0))} %. "
-            f"{passes:.0f} times {manifest['training_images']:,} images in {minutes_of(group)} minutes on "
-            f"{hardware_of(group)}."
-        )
-    return "\n".join(lines)
+        trained = f"{passes:.0f} × {manifest['training_images']:,}"
+        rows.append([title(group.run.method), trained, minutes_of(group), hardware_of(group)])
+    return markdown(["network", "passes × training images", "minutes", "hardware"], rows)
 
 
 def in_order_of_the_paper(shown: list[Group]) -> list[Group]:
