@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from metamemory.study import curves, figures
+from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.methods import title
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
@@ -99,8 +100,8 @@ def test_a_papers_numbers_are_diamonds():
 
 def test_accuracies_near_the_top_are_told_apart_by_their_errors():
     figure, (plain, errors) = plt.subplots(1, 2)
-    figures.accuracy_axis(plain, 94.9)
-    figures.accuracy_axis(errors, 95, worst=60)
+    accuracy_axis(plain, 94.9)
+    accuracy_axis(errors, 95, worst=60)
     assert plain.get_yscale() == "linear" and plain.get_ylim() == (0, 102) and plain.get_ylabel() == "accuracy, %"
     low, high = errors.get_ylim()
     assert (low, high) == pytest.approx((40, 100 - 5 / 1.5)) and "errors" in errors.get_ylabel()
@@ -108,7 +109,7 @@ def test_accuracies_near_the_top_are_told_apart_by_their_errors():
     place = errors.transData.transform([(0, each) for each in (50, 80, 90, 95, 98)])[:, 1]
     halves = place[[1, 3]] - place[[0, 2]]  # errors of 50 to 20, of 10 to 5
     assert halves / (place[2] - place[1]) == pytest.approx(np.log10([2.5, 2]) / np.log10(2))
-    figures.accuracy_axis(errors, 100, along="y")
+    accuracy_axis(errors, 100, along="y")
     assert errors.get_ylim() == pytest.approx((0, 99.95))
     plt.close(figure)
 
@@ -126,13 +127,13 @@ def test_accuracy_by_shot_has_one_axis_for_all_scales():
 
 def test_ticks_along_x_do_not_run_into_each_other():
     figure, axes = plt.subplots()
-    figures.accuracy_axis(axes, 99.9, along="x", worst=90)
+    accuracy_axis(axes, 99.9, along="x", worst=90)
     assert axes.get_xlim() == pytest.approx((85, 100 - 0.1 / 1.5)) and axes.get_xticks().tolist() == [
         90,
         98,
         99.5,
         99.8,
     ]
-    figures.accuracy_axis(axes, 99.9, along="y", worst=90)
+    accuracy_axis(axes, 99.9, along="y", worst=90)
     assert axes.get_yticks().tolist() == [90, 95, 98, 99, 99.5, 99.8, 99.9]
     plt.close(figure)

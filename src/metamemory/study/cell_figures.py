@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.cells import Judged
-from metamemory.study.figures import MUTED, accuracy_axis
+from metamemory.study.figures import MUTED
 from metamemory.study.methods import colour
 
 ACROSS = 2  # panels side by side, at most, so that a telephone shows them

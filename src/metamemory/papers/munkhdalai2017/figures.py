@@ -16,8 +16,9 @@ from metamemory.papers.munkhdalai2017.reported import (
     QUOTED_5,
 )
 from metamemory.papers.munkhdalai2017.tables import change_of, with_classes
+from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.curves import EPISODES, draw_curves
-from metamemory.study.figures import MUTED, accuracy_axis, band
+from metamemory.study.figures import MUTED, band
 from metamemory.study.methods import title
 from metamemory.study.quantities import over_seeds
 from metamemory.study.results import Group, Result
