@@ -43,3 +43,9 @@ def test_a_learners_rule_is_quoted_from_its_file_in_thirty_lines(rules):
     code = [line for line in lines[1:-1] if line.strip()]
     signature = [line for line in code if line.startswith(("    self,", "    support_", "    query_x", ") ->"))]
     assert len(code) - len(signature) <= 30
+
+
+def test_methods_of_one_name_are_told_apart_by_their_classes():
+    text = quoted(AttentionBlock.forward, DenseBlock.forward)
+    assert text.index("# AttentionBlock\ndef forward(") < text.index("# DenseBlock\ndef forward(")
+    assert "# " not in quoted(ProtoNet.logits)

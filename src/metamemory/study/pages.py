@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -55,8 +56,16 @@ def interval_of(groups: list[Group], quantity: Quantity = ONE_SHOT) -> str:
 
 
 def quoted(*rules: Callable) -> str:
-    """Functions as their files have them, without docstrings: a block of code in Markdown."""
-    return "\n".join(["```python", "\n\n".join(_without_docstring(rule) for rule in rules), "```"])
+    """Functions as their files have them, without docstrings: a block of code in Markdown; those of one name each below
+    that of its class."""
+    named = Counter(rule.__name__ for rule in rules)
+    texts = (_of_class(rule, named[rule.__name__] > 1) + _without_docstring(rule) for rule in rules)
+    return "\n".join(["```python", "\n\n".join(texts), "```"])
+
+
+def _of_class(rule: Callable, told: bool) -> str:
+    """A comment that names the class of a method, where others have its name."""
+    return f"# {rule.__qualname__.rpartition('.')[0]}\n" if told else ""
 
 
 def _without_docstring(rule: Callable) -> str:
