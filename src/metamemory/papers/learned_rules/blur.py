@@ -4,14 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
-
 from metamemory.papers.learned_rules import rules
 from metamemory.study.claims import Claim
-from metamemory.study.figures import MUTED
-from metamemory.study.methods import colour, title
+from metamemory.study.methods import title
 from metamemory.study.parameters import Parameters
 from metamemory.study.quantities import Measured, over_seeds
 from metamemory.study.results import Group, Result
@@ -89,30 +84,3 @@ def settings_table(methods: Sequence[str], root: Path = Path(".")) -> str:
         model = parameters.method(name).model
         rows.append([title(name), ", ".join(f"{key}: {value}" for key, value in model.items()) or "as in the paper"])
     return markdown(["variant", "settings"], rows)
-
-
-def drawing() -> Figure:
-    """Two neurons, the states of each, and the synapse between them, with the matrices of the genome where they act."""
-    figure, axes = plt.subplots(figsize=(7.6, 3.4))
-    tint = colour(RULE)
-    for x, name in ((1.0, "i"), (7.0, "j")):
-        for state in range(4):
-            axes.add_patch(plt.Rectangle((x, 1.0 + 0.55 * state), 0.7, 0.45, fc="white", ec=tint))
-            axes.text(x + 0.35, 1.22 + 0.55 * state, f"$a_{name}^{4 - state}$", ha="center", va="center", fontsize=9)
-        axes.text(x + 0.35, 3.4, f"neuron ${name}$", ha="center", color=MUTED, fontsize=10)
-    arrows = (
-        ((1.8, 2.8), (6.9, 2.8), r"forward: $\sigma(\eta\, w_{ij}^c\, \sum_d \nu^{dc} a_i^d)$", 2.95),
-        ((6.9, 1.3), (1.8, 1.3), r"backward: $\sigma(f a_i^c + \eta\, v_{ji}^c\, \sum_d \mu^{dc} a_j^d)$", 0.85),
-    )
-    for begin, end, text, height in arrows:
-        axes.add_patch(FancyArrowPatch(begin, end, arrowstyle="-|>", mutation_scale=14, color=tint))
-        axes.text(4.35, height, text, ha="center", fontsize=10)
-    axes.text(
-        4.35, 2.03, r"$\Delta w_{ij}^c = \tilde\eta\,\sum_{e,d} a_i^e\,\tilde\nu^{ec}\,\tilde\mu^{cd} a_j^d$",
-        ha="center", va="center", fontsize=11, bbox={"boxstyle": "round", "fc": "white", "ec": MUTED},
-    )  # fmt: skip
-    axes.text(7.85, 3.0, "answer", fontsize=9, color=MUTED, va="center")
-    axes.text(7.85, 2.3, "label, in the\nlast layer", fontsize=9, color=MUTED, va="center")
-    axes.set(xlim=(0.5, 9.2), ylim=(0.5, 3.7))
-    axes.axis("off")
-    return figure
