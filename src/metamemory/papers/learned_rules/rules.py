@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metamemory.study.diagrams import EDGE, INK, QUIET, SMALL, Box, Diagram
-from metamemory.study.figures import RIGHT, WRONG, band, chance_line, legend_beside, unpacked
+from metamemory.study.diagrams import EDGE, INK, NORMAL, QUIET, SMALL, WIDTH, Box, Diagram
+from metamemory.study.figures import RIGHT, WRONG, band, chance_line, unpacked
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -49,30 +49,29 @@ def after(group: Group, test: str, step: int, measure: str = "accuracy") -> Quan
 
 
 def learning_curves(
-    shown: Sequence[Group], tests: Sequence[str] | None = None, columns: int = 3, by: str = "step"
+    shown: Sequence[Group], tests: Sequence[str] | None = None, columns: int = 2, by: str = "step"
 ) -> Figure:
     """Accuracy on images that were not shown, by steps or by examples, with 95 % intervals; a panel a test."""
     tests = list(tests or tests_of(shown[0]))
     columns = min(columns, len(tests))
     rows = -(-len(tests) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(3.3 * columns + 1.5, 2.9 * rows), sharey=True, sharex=True, squeeze=False
-    )
-    for axes, test in zip(panels.flat, tests, strict=False):
+    size = (WIDTH, 0.8 + 1.65 * rows)
+    figure, panels = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for number, (axes, test) in enumerate(zip(panels.flat, tests, strict=False)):
         for group in shown:
             _draw_curve(axes, group, test, by)
         chance_line(axes, CHANCE_WAYS)
-        axes.set_title(TITLES.get(test, test), fontsize="small")
+        axes.set_title(TITLES.get(test, test), fontsize=NORMAL)
         axes.set(xscale="symlog", ylim=(0, 102))
         axes.set_xlim(left=0)
+        axes.tick_params(labelsize=SMALL, labelbottom=number + columns >= len(tests))
+        if number + columns >= len(tests):  # nothing below it
+            axes.set_xlabel({"step": "steps", "example": "examples"}[by], fontsize=NORMAL)
     for axes in panels.flat[len(tests) :]:
         axes.axis("off")
-    for axes in panels[-1]:
-        axes.set_xlabel({"step": "steps", "example": "examples"}[by])
-    for axes in panels[:, 0]:
-        axes.set_ylabel("accuracy, %")
-    legend_beside(panels[0, -1], *panels[0, 0].get_legend_handles_labels())
-    figure.tight_layout()
+    figure.supylabel("accuracy, %", fontsize=NORMAL)
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
 
