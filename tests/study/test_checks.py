@@ -92,7 +92,7 @@ def test_nothing_that_the_study_runs_is_refused():
     parameters = Parameters(ROOT)
     for scale in SCALES:
         for run in planned(parameters, scale, parameters.experiments):
-            runs.configuration(Run(scale, run.experiment, run.method, run.setting, root=ROOT))
+            runs.configuration(Run(scale, run.experiment, run.method, run.setting, root=ROOT), parameters)
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -213,6 +213,7 @@ def test_editing_a_learner_changes_its_own_stage_only(project):
     project.run("dvc", "repro", EXPERIMENT)
 
 
+@pytest.mark.slow
 def test_a_learner_that_cannot_be_read_stops_its_own_stage_only(project):
     project.edit(LSTM, "class LSTM", "clas LSTM")
     assert changed_stages(project) == {"online_few_shot@smoke-lstm-omniglot-0"}
@@ -234,6 +235,7 @@ def test_runs_done_beside_dvc_are_recorded(project):
     assert changed_stages(project) == set()
 
 
+@pytest.mark.slow
 def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
     narrow = "      lstm:\n        smoke:\n          model:\n            hidden: 16\n"
     project.edit("params/babu2021.yaml", narrow, narrow.replace("16", "12"))
@@ -244,6 +246,7 @@ def test_changing_one_methods_parameters_changes_its_own_stage_only(project):
     project.edit("params/babu2021.yaml", "episodes: 800001", "episodes: 800000")
 
 
+@pytest.mark.slow
 def test_a_learner_is_added_with_one_file_and_one_line(project):
     (project.root / "src/metamemory/models/reference/last_label.py").write_text(LEARNER, encoding="utf-8")
     before = "      nearest_neighbour: {}\n"
@@ -257,6 +260,7 @@ def test_a_learner_is_added_with_one_file_and_one_line(project):
     (project.root / "src/metamemory/models/reference/last_label.py").unlink()
 
 
+@pytest.mark.slow
 def test_an_experiment_of_dvc_changes_a_parameter(project):
     change = "params/babu2021.yaml:experiments.online_few_shot.methods.lstm.smoke.model.hidden=12"
     output = project.run("dvc", "exp", "run", "-S", change, "-n", "narrow", EXPERIMENT)
