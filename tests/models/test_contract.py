@@ -146,7 +146,7 @@ def test_every_learner_declares_what_it_is():
     assert len({cls.title for cls in found}) == len(found)
     for cls in found:
         assert cls.name in families()[cls.family] and cls.paper and not cls.abstract
-        assert cls.answers in ("label", "mask", "image", "value", "rule")
+        assert cls.answers in ("label", "mask", "image", "value", "rule", "action")
         assert cls.trained_by in ("gradient", "reconstruction", "nothing")
         assert cls.needs_delay == ("delay" in models.inspect.signature(cls).parameters)
         assert cls.adapts <= (cls.answer_queries is not Learner.answer_queries)

@@ -54,8 +54,8 @@ class Learner(nn.Module):
         name, family: of its file, and of the folder of that.
         answers: what an answer is: "label", of those that the episode hands out; "mask", a label for each pixel;
             "image", the class of an image, the same in every episode, which only weights can know; "value" of a
-            function; or "rule", the class of an image, given by a network that lives in the episode and learns by the
-            learner's rule.
+            function; "rule", the class of an image, given by a network that lives in the episode and learns by the
+            learner's rule; or "action", what to do next, where labels are the actions that were done.
         transductive: whether an answer may depend on other inputs that are to be answered at the same time.
         needs_delay: whether it stores samples until their labels come, and therefore is told the delay.
         adapts: whether it learns from a support set by gradient descent, so that it can be pre-trained on support sets.

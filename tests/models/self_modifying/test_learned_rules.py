@@ -8,7 +8,7 @@ from metamemory.models import TaskDescription, available, build, learner_class
 
 RULES = [name for name in available() if learner_class(name).answers == "rule"]
 SHAPE = (1, 4, 4)
-OF_ONE_SAMPLE = {"blur": {"normalised_over": "layer"}}  # one sample has no deviation
+OF_ONE_SAMPLE = {name: {"normalised_over": "layer"} for name in ("blur", "blur_evolved")}  # one has no deviation
 
 
 @pytest.fixture(params=RULES)
