@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metamemory import protocols
 from metamemory.models import available, learner_class
 from metamemory.study.parameters import Parameters
 
@@ -99,6 +100,7 @@ def names_of_methods_and_papers() -> set[str]:
     methods = chain.from_iterable(parameters.methods(each) for each in parameters.experiments)
     classes = {learner_class(name).__name__ for name in available()}
     papers = {each.name for each in (PACKAGE / "papers").iterdir() if (each / "__init__.py").exists()}
+    papers -= set(protocols.available())  # learned_rules is the name of a protocol as well
     authors = {re.sub(r"\d+$", "", each) for each in papers if re.search(r"\d$", each)}
     return {each.lower() for each in {*available(), *methods, *classes, *papers, *authors}}
 

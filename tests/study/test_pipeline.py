@@ -148,6 +148,27 @@ def of_shared_synapses(result):
     of_update_rules(result)
 
 
+def of_cloned_synapses(result):
+    """As well, how far synapses are from what they are to compute."""
+    tests, at = (result.manifest["configuration"][name] for name in ("tests", "evaluation"))
+    assert [row["step"] for row in result.scores] == at["at"] * len(tests)
+    assert {"error_y", "error_back", "error_of_w", "error_of_b"} <= set(result.metrics)
+
+
+def of_evolved_synapses(result):
+    of_update_rules(result)
+
+
+def of_evolved_updates(result):
+    of_update_rules(result)
+
+
+def of_fitness(result):
+    """A row for each number of generations."""
+    assert [row["generation"] for row in result.scores] == result.manifest["configuration"]["evaluation"]["at"]
+    assert {"paid", "best", "rise"} <= set(result.metrics) and result.example["by_search"]["paid"]
+
+
 def of_supervised_learning(result):
     assert result.metrics["accuracy"] == pytest.approx(result.scores[0]["accuracy"], abs=1e-5)
     assert result.manifest["data"]["title"] in ("CIFAR-100", "scenes (stand-in for CIFAR-100)")

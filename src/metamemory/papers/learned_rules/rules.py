@@ -28,6 +28,8 @@ TITLES = {  # of tests
     "plain": "MNIST at 10x10",
     "projected": "projected at random",
     "whole": "MNIST at 28x28",
+    "one_layer": "MNIST, 32 hidden",
+    "characters_one_layer": "Omniglot, 32 hidden",
 }
 CHANCE_WAYS = 10
 

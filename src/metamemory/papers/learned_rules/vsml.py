@@ -17,9 +17,9 @@ MINIBATCH = 10  # examples a step of the rule; of SGD it is one
 NOT_RUN = "Not run: `dvc repro {}`."
 
 
-def table(root: Path = Path(".")) -> str:
+def table(root: Path = Path("."), experiment: str = EXPERIMENT) -> str:
     """Accuracy on test images after some examples, in each test; empty where nothing was run."""
-    shown = groups(EXPERIMENT, SETTING, root)
+    shown = groups(experiment, SETTING, root)
     if not shown:
         return ""
     tests = list(rules.tests_of(shown[0]))

@@ -1,0 +1,105 @@
+"""Fitness-monotonic execution (Kirsch and Schmidhuber 2022), of which this study knows the abstract, beside hill
+climbing."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from metamemory.study.claims import Claim
+from metamemory.study.figures import legend_beside
+from metamemory.study.methods import colour, title
+from metamemory.study.quantities import Measured, over_seeds
+from metamemory.study.results import Group, Result, groups
+from metamemory.study.tables import markdown, percent, whose
+from metamemory.training.statistics import Interval, bootstrap
+
+EXPERIMENT = "fitness"
+SETTINGS = {"bandit": "arms that swap", "cart_pole": "a pole on a cart"}
+RULE, OTHERS = "fitness_monotonic", ("hill_climbing", "hill_climbing_modifying")
+MEASURES = {"best": "the best network, executed again", "paid": "what was executed"}
+NOT_RUN = "Not run: `dvc repro notebooks/learned_rules/fitness/dvc.yaml`."
+
+
+class Of(NamedTuple):
+    """A quantity: what was paid a step, over searches; `row` is a place among those of `at`."""
+
+    measure: str
+    row: int = -1
+
+    def __call__(self, result: Result) -> Interval:
+        return bootstrap(np.array(result.example["by_search"][self.measure][self.row]), over="searches")
+
+
+class Rise(NamedTuple):
+    """A quantity: how much more is paid at the end than at first, over searches; `claim` takes it above 0."""
+
+    measure: str
+
+    def __call__(self, result: Result) -> Interval:
+        first, *_, last = result.example["by_search"][self.measure]
+        return bootstrap(np.array(last) - np.array(first), over="searches")
+
+
+def table(root: Path = Path(".")) -> str:
+    """What was paid a step at the end, and how much more that is than at first; empty where nothing was run."""
+    rows = []
+    for setting, name in SETTINGS.items():
+        for group in groups(EXPERIMENT, setting, root):
+            found = (quantity(each) for each in MEASURES for quantity in (Of, Rise))
+            numbers = [percent(over_seeds(group, quantity)) for quantity in found]
+            searches = group.results[0].manifest["test_episodes"]
+            rows.append([name, title(group.run.method), whose(group), *numbers, f"{searches}"])
+    header = [f"{each}, {what}" for each in MEASURES.values() for what in ("%", "rise")]
+    return markdown(["task", "search", "whose", *header, "searches"], rows) if rows else ""
+
+
+def claims() -> list[Claim]:
+    """That networks get better, and more so than by hill climbing."""
+    found = []
+    for setting, name in SETTINGS.items():
+        mine = Measured(EXPERIMENT, RULE, setting, Rise("paid"))
+        found.append(Claim(f"What is executed is paid more and more: {name}", paper="a figure", pairs=[(mine, 0.0)]))
+        for other in OTHERS:
+            pair = tuple(Measured(EXPERIMENT, method, setting, Of("best")) for method in (RULE, other))
+            text = f"At the end, its best network is paid more than that of {title(other).lower()}: {name}"
+            found.append(Claim(text, paper="a figure", pairs=[pair]))
+    return found
+
+
+CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+
+
+def curves(shown: dict[str, list[Group]]) -> Figure:
+    """What was paid a step, by generations; a row a task, a column a measure."""
+    figure, panels = plt.subplots(len(shown), 2, figsize=(8.5, 2.9 * len(shown)), squeeze=False, sharex=True)
+    for row, (setting, of_setting) in zip(panels, shown.items(), strict=True):
+        for axes, (measure, name) in zip(row, MEASURES.items(), strict=True):
+            for group in of_setting:
+                at = [entry["generation"] for entry in group.results[0].scores]
+                found = [over_seeds(group, Of(measure, number)) for number in range(len(at))]
+                mean, low, high = (
+                    100 * np.array([getattr(each, end) for each in found]) for end in Interval._fields[:3]
+                )
+                tint = colour(group.run.method)
+                axes.plot(at, mean, color=tint, marker="o", markersize=4, label=title(group.run.method))
+                axes.fill_between(at, low, high, color=tint, alpha=0.2, linewidth=0)
+            axes.set_title(f"{SETTINGS[setting]}: {name}", fontsize="small")
+        row[0].set_ylabel("paid a step, %")
+    for axes in panels[-1]:
+        axes.set_xlabel("generations")
+    legend_beside(panels[0, -1])
+    figure.tight_layout()
+    return figure
+
+
+def largest(root: Path = Path(".")) -> dict[str, list[Group]]:
+    """Setting -> its groups at the largest scale that was run."""
+    found = {setting: groups(EXPERIMENT, setting, root) for setting in SETTINGS}
+    return {
+        setting: [group for group in shown if group.run.scale == shown[0].run.scale]
+        for setting, shown in found.items()
+        if shown
+    }
