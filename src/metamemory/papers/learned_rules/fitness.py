@@ -20,6 +20,7 @@ EXPERIMENT = "fitness"
 SETTINGS = {"bandit": "arms that swap", "cart_pole": "a pole on a cart"}
 RULE, OTHERS = "fitness_monotonic", ("hill_climbing", "hill_climbing_modifying")
 MEASURES = {"best": "the best network, executed again", "paid": "what was executed"}
+PAPER = "no numbers known"
 NOT_RUN = "Not run: `dvc repro notebooks/learned_rules/fitness/dvc.yaml`."
 
 
@@ -61,11 +62,12 @@ def claims() -> list[Claim]:
     found = []
     for setting, name in SETTINGS.items():
         mine = Measured(EXPERIMENT, RULE, setting, Rise("paid"))
-        found.append(Claim(f"What is executed is paid more and more: {name}", paper="a figure", pairs=[(mine, 0.0)]))
+        text = f"What is executed is paid more and more: {name}"
+        found.append(Claim(text, paper=PAPER, pairs=[(mine, 0.0)]))
         for other in OTHERS:
             pair = tuple(Measured(EXPERIMENT, method, setting, Of("best")) for method in (RULE, other))
             text = f"At the end, its best network is paid more than that of {title(other).lower()}: {name}"
-            found.append(Claim(text, paper="a figure", pairs=[pair]))
+            found.append(Claim(text, paper=PAPER, pairs=[pair]))
     return found
 
 
