@@ -8,7 +8,6 @@ import torch
 
 from metamemory.errors import UserError
 from metamemory.protocols.conduct import conduct
-from metamemory.protocols.learned_rules import LearnedRulesProtocol
 
 TASK = {"n_way": 4, "steps": 2, "minibatch": 4, "n_query": 5, "crop": 8, "size": 4}
 CONFIG = {
@@ -51,12 +50,17 @@ def test_a_cloned_rule_is_trained_on_synapses_and_tested_as_a_rule(few):
 
 
 def test_pairs_move_the_rule_and_nothing_else(few):
-    outcome = done(EVOLVED, few)
-    assert outcome.history[-1]["episodes"] == 8
-    again = done(EVOLVED, replace(few, checkpoint=few.checkpoint.with_name("again.pt")))
+    """Adam's first steps are as large as its rate: no number is where it was, and none is further than two of them."""
+    begun = {}
+    kept = replace(few, before_training=lambda learner: begun.update(copy.deepcopy(learner.state_dict())))
+    training = {**CONFIG["training"], "episodes": 4, "learning_rate": 0.01, "cooldown": 0.0}
+    outcome = done(EVOLVED, kept, training=training)
+    assert outcome.history[-1]["episodes"] == 4
+    for name, each in outcome.learner.named_parameters():
+        far = (each - begun[name]).abs()
+        assert (far > 0).any() and far.max() < 0.021, name
+    again = done(EVOLVED, replace(few, checkpoint=few.checkpoint.with_name("again.pt")), training=training)
     assert outcome.scores == again.scores and outcome.history[0]["loss"] == again.history[0]["loss"]
-    protocol = LearnedRulesProtocol(EVOLVED, 0, few)
-    assert protocol.task("train").steps == 2
 
 
 @pytest.mark.parametrize("config", [EVOLVED, COVARIANCE], ids=["antithetic", "covariance"])
@@ -91,3 +95,5 @@ def test_faults_of_a_strategy_are_told_before_training(few):
     pytest.importorskip("cma", reason="the package cma is not installed")
     with pytest.raises(UserError, match="vsml: it cannot keep what a strategy is told"):
         done(EVOLVED, few, evolution=COVARIANCE["evolution"])
+    with pytest.raises(UserError, match="population is 1"):
+        done(COVARIANCE, few, evolution={**COVARIANCE["evolution"], "population": 1})

@@ -117,6 +117,36 @@ def test_covariance_finds_the_minimum_and_goes_on_where_it_stopped():
     assert torch.equal(moved(again, Covariance(Quadratic(), 8, 0.5, seed=1), 60, generator), end)
 
 
+def test_a_generation_that_was_broken_off_is_tried_again():
+    """As where an update cannot be captured on a GPU: else a strategy that is built again would draw others."""
+    pytest.importorskip("cma", reason="the package cma is not installed")
+
+    class Breaking(Quadratic):
+        broken = False
+
+        def score(self, learner, episode):
+            if len(learner.told) == 3 and not self.broken:
+                self.broken = True
+                raise RuntimeError
+            return super().score(learner, episode)
+
+    ends = []
+    for base in (Quadratic(), Breaking()):
+        torch.manual_seed(0)
+        generator, point = torch.Generator().manual_seed(0), KeptPoint()
+        task = Covariance(base, 8, 0.5, seed=1)
+        moved(point, task, 3, generator)
+        draws, own = generator.get_state(), torch.get_rng_state()
+        if isinstance(base, Breaking):
+            with pytest.raises(RuntimeError):
+                moved(point, task, 1, generator)
+            generator.set_state(draws)
+            torch.set_rng_state(own)
+        moved(point, task, 2, generator)
+        ends.append(moved(point, Covariance(base, 8, 0.5, seed=1), 5, generator))
+    assert torch.equal(*ends)
+
+
 def test_without_the_package_it_is_said(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cma", None)
     with pytest.raises(UserError, match="needs the package cma; `pip install cma`"):

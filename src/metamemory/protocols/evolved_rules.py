@@ -51,6 +51,8 @@ class EvolvedRulesProtocol(LearnedRulesProtocol):
         pairs, batch = self.evolution.population // 2, self.settings.batch_size
         if self.evolution.strategy == "covariance":
             require_cma()
+            if self.evolution.population < 2:
+                raise UserError("evolution: population is 1; the covariance strategy compares at least 2 candidates")
             if not issubclass(self.learner_class, Told):
                 raise UserError(
                     f"{self.config['learner']}: it cannot keep what a strategy is told; see models/**/told.py"

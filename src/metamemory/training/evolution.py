@@ -97,11 +97,13 @@ class Covariance(Evolved):
         require_cma()
         self.population, self.deviation, self.seed = population, deviation, seed
         self.strategy: Any = None
+        self.asked: Any = None  # candidates of a generation that was broken off, as the capture of an update is
 
     def score(self, learner: nn.Module, episode: Any) -> Score:
         """The mean over a generation; the learner is moved to the strategy's new mean."""
         strategy = self._strategy(learner)
-        candidates, scores = strategy.ask(), []
+        candidates, scores = strategy.ask() if self.asked is None else self.asked, []
+        self.asked = candidates
         theta = parameters_to_vector(learner.parameters()).detach()
         with _same_draws() as again:
             for candidate in candidates:
@@ -109,6 +111,7 @@ class Covariance(Evolved):
                 scores.append(_tried(learner, theta.new_tensor(np.asarray(candidate)), self.task, episode))
         losses = torch.stack([each.loss for each in scores]).double().cpu()
         strategy.tell(candidates, losses.tolist())
+        self.asked = None
         learner.told = torch.cat([learner.told.view(-1, len(losses)), losses[None]])
         vector_to_parameters(theta.new_tensor(strategy.mean), learner.parameters())
         still = 0 * sum(each.sum() for each in learner.parameters())  # an optimiser finds nothing to do
