@@ -67,3 +67,8 @@ def test_pay_and_its_rise_are_over_searches(monkeypatch):
     assert [line.get_xdata().tolist() for line in lines] == [[5, 9]] * 2
     assert lines[0].get_ydata() == pytest.approx([30, 50]) and lines[1].get_ydata() == pytest.approx([20, 40])
     plt.close("all")
+
+
+def test_of_a_single_row_there_is_no_rise():
+    group = group_of("fitness", "fitness_monotonic", "bandit", {}, example={"by_search": {"paid": [[0.1, 0.3]]}})
+    assert fitness.Rise("paid")(group.results[0])[:3] == (0.0, 0.0, 0.0)

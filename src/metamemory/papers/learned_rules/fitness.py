@@ -40,8 +40,8 @@ class Rise(NamedTuple):
     measure: str
 
     def __call__(self, result: Result) -> Interval:
-        first, *_, last = result.example["by_search"][self.measure]
-        return bootstrap(np.array(last) - np.array(first), over="searches")
+        rows = result.example["by_search"][self.measure]
+        return bootstrap(np.array(rows[-1]) - np.array(rows[0]), over="searches")
 
 
 def table(root: Path = Path(".")) -> str:
