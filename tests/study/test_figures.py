@@ -1,12 +1,14 @@
 """Figures show what they say they show."""
 
 import base64
+from itertools import combinations
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 from metamemory.study import curves, figures
 from metamemory.study.accuracy_axis import accuracy_axis
@@ -73,7 +75,7 @@ def test_learning_curves_have_a_line_a_seed_and_a_legend_as_they_end():
     assert len(by_episodes.lines) == len(by_time.lines) == 3 + 1  # and chance
     assert by_episodes.get_xscale() == "log" and by_time.lines[0].get_xdata().tolist() == [0, 1]
     assert by_time.lines[0].get_ydata().tolist() == [20, 90]
-    assert [text.get_text() for text in by_time.get_legend().get_texts()] == [title("opn"), title("lstm")]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [title("opn"), title("lstm")]
     plt.close(figure)
 
 
@@ -84,7 +86,7 @@ def test_a_panel_can_be_of_some_groups_and_of_several_columns():
     panels = [curves.Panel(columns, curves.EPISODES, only=[group]) for group in (first, second)]
     figure = curves.learning_curves([], panels)
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]
-    assert [text.get_text() for text in figure.axes[-1].get_legend().get_texts()] == ["a"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a"]
     plt.close(figure)
 
 
@@ -137,3 +139,49 @@ def test_ticks_along_x_do_not_run_into_each_other():
     accuracy_axis(axes, 99.9, along="y", worst=90)
     assert axes.get_yticks().tolist() == [90, 95, 98, 99, 99.5, 99.8, 99.9]
     plt.close(figure)
+
+
+def _shown_in(figure):
+    """Texts of axes and of legends, with words in them."""
+    texts = [text for axes in figure.axes for text in axes.findobj(Text)]
+    texts += [text for legend in figure.legends for text in legend.get_texts()]
+    return [text for text in texts if text.get_visible() and text.get_text()]
+
+
+def _calibrated(method):
+    example = {"confidence": [0.2, 0.9], "calibration_error": [0.1, 0.02]}
+    scores = [{"accuracy": 0.2}, {"accuracy": 0.9}]
+    return SimpleNamespace(run=SimpleNamespace(method=method), example=example, scores=scores)
+
+
+METHODS = ["lstm", "opn", "cpm", "apl", "cl_lstm", "cnn_lstm", "cnn_f_lstm", "transformer", "mann", "nearest_neighbour"]
+LONG = "laptop scale, glyphs (stand-in for Omniglot), 1 to 3 seeds"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda groups: figures.accuracy_by_shot(groups, reported={"lstm": {1: Reported(0.5)}}),
+        lambda groups: figures.accuracy_by_shot_at({LONG: groups, "paper scale, Omniglot, 1 seed": groups[:3]}),
+        lambda groups: curves.learning_curves(groups, n_way=5),
+        lambda groups: curves.learning_curves(groups, [curves.Panel([("accuracy_5_shot", curves.look_of_method)], each)
+                                                       for each in [curves.EPISODES] * 3]),
+        lambda groups: figures.calibration([_calibrated(group.run.method) for group in groups]),
+    ],
+)  # fmt: skip
+def test_figures_of_lines_can_be_read_on_a_telephone(draw):
+    """350 pixels of a screen of 390; a page adds 0.2 inches to a figure's width."""
+    with plt.rc_context():
+        figures.use_style()
+        figure = draw([_group(method, (0.2, 0.97)) for method in METHODS])
+        figure.canvas.draw()
+        renderer = figure.canvas.get_renderer()
+        smallest = min(text.get_fontsize() for text in _shown_in(figure))
+        assert smallest / 72 * 350 / (figure.get_tightbbox(renderer).width + 0.2) >= 8
+        (legend,) = figure.legends
+        below = legend.get_window_extent(renderer)
+        panels = [axes.get_tightbbox(renderer) for axes in figure.axes]
+        assert all(box.y0 >= below.y1 - 1 for box in panels) and below.width <= figure.bbox.width
+        assert not any(one.padded(-1).overlaps(other) for one, other in combinations(panels, 2))
+        assert {text.get_text() for text in legend.get_texts()} >= {title(method) for method in METHODS}
+        plt.close(figure)

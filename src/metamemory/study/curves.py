@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from metamemory.study.figures import MUTED, chance_line, legend_beside
+from metamemory.study.figures import MUTED, chance_line, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.results import Group, Result
 
@@ -62,10 +61,8 @@ def learning_curves(groups: Sequence[Group], panels: Sequence[Panel] = (), n_way
     """What was measured in validation while training went on, a line a seed; by default few-shot accuracy. Groups come
     in the order in which their lines end, from above. With `n_way` the line of chance is drawn too."""
     panels = panels or few_shot_panels()
-    size = ((4.9 if len(panels) < 3 else 3.8) * len(panels) + (2.6 if len(panels) == 1 else 0), 3.6)
-    figure, every = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-    shown: dict[str, Any] = {}
-    for axes, panel in zip(every[0], panels, strict=True):
+    figure, every = narrow(len(panels))
+    for axes, panel in zip(every, panels, strict=True):
         for column, look in panel.curves:
             for group in _as_they_end(groups if panel.only is None else panel.only, column):
                 draw_curves(axes, group, column, panel.against, look(group))
@@ -75,14 +72,10 @@ def learning_curves(groups: Sequence[Group], panels: Sequence[Panel] = (), n_way
         axes.set_title(panel.title, fontsize="medium")
         if panel.against.scale == "linear" and axes.get_xlim()[1] > 2000:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            shown.setdefault(label, handle)
     if n_way:
         axes.text(1, 100 / n_way - 1, "chance", color=MUTED, fontsize="small", ha="right", va="top",
                   transform=axes.get_yaxis_transform())  # fmt: skip
-    if shown:
-        legend_beside(axes, list(shown.values()), list(shown))
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 

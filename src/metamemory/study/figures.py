@@ -1,7 +1,9 @@
 """Figures that any paper may use: style, accuracy by shot, calibration, episodes and answers to them."""
 
 import base64
+import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,16 +11,20 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group, Result
-from metamemory.study.tables import Reported
+from metamemory.study.tables import NO_BREAK, Reported
 from metamemory.tasks import Episode
 from metamemory.tasks.sampling import denormalise
 
 PER_ROW = 5  # images side by side that can still be seen on a telephone
+WIDTH = 5.2  # inches of a figure of lines: its smallest text can still be read there
+ACROSS = 2  # panels side by side in it
+SHOT = "labelled samples of the class seen before (shot)"  # the name of an axis
 RIGHT, WRONG, MUTED = "#009E73", "#D55E00", "#8A8A8A"
 
 
@@ -39,9 +45,33 @@ def use_style() -> None:
     )
 
 
-def legend_beside(axes: Axes, *handles_and_labels) -> None:
-    """The legend to the right of the axes."""
-    axes.legend(*handles_and_labels, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+def narrow(panels: int = 1, height: float = 3.2, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of lines as wide as a telephone can show, and its panels, in rows of ACROSS; the height is that of a
+    row, in inches. `legend_below` arranges it."""
+    across = min(ACROSS, panels)
+    down = -(-panels // across)
+    figure, grid = plt.subplots(down, across, figsize=(WIDTH, height * down), sharey=sharey, squeeze=False)
+    for axes in grid.flat[panels:]:
+        axes.remove()
+    return figure, list(grid.flat[:panels])
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend of all panels, below them in as many columns as there is room for: each label once, those of the
+    panel with the most first."""
+    shown: dict[str, Any] = {}
+    for handles, labels in sorted(
+        (axes.get_legend_handles_labels() for axes in figure.axes), key=lambda of: -len(of[1])
+    ):
+        for handle, label in zip(handles, labels, strict=True):
+            shown.setdefault(label, handle)
+    figure.set_layout_engine("constrained")
+    for columns in range(len(shown), 0, -1):
+        legend = figure.legend(shown.values(), shown, loc="outside lower center", ncols=columns, fontsize="small")
+        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
+            figure.set_figheight(figure.get_figheight() + 0.2 * -(-len(shown) // columns))
+            return
+        legend.remove()
 
 
 def band(axes: Axes, x: Sequence[float], group: Group, quantities: Sequence[Quantity], tint: str, **style) -> None:
@@ -67,27 +97,27 @@ ByMethod = Mapping[str, Mapping[int, Reported]]  # a paper's numbers: method -> 
 
 def accuracy_by_shot(groups: Sequence[Group], n_way: int = 5, reported: ByMethod | None = None) -> Figure:
     """Accuracy against the number of labelled samples seen, with 95 % intervals, and a paper's values."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
+    figure, (axes,) = narrow(height=3.8)
     _draw_accuracy_by_shot(axes, groups, n_way, reported or {})
     accuracy_axis(axes, _best(groups, reported or {}))
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 
 def accuracy_by_shot_at(
     scales: Mapping[str, Sequence[Group]], n_way: int = 5, reported: ByMethod | None = None
 ) -> Figure:
-    """The same for several scales side by side, a panel each under its title; the legend is of the most methods."""
-    figure, panels = plt.subplots(1, len(scales), figsize=(1 + 4.2 * len(scales), 4.2), sharey=True, squeeze=False)
-    for axes, (label, groups) in zip(panels[0], scales.items(), strict=True):
+    """The same for several scales side by side, a panel each under its title."""
+    figure, panels = narrow(len(scales), height=4.2)
+    for axes, (label, groups) in zip(panels, scales.items(), strict=True):
         _draw_accuracy_by_shot(axes, groups, n_way, reported or {})
         accuracy_axis(axes, max(_best(each, reported or {}) for each in scales.values()))
-        axes.set_title(label, fontsize="small")
-        axes.set_xlabel("samples of the class seen before (shot)")
+        scale_and_data, _, seeds = label.rpartition(", ")
+        words = f"{scale_and_data}, {seeds.replace(' ', NO_BREAK)}" if scale_and_data else label
+        axes.set_title(textwrap.fill(words, 30), fontsize="small")
+        axes.set_xlabel(textwrap.fill(SHOT, 28))
         axes.label_outer()
-    most = max(panels[0], key=lambda axes: len(axes.get_legend_handles_labels()[1]))
-    legend_beside(axes, *most.get_legend_handles_labels())
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
@@ -102,7 +132,8 @@ def _draw_accuracy_by_shot(axes: Axes, groups: Sequence[Group], n_way: int, repo
         axes.plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     chance_line(axes, n_way)
     axes.text(len(shots) - 1, 100 / n_way + 1, "chance", color=MUTED, ha="right", fontsize="small")
-    axes.set_xlabel("labelled samples of the class seen before (shot)")
+    axes.set_xlabel(SHOT)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _best(groups: Sequence[Group], reported: ByMethod) -> float:
@@ -114,7 +145,7 @@ def _best(groups: Sequence[Group], reported: ByMethod) -> float:
 
 def calibration(results: Sequence[Result]) -> Figure:
     """Accuracy and mean confidence against the shot, and the calibration error; a colour a method."""
-    figure, (sure, error) = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure, (sure, error) = narrow(2, height=3.6, sharey=False)
     for result in results:
         tint, shown = colour(result.run.method), result.example
         shots = range(len(shown["confidence"]))
@@ -126,12 +157,12 @@ def calibration(results: Sequence[Result]) -> Figure:
         )  # fmt: skip
     sure.plot([], [], color=MUTED, marker="o", markersize=4, label="accuracy")
     sure.plot([], [], color=MUTED, linestyle="--", label="mean confidence")
-    for axes, name in ((sure, "%"), (error, "expected calibration error, points of %")):
-        axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel=name)
-        axes.legend(fontsize="small")
+    for axes, name in ((sure, "%"), (error, "calibration error, points of %")):
+        axes.set(xlabel=textwrap.fill(SHOT, 28), ylabel=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     sure.set_ylim(0, 102)
     error.set_ylim(0, None)
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 

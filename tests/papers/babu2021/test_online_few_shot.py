@@ -68,7 +68,7 @@ def test_the_recipe_is_told_seed_by_seed(monkeypatch):
 
     figure = online_few_shot_figures.plateaus(found, ["as_it_is"])
     assert len(figure.axes[0].lines) == 3 + 1  # one a seed, and chance
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["as it is"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["as it is"]
     plt.close(figure)
 
 
@@ -95,6 +95,6 @@ def test_each_place_of_labels_has_a_line():
     places = online_few_shot.places(ROOT)["laptop"]
     assert set(places) == {*online_few_shot.INJECTED.values(), "CL-1, LSTM"}
     figure = online_few_shot_figures.by_place(places)
-    named = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert set(named) == set(places) and named[-1] == "nowhere"  # the best first
     plt.close(figure)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from metamemory.papers.babu2021.reported import FIRST_19, TWENTIETH
 from metamemory.study.claims import Claim
 from metamemory.study.curves import MINUTES, Panel, look_of_method
-from metamemory.study.figures import MUTED, band, episode, legend_beside
+from metamemory.study.figures import MUTED, band, episode, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -144,7 +144,7 @@ def by_length(groups: Sequence[Group]) -> Figure:
 
 def by_subtask(groups: Sequence[Group]) -> Figure:
     """Figure 4: accuracy of each subtask of a task of 20, asked at its end; the paper's means of the first 19."""
-    figure, axes = plt.subplots(figsize=(7.6, 4))
+    figure, (axes,) = narrow(height=3.8)
     subtasks = range(1, LONGEST + 1)
     for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
         _line(axes, group, subtasks, [accuracy(LONGEST, subtask, subtask) for subtask in subtasks], marker)
@@ -155,18 +155,18 @@ def by_subtask(groups: Sequence[Group]) -> Figure:
     axes.plot([], [], color=MUTED, linestyle="--", label="the paper's mean of the first 19")
     axes.plot([], [], color=MUTED, marker="D", mfc="none", linestyle="none", label="the paper's 20th of ANML")
     axes.set(xlabel="subtask of 20, in order", ylabel="accuracy, %", ylim=(0, 102), xticks=[1, *LENGTHS])
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 
 def forgetting(groups: Sequence[Group]) -> Figure:
     """Accuracy on the first subtask as later ones come."""
-    figure, axes = plt.subplots(figsize=(7.6, 4))
+    figure, (axes,) = narrow(height=3.8)
     seen = range(1, LONGEST + 1)
     for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
         _line(axes, group, seen, [accuracy(n, 1, 1) for n in seen], marker)
     axes.set(xlabel="subtasks seen", ylabel="accuracy on the first, %", ylim=(0, 102), xticks=[1, *LENGTHS])
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 

@@ -1,11 +1,10 @@
 """The figure of what a step costs, counted here and in Babu et al. 2021, section 4.3."""
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from metamemory.papers.babu2021 import cost
 from metamemory.papers.babu2021.reported import ADAPTED, FORWARD
-from metamemory.study.figures import legend_beside
+from metamemory.study.figures import legend_below, narrow
 from metamemory.study.methods import colour, title
 
 SIX = "OML, six layers"
@@ -25,7 +24,7 @@ def bars() -> dict[str, tuple[str, float, float]]:
 
 def steps() -> Figure:
     """GFLOPs of a forward and of an adapted step, the paper's numbers as diamonds."""
-    figure, axes = plt.subplots(figsize=(7, 3))
+    figure, (axes,) = narrow(height=3)
     shown = bars()
     for y, (name, forward, adapted) in enumerate(shown.values()):
         tint = colour(name)
@@ -38,5 +37,5 @@ def steps() -> Figure:
     axes.set_yticks(range(len(shown)), list(shown))
     axes.invert_yaxis()
     axes.set(xlabel="GFLOPs a step")
-    legend_beside(axes)
+    legend_below(figure)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from metamemory.models.recurrent.cl_lstm import CLLSTM
 from metamemory.study.curves import EPISODES, Panel, learning_curves
 from metamemory.study.diagrams import QUIET, SMALL, Box, Diagram
-from metamemory.study.figures import MUTED, band, chance_line, legend_beside
+from metamemory.study.figures import MUTED, band, chance_line, legend_below, narrow
 from metamemory.study.methods import colour
 from metamemory.study.quantities import at_shot
 from metamemory.study.results import Group, Result
@@ -60,7 +60,7 @@ def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
 
 def by_place(groups: Mapping[str, Group], n_way: int = 5) -> Figure:
     """Accuracy by shot of one learner, a line for each place where labels are shown, the best first in the legend."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
+    figure, (axes,) = narrow(height=3.8)
     best_first = sorted(groups.items(), key=lambda item: -item[1].results[0].scores[-1]["accuracy"])
     for k, (place, group) in enumerate(best_first):
         shots = range(len(group.results[0].scores))
@@ -68,7 +68,7 @@ def by_place(groups: Mapping[str, Group], n_way: int = 5) -> Figure:
         band(axes, shots, group, [at_shot(shot) for shot in shots], tint, marker="o", label=place)
     chance_line(axes, n_way)
     axes.set(xlabel="labelled samples of the class seen before (shot)", ylabel="accuracy, %", ylim=(0, 102))
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 
@@ -93,7 +93,7 @@ def _draw_by_delay(axes: Axes, group: Group, shot: int) -> None:
 
 def layers(result: Result) -> Figure:
     """Accuracy by shot with the state of one part reset before every step, and frozen from a step on."""
-    figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    figure, both = narrow(2)
     shown = result.example
     titles = (
         ("reset", "state reset before every step"),
@@ -103,21 +103,20 @@ def layers(result: Result) -> Figure:
         axes.plot([100 * row["accuracy"] for row in result.scores], color="black", label="as trained")
         for (part, accuracy), tint in zip(shown[kind].items(), LAYER_COLOURS, strict=True):
             axes.plot([100 * each for each in accuracy], color=tint, marker="o", markersize=3, label=part)
-        axes.set(xlabel="labelled samples seen before (shot)", ylim=(0, 102))
-        axes.set_title(name, fontsize="medium")
+        axes.set(xlabel="labelled samples\nseen before (shot)", ylim=(0, 102))
+        axes.set_title(name, fontsize="small")
     both[0].set_ylabel("accuracy, %")
-    legend_beside(both[1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
 def moved(result: Result) -> Figure:
     """How far the label of each step moves the state of each part, as a share of its length."""
-    figure, axes = plt.subplots(figsize=(7, 3.6))
+    figure, (axes,) = narrow(height=3.8)
     for (part, share), tint in zip(result.example["moved"].items(), LAYER_COLOURS, strict=True):
         axes.plot(range(1, len(share)), [100 * each for each in share[1:]], color=tint, label=part)
     axes.set(xlabel="step", ylabel="moved by the label, % of the state's length", ylim=(0, None))
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 

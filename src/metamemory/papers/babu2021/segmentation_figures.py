@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from metamemory.papers.babu2021.reported import FINE_TUNED, FIRST, NINTH, TABLE_4
 from metamemory.papers.babu2021.segmentation import MEASURES, NOWHERE, address, name
 from metamemory.study.curves import MINUTES, Panel
-from metamemory.study.figures import MUTED, RIGHT, WRONG, band, diamond, legend_beside
+from metamemory.study.figures import MUTED, RIGHT, WRONG, band, diamond, legend_below, narrow
 from metamemory.study.quantities import at_shot
 from metamemory.study.results import Group, Result
 from metamemory.tasks.segmentation import MaskEpisode
@@ -55,7 +55,7 @@ def strip(results: Sequence[Result], names: Sequence[str]) -> Figure:
 
 def by_shot(groups: Sequence[Group]) -> Figure:
     """Both measures against how many pictures of the thing were seen before, with 95 % intervals, and the paper's."""
-    figure, both = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, both = narrow(2)
     for group in groups:
         tint, shots = _tint(group), range(len(group.results[0].scores))
         for axes, measure in zip(both, MEASURES, strict=True):
@@ -65,16 +65,15 @@ def by_shot(groups: Sequence[Group]) -> Figure:
                     diamond(axes, shot, reported, tint)
     both[1].plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     for axes, measure in zip(both, MEASURES, strict=True):
-        axes.set(xlabel="pictures of the thing seen before (shot)", ylabel=AXIS[measure], ylim=(0, 102))
-    legend_beside(both[1])
-    figure.tight_layout()
+        axes.set(xlabel="pictures of the thing\nseen before (shot)", ylabel=AXIS[measure], ylim=(0, 102))
+    legend_below(figure)
     return figure
 
 
 def swap(groups: Sequence[Group]) -> Figure:
     """Both measures at each step of an episode in the middle of which object and distractor exchange their roles;
     dashed, the same pictures without the exchange."""
-    figure, both = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, both = narrow(2)
     for group in groups:
         for axes, measure in zip(both, MEASURES, strict=True):
             for kind, style in (("swapped", "-"), ("plain", "--")):
@@ -86,14 +85,13 @@ def swap(groups: Sequence[Group]) -> Figure:
         axes.axvline(steps.shape[1] / 2 - 0.5, color=MUTED, linewidth=1)
         axes.set(xlabel="step", ylabel=AXIS[measure], ylim=(0, 102))
     both[0].text(steps.shape[1] / 2 - 0.2, 98, "roles exchanged", color=MUTED, fontsize="small", va="top")
-    legend_beside(both[1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
 def rates(result: Result) -> Figure:
     """Both measures on validation classes against the rate at which the baseline is fine-tuned, and the rate taken."""
-    figure, axes = plt.subplots(figsize=(7, 3.8))
+    figure, (axes,) = narrow(height=3.6)
     rows = result.example["by_rate"]
     for measure, tint in (("segmented", OBJECT), ("masked", DISTRACTOR)):
         for shot, style in ((1, "--"), (6, "-")):
@@ -103,7 +101,7 @@ def rates(result: Result) -> Figure:
     axes.axvline(result.manifest["online_rate"], color=MUTED, linewidth=1)
     axes.text(result.manifest["online_rate"], 1, " taken", color=MUTED, fontsize="small", va="bottom")
     axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="%", ylim=(0, 102))
-    legend_beside(axes)
+    legend_below(figure)
     return figure
 
 

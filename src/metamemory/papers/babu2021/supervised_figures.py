@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from metamemory.papers.babu2021.supervised import in_order_of_the_paper
 from metamemory.study.curves import MINUTES, Against, Panel
-from metamemory.study.figures import MUTED, RIGHT, WRONG, legend_beside, unpacked
+from metamemory.study.figures import MUTED, RIGHT, WRONG, legend_below, narrow, unpacked
 from metamemory.study.methods import title
 from metamemory.study.results import Group
 from metamemory.tasks import Episode
@@ -48,7 +48,7 @@ PANELS = [
 
 def accuracy_by_size(groups: Sequence[Group]) -> Figure:
     """Accuracy against parameters, of which the hollow part has none in the answer, and against FLOPs."""
-    figure, (by_parameters, by_flops) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    figure, (by_parameters, by_flops) = narrow(2)
     for group in in_order_of_the_paper(list(groups)):
         colour, _, mark = _look(group.run.method)
         manifest, interval = group.results[0].manifest, group.accuracy(0)
@@ -63,15 +63,13 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
     by_parameters.plot([], [], "o", mfc="white", mec=MUTED, label="all parameters")
     by_parameters.plot([], [], "o", color=MUTED, label="those with a part in the answer")
     by_parameters.set(xlabel="parameters, millions", ylabel="test accuracy, %")
-    by_parameters.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     by_flops.set(xlabel="MFLOPs an image")
     for axes in (by_parameters, by_flops):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    legend_beside(by_flops)
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 

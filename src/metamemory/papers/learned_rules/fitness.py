@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metamemory.study.claims import Claim
-from metamemory.study.figures import legend_beside
+from metamemory.study.figures import WIDTH, legend_below
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -76,7 +76,7 @@ CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict"
 
 def curves(shown: dict[str, list[Group]]) -> Figure:
     """What was paid a step, by generations; a row a task, a column a measure."""
-    figure, panels = plt.subplots(len(shown), 2, figsize=(8.5, 2.9 * len(shown)), squeeze=False, sharex=True)
+    figure, panels = plt.subplots(len(shown), 2, figsize=(WIDTH, 2.7 * len(shown)), squeeze=False, sharex=True)
     for row, (setting, of_setting) in zip(panels, shown.items(), strict=True):
         for axes, (measure, name) in zip(row, MEASURES.items(), strict=True):
             for group in of_setting:
@@ -92,8 +92,7 @@ def curves(shown: dict[str, list[Group]]) -> Figure:
         row[0].set_ylabel("paid a step, %")
     for axes in panels[-1]:
         axes.set_xlabel("generations")
-    legend_beside(panels[0, -1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from metamemory.study.claims import Claim
-from metamemory.study.figures import MUTED, legend_beside
+from metamemory.study.figures import MUTED, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, at_shot, over_seeds
 from metamemory.study.results import Group, groups
@@ -73,7 +72,7 @@ CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict"
 def by_tasks(of_each: dict[str, list[Group]]) -> Figure:
     """Accuracy over the last steps against the number of tasks of the training; solid: new tasks, dashed: the same,
     dotted: another data set. The last place is of tasks without end."""
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    figure, (axes,) = narrow(height=3.8)
     places = {setting: place for place, setting in enumerate(TASKS)}
     for method in dict.fromkeys(group.run.method for shown in of_each.values() for group in shown):
         of_method = {places[setting]: g for setting, shown in of_each.items() for g in shown if g.run.method == method}
@@ -90,14 +89,13 @@ def by_tasks(of_each: dict[str, list[Group]]) -> Figure:
     names = ["no end" if tasks is None else f"{tasks:,}" for tasks in TASKS.values()]
     axes.set_xticks(list(places.values()), names)
     axes.set(xlabel="tasks of the training", ylabel="accuracy, last steps, %", ylim=(0, 102))
-    legend_beside(axes)
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
 def by_step(shown: Sequence[Group]) -> Figure:
     """Accuracy at every step of a test, mean over all seeds; a panel a kind of test."""
-    figure, panels = plt.subplots(1, len(KINDS), figsize=(11, 3.4), sharey=True)
+    figure, panels = narrow(len(KINDS), height=2.8)
     for axes, (kind, name) in zip(panels, KINDS.items(), strict=True):
         for group in shown:
             accuracy = 100 * np.mean([result.example["by_step"][kind] for result in group.results], axis=0)
@@ -105,6 +103,5 @@ def by_step(shown: Sequence[Group]) -> Figure:
         axes.set_title(name, fontsize="medium")
         axes.set(xlabel="step", ylim=(0, 102))
     panels[0].set_ylabel("accuracy, %")
-    legend_beside(panels[-1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure

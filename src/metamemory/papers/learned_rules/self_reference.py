@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from metamemory.papers.learned_rules.reported import ONE_SHOT, SECOND_TASK
 from metamemory.study.claims import Claim, points
-from metamemory.study.figures import MUTED, legend_beside
+from metamemory.study.figures import MUTED, WIDTH, legend_below
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, at_shot, over_seeds
 from metamemory.study.results import Group, groups
@@ -80,7 +80,7 @@ def by_step(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
     """Accuracy at every step of both tasks, mean of five steps and of all seeds; a row a pair of data sets, a column an
     order. Dotted: the second task begins."""
     figure, panels = plt.subplots(
-        len(by_setting), 2, figsize=(10, 3.4 * len(by_setting)), squeeze=False, sharex="row", sharey=True
+        len(by_setting), 2, figsize=(WIDTH, 3 * len(by_setting)), squeeze=False, sharex="row", sharey=True
     )
     for row, (setting, shown) in zip(panels, by_setting.items(), strict=True):
         names = SETTINGS[setting]
@@ -93,8 +93,7 @@ def by_step(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
             axes.set_title(", then ".join(pair), fontsize="medium")
             axes.set(ylim=(0, 102), xlabel="step")
         row[0].set_ylabel("accuracy, %")
-        legend_beside(row[1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from metamemory.papers.santoro2016.tables import title
 from metamemory.study.curves import EPISODES, Look, Panel, draw_curves
 from metamemory.study.diagrams import NORMAL, SMALL, WIDTH
-from metamemory.study.figures import MUTED, legend_beside
+from metamemory.study.figures import MUTED, legend_below, narrow
 from metamemory.study.methods import colour
 from metamemory.study.results import Group, Result
 
@@ -81,7 +81,7 @@ def _draw_persistence(row: Sequence[Axes], group: Group) -> None:
 
 def curriculum(seeds: Sequence[Result], instances: Sequence[int] = INSTANCES) -> Figure:
     """Figure 4: accuracy by instance while classes are added, and in tests with many more after; a line a seed."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
+    figure, (left, right) = narrow(2)
     steps = left.twinx()
     configuration = seeds[0].manifest["configuration"]
     classes = configuration["classes"]
@@ -104,18 +104,17 @@ def curriculum(seeds: Sequence[Result], instances: Sequence[int] = INSTANCES) ->
     steps.grid(False)
     steps.spines["right"].set_visible(True)
     left.set(xlabel="training episodes", ylabel="accuracy, %", ylim=(0, 102))
-    left.set_title(f"validation, {classes['last']} classes", fontsize="medium")
+    left.set_title(f"validation, {classes['last']} classes", fontsize="small")
     right.set(xlabel="classes in the test")
-    right.set_title("test, without further training", fontsize="medium")
-    legend_beside(right)
-    figure.tight_layout()
+    right.set_title("test, without further training", fontsize="small")
+    legend_below(figure)
     return figure
 
 
 def predictions(results: Sequence[Result]) -> Figure:
     """Figure 5: what each learner expects of a function of one variable after twenty values; band: two deviations."""
-    figure, panels = plt.subplots(1, len(results), figsize=(3.6 * len(results), 3.2), sharey=True, squeeze=False)
-    for axes, result in zip(panels[0], results, strict=True):
+    figure, panels = narrow(len(results), height=2.8)
+    for axes, result in zip(panels, results, strict=True):
         shown, tint = result.example, colour(result.run.method)
         place, mean, deviation = (np.array(shown[name]) for name in ("place", "mean", "deviation"))
         axes.fill_between(place, mean - 2 * deviation, mean + 2 * deviation, color=tint, alpha=0.2, linewidth=0)
@@ -126,16 +125,15 @@ def predictions(results: Sequence[Result]) -> Figure:
         axes.set(xlabel="x")
     # twice as high as the function, so that a learner that knows nothing cannot make it flat
     known = np.array(results[0].example["f"] + results[0].example["y"])
-    panels[0, 0].set(ylabel="f(x)", ylim=(known.mean() - np.ptp(known), known.mean() + np.ptp(known)))
-    legend_beside(panels[0, -1])
-    figure.tight_layout()
+    panels[0].set(ylabel="f(x)", ylim=(known.mean() - np.ptp(known), known.mean() + np.ptp(known)))
+    legend_below(figure)
     return figure
 
 
 def log_likelihoods(by_setting: dict[str, Sequence[Group]]) -> Figure:
     """Figure 6: log-likelihood of the next value against values seen, one panel a number of dimensions."""
-    figure, panels = plt.subplots(1, len(by_setting), figsize=(3.6 * len(by_setting) + 1, 3.4), squeeze=False)
-    for axes, (name, shown) in zip(panels[0], by_setting.items(), strict=True):
+    figure, panels = narrow(len(by_setting), sharey=False)
+    for axes, (name, shown) in zip(panels, by_setting.items(), strict=True):
         for group in shown:
             tint, label = colour(group.run.method), title(group.run.method)
             for result in group.results:
@@ -147,9 +145,8 @@ def log_likelihoods(by_setting: dict[str, Sequence[Group]]) -> Figure:
                 label = None
         axes.set(xlabel="values seen")
         axes.set_title(f"{name} dimension{'' if name == 'one' else 's'}", fontsize="medium")
-    panels[0, 0].set_ylabel("log-likelihood of the next value, nats")
-    legend_beside(panels[0, -1])
-    figure.tight_layout()
+    panels[0].set_ylabel("log-likelihood, nats")
+    legend_below(figure)
     return figure
 
 

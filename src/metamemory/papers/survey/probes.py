@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from metamemory.study.figures import legend_beside
+from metamemory.study.figures import WIDTH, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.results import Group, groups
 from metamemory.study.tables import markdown, span, whose
@@ -87,7 +87,7 @@ def _seeds(group: Group) -> str:
 def by_shots_and_ways(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
     """Accuracy of one trained learner each against shots and against ways, with intervals over the episodes of its
     first seed; a row a data set."""
-    figure, rows = plt.subplots(len(by_setting), 2, figsize=(10, 3.4 * len(by_setting)), squeeze=False, sharey="row")
+    figure, rows = plt.subplots(len(by_setting), 2, figsize=(WIDTH, 3 * len(by_setting)), squeeze=False, sharey="row")
     for axes, (setting, shown) in zip(rows, by_setting.items(), strict=True):
         for group in shown:
             found = group.results[0].scores
@@ -100,8 +100,7 @@ def by_shots_and_ways(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
         axes[1].xaxis.set_major_formatter(ScalarFormatter())
         for each, name in zip(axes, ("ways as in the test", "one shot"), strict=True):
             each.set_title(name, fontsize="medium")
-    legend_beside(rows[0, 1])
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
@@ -114,13 +113,12 @@ def _draw(axes: Axes, group: Group, rows: Sequence[Mapping[str, float]], along: 
 
 def operations(shown: Sequence[Group]) -> Figure:
     """Accuracy with five ways and one shot against operations to adapt to a support set, a point a learner."""
-    figure, axes = plt.subplots(figsize=(7, 4.2))
+    figure, (axes,) = narrow(height=3.8)
     for group in shown:
         x, accuracy = mean(group, "flops_to_adapt"), mean(group, ONE_SHOT)
         if x is not None and accuracy is not None:
             tint = colour(group.run.method)
             axes.plot(x / 1e6, 100 * accuracy, "o", color=tint, markersize=9, label=title(group.run.method))
     axes.set(xscale="log", xlabel="operations to adapt, MFLOPs", ylabel="accuracy, 5-way 1-shot, %")
-    legend_beside(axes)
-    figure.tight_layout()
+    legend_below(figure)
     return figure

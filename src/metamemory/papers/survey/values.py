@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metamemory.study.figures import MUTED, legend_beside, picture
+from metamemory.study.figures import MUTED, WIDTH, legend_below, narrow, picture
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -89,24 +89,21 @@ def _number(interval: Interval | None) -> str:
 
 
 def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, str]) -> Figure:
-    """Log-likelihood and squared error by how many values are known, with 95 % intervals; a column a setting. Of
-    images, dashed: pixels in order."""
-    figure, panels = plt.subplots(
-        2, len(by_setting), figsize=(4 * len(by_setting) + 1.5, 6), squeeze=False, sharex="col"
-    )
-    for column, (setting, shown) in zip(panels.T, by_setting.items(), strict=True):
-        for axes, (measure, name) in zip(column, MEASURES.items(), strict=True):
+    """Log-likelihood and squared error by how many values are known, with 95 % intervals; a row a setting. Of images,
+    dashed: pixels in order."""
+    size = (WIDTH, 2.7 * len(by_setting))
+    figure, panels = plt.subplots(len(by_setting), 2, figsize=size, squeeze=False, sharex="row")
+    for row, (setting, shown) in zip(panels, by_setting.items(), strict=True):
+        for axes, (measure, name) in zip(row, MEASURES.items(), strict=True):
             for group in shown:
                 _draw_by_context(axes, group, measure)
-            if column[0].get_subplotspec().is_first_col():
-                axes.set(ylabel=name)
-        column[0].set_title(titles[setting], fontsize="medium")
-        column[1].set(xlabel="values known", yscale="log")
+            axes.set(xlabel="values known", ylabel=name)
+            axes.set_title(titles[setting], fontsize="medium")
+        row[1].set(yscale="log")
         if max(_contexts(shown[0])) > 50:
-            column[1].set_xscale("symlog", linthresh=1)
-            column[1].set_xlim(left=0)
-    legend_beside(panels[0, -1])
-    figure.tight_layout()
+            row[1].set_xscale("symlog", linthresh=1)
+            row[1].set_xlim(left=0)
+    legend_below(figure)
     return figure
 
 
@@ -195,8 +192,8 @@ def _hidden(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def chosen(results: Mapping[str, Sequence[Result]]) -> Figure:
     """Mean squared error by how many pixels are known: the next is the least certain, or one at random (dashed)."""
-    figure, panels = plt.subplots(1, len(results), figsize=(4 * len(results) + 2, 3.4), squeeze=False)
-    for axes, (name, of_setting) in zip(panels[0], results.items(), strict=True):
+    figure, panels = narrow(len(results), sharey=False)
+    for axes, (name, of_setting) in zip(panels, results.items(), strict=True):
         for result in of_setting:
             if "least_certain" in result.example:
                 tint = colour(result.run.method)
@@ -206,7 +203,6 @@ def chosen(results: Mapping[str, Sequence[Result]]) -> Figure:
         axes.plot([], [], color=MUTED, linestyle="--", label="at random")
         axes.set(xlabel="pixels known")
         axes.set_title(PICTURES.get(name, name), fontsize="medium")
-    panels[0, 0].set_ylabel("mean squared error")
-    legend_beside(panels[0, -1])
-    figure.tight_layout()
+    panels[0].set_ylabel("mean squared error")
+    legend_below(figure)
     return figure
