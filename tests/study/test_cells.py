@@ -2,7 +2,7 @@
 
 import pytest
 
-from metamemory.study import cells
+from metamemory.study import cells, tables
 from metamemory.study.cells import Cell, counts, counts_table, judge
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import Group, Result
@@ -35,9 +35,11 @@ def cell(mean=0.5, deviation=None, answer=ANSWER, **changes):
     ("low", "high", "deviation", "said"),
     [
         (0.40, 0.50, None, "within"),  # its own end
-        (0.40, 0.4999, None, "below by 5.0"),
+        (0.40, 0.4995, None, "within"),  # 50.0 may have been 49.95
+        (0.40, 0.4994, None, "below by 5.0"),
         (0.50, 0.60, None, "within"),
-        (0.5001, 0.60, None, "above by 5.0"),
+        (0.5005, 0.60, None, "within"),
+        (0.5006, 0.60, None, "above by 5.0"),
         (0.40, 0.48, 0.02, "within"),  # 0.50 - 0.02 is not quite 0.48 in floating point
         (0.40, 0.479, 0.02, "below by 6.0"),
         (0.52, 0.60, 0.02, "within"),
@@ -73,6 +75,34 @@ def test_what_was_not_measured_was_not_run(results):
     found = judge([cell(answer=of_later), cell(answer=Measured("e", "other", "s", at_shot(0))), cell(answer=None)])
     assert [each.said for each in found] == ["not run", "not run", "not in the study"]
     assert {each.shown for each in found} == {each.source for each in found} == {"–"}
+
+
+def test_a_number_stands_for_all_that_are_rounded_to_it(results):
+    """0.0 for what is hardly ever right, two digits for what has them, and a whole per cent for "about"."""
+    results.append(("paper", "Omniglot", [(0.0002, 0.0004)]))
+    assert [found.verdict for found in judge([cell(0.0), cell(0.0015)])] == ["within", "below"]
+    results[0] = ("paper", "Omniglot", [(0.9890, 0.9894)])
+    assert [found.verdict for found in judge([cell(0.9895), cell(0.989)])] == ["below", "within"]
+    results[0] = ("paper", "Omniglot", [(0.654, 0.656)])
+    about = Cell("A 2001", "text", "M", "1-shot", Reported(0.65, about=True), ANSWER)
+    assert [(found.verdict, found.cell.told) for found in judge([about, cell(0.65)])] == [
+        ("within", "about 65"),
+        ("above", "65.0"),
+    ]
+
+
+def test_a_stale_run_says_so(results, monkeypatch):
+    results.append(("paper", "Omniglot", [(0.4, 0.6)] * 2))
+    monkeypatch.setattr(tables, "stale", lambda run: "the learner changed" if run.seed else None)
+    (found,) = judge([cell()])
+    assert (found.said, found.source) == ("within", "paper scale, Omniglot, 1 of 2 stale, 2 seeds")
+
+
+def test_a_laptop_run_decides_nothing_though_one_at_paper_scale_has_not_measured_it(results):
+    results += [("paper", "Omniglot", [(0.5, 0.5)]), ("laptop", "Omniglot", [(0.5, 0.5)])]
+    other = Measured("e", "m", "s", lambda result: at_shot(0)(result) if result.run.scale == "laptop" else None)
+    (found,) = judge([cell(answer=other)])
+    assert found.said == "reduced size" and found.source.startswith("laptop scale")
 
 
 def test_a_command_makes_the_run_that_decides():

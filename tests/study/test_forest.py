@@ -3,9 +3,9 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from metamemory.study import forest
+from metamemory.study import forest, tables
 from metamemory.study.claims import Claim, Evidence, standing
-from metamemory.study.results import Group, Result
+from metamemory.study.results import Group, Result, at_the_largest_scale
 from metamemory.study.runs import Run
 from metamemory.training.statistics import Interval
 
@@ -71,6 +71,24 @@ def test_every_pair_has_a_dot_and_the_papers_number_a_diamond():
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["paper scale", "reduced size", "the paper"]
     plt.close(figure)
+
+
+def test_what_is_stale_says_so(monkeypatch):
+    monkeypatch.setattr(tables, "stale", lambda run: "the learner changed")
+    (row,) = forest.rows([Kept(evidence(APART))])
+    assert row.scale == "paper scale, stale"
+
+
+def test_a_claim_is_decided_by_the_papers_data_alone():
+    """Of each of its sides: one on a stand-in decides nothing."""
+    given = evidence(APART)
+    stand_in = Group([Result(Run("paper", "e", "other", "s"), {"data": {"title": "glyphs (stand-in for Omniglot)"}})])
+    both = [*given.groups, stand_in]
+    assert standing(given.ends, both).verdict == "not decided: at reduced size it holds"
+    (row,) = forest.rows([Kept(Evidence(both, given.ends))])
+    assert (row.word, row.decides) == ("not decided", False)
+    assert at_the_largest_scale([stand_in], [stand_in, *given.groups]) == [stand_in, given.groups[0]]
+    assert at_the_largest_scale([*given.groups, stand_in]) == [given.groups[0]]
 
 
 def test_what_was_not_run_has_the_papers_number_alone():

@@ -16,7 +16,7 @@ from metamemory.training.statistics import Interval
 WITHIN, BELOW, ABOVE, REDUCED, NOT_RUN = "within", "below", "above", "reduced size", "not run"
 OUTSIDE = "not in the study"
 VERDICTS = {  # in order, with what they mean
-    WITHIN: "the intervals meet",
+    WITHIN: "the intervals meet, as the number is printed",
     BELOW: "this study's interval lies below what is reported",
     ABOVE: "it lies above",
     REDUCED: "run with smaller networks, a smaller budget or other data alone, which decides nothing",
@@ -53,7 +53,10 @@ class Cell:
         """The reported number, with the digits that it has."""
         if not self.share:
             return f"{self.reported.mean:.3f}"
-        numbers = [f"{100 * each:.2f}".removesuffix("0") for each in self.reported if each is not None]
+        mean, deviation, about = self.reported
+        if about:
+            return f"about {100 * mean:.0f}"
+        numbers = [f"{100 * each:.2f}".removesuffix("0") for each in (mean, deviation) if each is not None]
         return f"{NO_BREAK}±{NO_BREAK}".join(numbers)
 
     @property

@@ -103,7 +103,9 @@ def standing(ends: Sequence[tuple[Interval, Interval]], of: Sequence[Group], mar
         decided, reduced = "not reproduced", "it does not hold"
     else:
         decided, reduced, seeds = "not decided: intervals overlap", "intervals overlap", ""
-    verdict = f"{decided}{seeds}" if of[0].comparable else f"not decided: at reduced size {reduced}{seeds}"
+    verdict = (
+        f"{decided}{seeds}" if all(each.comparable for each in of) else f"not decided: at reduced size {reduced}{seeds}"
+    )
     return Standing(shown, verdict)
 
 

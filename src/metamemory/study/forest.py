@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from metamemory.study.claims import NOT_RUN, Claim, Evidence, standing
-from metamemory.study.tables import markdown
+from metamemory.study.tables import markdown, stale_of
 
 HOLDS, FAILS, OPEN, PAPER = "#0072B2", "#D55E00", "#6B6B6B", "#000000"
 TINTS = {"reproduced": HOLDS, "not reproduced": FAILS}
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     Attributes:
         word: the verdict without its reasons.
-        scale: of the runs; empty where there are none.
+        scale: of the runs, and how many of them are stale; empty where there are none.
         decides: whether they are at the paper's size and on its data.
     """
 
@@ -63,7 +63,8 @@ def rows(claims: Sequence[Claim], root: Path = Path(".")) -> list[Row]:
         verdict = standing(evidence.ends, evidence.groups, claim.margin).verdict
         word = verdict.partition(":")[0].partition(",")[0]
         decides = all(group.comparable for group in evidence.groups)
-        found.append(Row(claim, evidence, word, evidence.groups[0].run.scale, decides))
+        scale = ", ".join(filter(None, [f"{evidence.groups[0].run.scale} scale", stale_of(*evidence.groups)]))
+        found.append(Row(claim, evidence, word, scale, decides))
     return found
 
 
@@ -116,7 +117,7 @@ def forest(of_claims: Sequence[Row]) -> Figure:
 def _draw(axes: Axes, row: Row, top: float) -> None:
     for number, line in enumerate(row.lines):
         _write(axes, 0, top + TEXT * number, line, "left", PAPER)
-    _write(axes, 1, top, ", ".join(filter(None, (row.word, row.scale and f"{row.scale} scale"))), "right", row.tint)
+    _write(axes, 1, top, ", ".join(filter(None, (row.word, row.scale))), "right", row.tint)
     first = top + TEXT * len(row.lines) + LINE / 2
     places = [first + LINE * number for number in range(len(row.claim.pairs))]
     if row.claim.margin:

@@ -125,8 +125,8 @@ def groups(
 
 def at_the_largest_scale(*sides: Sequence[Group]) -> list[Group] | None:
     """One group of each side, at the largest scale at which all of them are; None where there is none. The groups of a
-    side are of one method in one setting."""
-    of_side = [{group.run.scale: group for group in side} for side in sides]
+    side are of one method in one setting; of two at a scale, that on the paper's data is taken."""
+    of_side = [{group.run.scale: group for group in sorted(side, key=lambda group: group.comparable)} for side in sides]
     scale = next((each for each in reversed(SCALES) if all(each in of for of in of_side)), None)
     return None if scale is None else [of[scale] for of in of_side]
 

@@ -17,10 +17,17 @@ NUMBER = re.compile(r"(?:\*\*)?(\d+(?:\.\d+)?)")  # that a cell begins with
 
 
 class Reported(NamedTuple):
-    """A number of a paper, a share of 1, and the paper's own deviation where it gives one."""
+    """A number of a paper, a share of 1, the paper's own deviation where it gives one, and whether it says "about"."""
 
     mean: float
     deviation: float | None = None
+    about: bool = False
+
+    @property
+    def rounding(self) -> float:
+        """How far the number may be from what was rounded to it: half of its last digit; of a whole per cent where it
+        is about so much."""
+        return 0.005 if self.about else 5e-4 if abs(self.mean - round(self.mean, 3)) < 1e-9 else 5e-5
 
     def __str__(self) -> str:
         mean = f"{100 * self.mean:.1f}"
@@ -197,11 +204,11 @@ def across(
 
 def side(ours: Interval, reported: Reported) -> str:
     """Where an interval lies: "below" or "above" the number of a paper, with its deviation where it gives one; "" where
-    the two meet."""
-    deviation = reported.deviation or 0
-    if round(ours.high - reported.mean + deviation, 9) < 0:  # so that ends that are equal as printed meet
+    the two meet, or may have met before the number was rounded."""
+    reach = (reported.deviation or 0) + reported.rounding
+    if round(ours.high - reported.mean + reach, 9) < 0:
         return "below"
-    return "above" if round(ours.low - reported.mean - deviation, 9) > 0 else ""
+    return "above" if round(ours.low - reported.mean - reach, 9) > 0 else ""
 
 
 def verdict(group: Group, reported: Mapping[int, Reported] | None) -> str:

@@ -68,8 +68,8 @@ def _figure_4() -> list[Cell]:
     parts["20th"] = TWENTIETH, accuracy(LONGEST, LONGEST, LONGEST)
     return [
         _cell(
-            "Figure 4, Omniglot", title(method), column, Reported(number), ("continual_learning", method, CONTINUAL),
-            quantity, "continual",
+            "Figure 4, Omniglot", title(method), column, Reported(number, about=column == "20th"),
+            ("continual_learning", method, CONTINUAL), quantity, "continual",
         )
         for column, (numbers, quantity) in parts.items()
         for method, number in numbers.items()

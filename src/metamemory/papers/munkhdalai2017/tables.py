@@ -6,6 +6,7 @@ from pathlib import Path
 from metamemory.papers.munkhdalai2017.reported import (
     FIGURE_4,
     FIGURE_5,
+    FROM_OTHERS,
     HUNDRED,
     QUOTED_1,
     QUOTED_2,
@@ -75,7 +76,8 @@ def figure_5(root: Path = Path(".")) -> str:
     ours = groups(*DIGITS, root)
     for method in dict.fromkeys([*FIGURE_5, *(group.run.method for group in ours)]):
         if method in FIGURE_5:
-            rows.append([title(method), "paper", str(FIGURE_5[method]), "–"])
+            by = "quoted" if method in FROM_OTHERS else "paper"
+            rows.append([title(method), by, str(FIGURE_5[method]), "–"])
         found = [group for group in ours if group.run.method == method]
         for group in found:
             accuracy = percent(over_seeds(group, with_classes(10)))

@@ -11,6 +11,7 @@ from metamemory.study.tables import Reported
 
 ELSEWHERE = ("mann", "meta_networks")  # numbers of papers with cells of their own
 NOT_HERE = ("snail",)  # methods that the study does not train on support and query sets
+OTHERWISE = (("mini_imagenet", "matching"),)  # reported of other classes and a network with more parts
 
 
 def cells() -> list[Cell]:
@@ -23,7 +24,7 @@ def cells() -> list[Cell]:
             title(method),
             f"{n_way}-way {k_shot}-shot",
             number,
-            None if method in NOT_HERE else Measured(EXPERIMENT, method, setting_of(data, n_way, k_shot), ACCURACY),
+            _answer(data, method, n_way, k_shot),
             f"survey/{EXPERIMENT}",
         )
         for data, of_methods in TABLES.items()
@@ -34,6 +35,12 @@ def cells() -> list[Cell]:
         for (n_way, k_shot), number in numbers.items()
     ]
     return sorted([*found, *_celeb_a()], key=lambda cell: cell.paper)
+
+
+def _answer(data: str, method: str, n_way: int, k_shot: int) -> Measured | None:
+    if method in NOT_HERE or (data, method) in OTHERWISE:
+        return None
+    return Measured(EXPERIMENT, method, setting_of(data, n_way, k_shot), ACCURACY)
 
 
 def _celeb_a() -> list[Cell]:

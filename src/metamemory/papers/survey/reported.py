@@ -81,7 +81,7 @@ TABLES: dict[str, dict[str, dict[str, Numbers]]] = {
             "Finn et al. 2017": _at((48.70, 1.84), (63.11, 0.92)),
             "oscarknagg/few-shot": _at(47.5, 64.7),
         },
-        "fomaml": {"Nichol et al. 2018": _at((48.07, 1.75), (63.15, 0.91)), "PaddleFSL": _at(49.81, 64.21)},
+        "fomaml": {"Finn et al. 2017": _at((48.07, 1.75), (63.15, 0.91)), "PaddleFSL": _at(49.81, 64.21)},
         "anil": {"PaddleFSL": _at(48.31, 62.38)},  # of first order
         "reptile": {"Nichol et al. 2018": _at((47.07, 0.26), (62.74, 0.37))},
         "reptile_transductive": {"Nichol et al. 2018": _at((49.97, 0.32), (65.99, 0.58))},
