@@ -88,7 +88,7 @@ def curves(shown: dict[str, list[Group]]) -> Figure:
                 tint = colour(group.run.method)
                 axes.plot(at, mean, color=tint, marker="o", markersize=4, label=title(group.run.method))
                 axes.fill_between(at, low, high, color=tint, alpha=0.2, linewidth=0)
-            axes.set_title(f"{SETTINGS[setting]}: {name}", fontsize="small")
+            axes.set_title(f"{SETTINGS[setting]}:\n{name}", fontsize="small")
         row[0].set_ylabel("paid a step, %")
     for axes in panels[-1]:
         axes.set_xlabel("generations")
