@@ -55,12 +55,11 @@ def test_each_answer_is_a_run_of_the_study_at_the_papers_scale(cells):
     outside = {(cell.paper, cell.row) for cell in cells if cell.answer is None}
     assert outside == {
         ("Santoro et al. 2016", "Human"),
-        ("Mishra et al. 2018", "SNAIL"),
+        ("Mishra et al. 2018", "SNAIL"),  # on miniImageNet, with a deeper network
         ("Garnelo et al. 2018", "CNP"),
         ("Vinyals et al. 2016", "Matching networks"),  # on other classes of miniImageNet
     }
-    snail = [name for name in parameters.methods("support_query") if parameters.method(name).learner == "snail"]
-    assert snail == []
+    assert len([cell for cell in cells if cell.answer is None]) == 6 + 2 + 3 + 2
 
 
 def test_a_number_is_its_own_papers(cells):
@@ -91,7 +90,7 @@ def test_a_cell_shows_what_was_measured_at_its_own_shot(cells):
 
 def test_nothing_run_is_said(tmp_path, cells):
     every = judge(cells, tmp_path)
-    assert Counter(each.verdict for each in every) == {"not run": len(cells) - 17, "not in the study": 17}
+    assert Counter(each.verdict for each in every) == {"not run": len(cells) - 13, "not in the study": 13}
 
 
 def test_the_front_page_has_three_papers_and_the_others_together(tmp_path):

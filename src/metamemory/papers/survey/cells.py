@@ -10,8 +10,10 @@ from metamemory.study.quantities import Measured
 from metamemory.study.tables import Reported
 
 ELSEWHERE = ("mann", "meta_networks")  # numbers of papers with cells of their own
-NOT_HERE = ("snail",)  # methods that the study does not train on support and query sets
-OTHERWISE = (("mini_imagenet", "matching"),)  # reported of other classes and a network with more parts
+OTHERWISE = {  # what the study does not have as it is reported
+    ("mini_imagenet", "matching"): "of other classes, and with full context embeddings",
+    ("mini_imagenet", "snail"): "with a deeper network",
+}
 
 
 def cells() -> list[Cell]:
@@ -38,7 +40,7 @@ def cells() -> list[Cell]:
 
 
 def _answer(data: str, method: str, n_way: int, k_shot: int) -> Measured | None:
-    if method in NOT_HERE or (data, method) in OTHERWISE:
+    if (data, method) in OTHERWISE:
         return None
     return Measured(EXPERIMENT, method, setting_of(data, n_way, k_shot), ACCURACY)
 
