@@ -75,7 +75,8 @@ class CartPole:
     """A pole on a cart that is pushed left or right (Barto et al. 1983), by its equations of motion, without friction.
 
     A step pays 1 while the pole stands. When it falls, or the cart leaves its track, it lies for `LYING` steps, which
-    pay nothing, and is then put up again.
+    pay nothing, and is then put up again. While it lies, what is seen is 0 once, and then a pole that stands, another
+    one in each step: only what is paid tells that it does not.
     """
 
     actions, observation = 2, 4

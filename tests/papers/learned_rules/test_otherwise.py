@@ -2,12 +2,17 @@
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 
 from metamemory.papers import claims_of
 from metamemory.papers.learned_rules import cloning, evolution, fitness
+from metamemory.protocols import Context, protocol_class
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
+from metamemory.tasks.data_set import cropped
+
+EVOLVED = ["evolved_synapses", "evolved_updates"]
 
 
 def group_of(experiment, method, setting, manifest, **own):
@@ -35,6 +40,19 @@ def test_claims_are_of_what_the_parameters_have(topic, tmp_path):
             config = parameters.configuration("laptop", *side[:3], {})
             if topic is not fitness:
                 assert side.quantity.test in config["tests"] and side.quantity.step in config["evaluation"]["at"]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("experiment", ["update_rules", "shared_synapses", "cloned_synapses", *EVOLVED])
+def test_images_of_every_scale_can_be_made(experiment, scale, tmp_path):
+    parameters, context = Parameters(project_root()), Context(torch.device("cpu"), tmp_path)
+    for method in parameters.methods(experiment):
+        config = parameters.configuration(scale, experiment, method, "digits", {})
+        protocol, side = protocol_class(config["protocol"])(config, 0, context), config["data"]["size"]
+        pixels = torch.zeros(1, 1, 1, side, side, dtype=torch.uint8)
+        sizes = [protocol._size(test) for test in protocol.tests.values()]
+        for crop, size in [(config["task"]["crop"], config["task"]["size"]), *sizes]:
+            assert cropped(pixels, crop, size).shape[-1] == size
 
 
 def test_cloned_and_sgd_networks_are_compared_after_as_many_examples():

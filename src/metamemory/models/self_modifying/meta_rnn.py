@@ -6,7 +6,7 @@ Schmidhuber 2021, section 3.3).
 
 Its weights are trained, and what it learns of a data set is in h and c. The error and the label of a sample are read
 together with the next one. Unlike a rule of synapses it has a weight for each pixel, and so belongs to one size of
-image: of another size, images are first reduced to its own by averages.
+image: of another size, images are first brought to its own by averages.
 
 Shape legend: B networks, M samples, K labels, H hidden units.
 """
