@@ -124,7 +124,7 @@ CLAIM_COLUMNS = ("claim", "paper", "this study, differences in points", "verdict
 
 def by_length(groups: Sequence[Group]) -> Figure:
     """Figure 3: accuracy over all subtasks against their number; and beyond what was trained on, where labels allow."""
-    figure, (trained, beyond) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, width_ratios=(1.6, 1))
+    figure, (trained, beyond) = narrow(2)
     for group, marker in zip(_best_first(groups), cycle(MARKERS), strict=False):
         lengths, longest = sorted({int(row["seen"]) for row in group.results[0].scores}), _longest(group)
         within, past = [n for n in lengths if n <= longest], [n for n in lengths if n >= longest]
@@ -136,9 +136,8 @@ def by_length(groups: Sequence[Group]) -> Figure:
     trained.text(longest, 100 / longest + 2, "a guess", color=MUTED, ha="right", fontsize="small")
     ticks = [1, *range(5, longest + 1, 5)]
     trained.set(xlabel="subtasks in the task", ylabel="accuracy over all of them, %", ylim=(0, 102), xticks=ticks)
-    beyond.set(xlabel="subtasks, more than trained on")
-    trained.legend(fontsize="small", loc="lower left")
-    figure.tight_layout()
+    beyond.set(xlabel="more than trained on")
+    legend_below(figure)
     return figure
 
 

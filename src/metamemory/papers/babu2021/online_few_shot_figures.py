@@ -1,5 +1,6 @@
 """Figures of online few-shot learning that are of this paper's learner: its layers, its recipe, its delays."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,17 +45,16 @@ def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
         first = group.run.setting.endswith("_pretrained")
         name = "trained at a delay of 1 first" if first else "trained at the delay from the start"
         kinds.setdefault(name, []).append(group)
-    figure, panels = plt.subplots(1, len(kinds), figsize=(4.75 * len(kinds), 3.8), sharey=True, squeeze=False)
-    for axes, (name, own) in zip(panels[0], sorted(kinds.items()), strict=True):
+    figure, panels = narrow(len(kinds), height=3.6)
+    for axes, (name, own) in zip(panels, sorted(kinds.items()), strict=True):
         for group in own:
             _draw_by_delay(axes, group, shot)
         chance_line(axes, n_way)
         axes.set(xlabel="delay in the test, steps", ylim=(0, 102))
-        axes.set_title(name, fontsize="medium")
+        axes.set_title(textwrap.fill(name, 24), fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(title="delay in training", fontsize="small", title_fontsize="small")
-    panels[0, 0].set_ylabel(f"{shot}-shot accuracy, %")
-    figure.tight_layout()
+    panels[0].set_ylabel(f"{shot}-shot accuracy, %")
+    legend_below(figure)
     return figure
 
 
@@ -79,7 +79,7 @@ def _delay_of(group: Group) -> int:
 def _draw_by_delay(axes: Axes, group: Group, shot: int) -> None:
     trained_at = _delay_of(group)
     tint = plt.get_cmap("viridis")(min(trained_at, 10) / 11)  # the same for a delay in both panels
-    label: str | None = f"{trained_at} steps"
+    label: str | None = f"trained at {trained_at} step{'s' if trained_at > 1 else ''}"
     for result in group.results:
         rows = [row for row in result.example["by_delay"] if row["shot"] == shot]
         delays = [row["delay"] for row in rows]

@@ -1,5 +1,6 @@
 """Figures of Munkhdalai and Yu 2017: networks that were never trained, and other data sets."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -18,50 +19,50 @@ from metamemory.papers.munkhdalai2017.reported import (
 from metamemory.papers.munkhdalai2017.tables import change_of, with_classes
 from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.curves import EPISODES, draw_curves
-from metamemory.study.figures import MUTED, band
+from metamemory.study.figures import MUTED, WIDTH, band, legend_below, narrow
 from metamemory.study.methods import title
 from metamemory.study.quantities import over_seeds
 from metamemory.study.results import Group, Result
 
 TINTS = ("#0072B2", "#E69F00", "#CC79A7")  # of groups
 NETWORKS = {"target": ("", "#CC79A7"), "small": ("_small", "#0072B2"), "big": ("_big", "#E69F00")}  # column, colour
+KINDS = {"target": "its own network", "small": "random slow weights", "big": "random slow weights"}
+FILTERS = {"target": 64, "small": 32, "big": 128}  # of the paper's networks
 
 
 def other_networks(shown: Sequence[Group]) -> Figure:
     """Figure 3: test accuracy against tasks trained on, of the network that fast weights were learned for and of two
     that were never trained; beside it the paper's. A panel a group."""
-    figure, panels = plt.subplots(1, len(shown) + 1, figsize=(4.4 * (len(shown) + 1), 3.6), sharey=True, squeeze=False)
-    for axes, group in zip(panels[0], shown, strict=False):
+    figure, panels = narrow(len(shown) + 1, height=3.8)
+    for axes, group in zip(panels, shown, strict=False):
         configuration = group.results[0].manifest["configuration"]
         filters = {"target": configuration.get("model", {}).get("filters", 64)}
         filters |= {name: each["filters"] for name, each in configuration["others"].items()}
         for name, (column, tint) in NETWORKS.items():
-            kind = "its own network" if name == "target" else "random slow weights"
-            look = {"color": tint, "label": f"{kind}, {filters[name]} filters"}
+            look = {"color": tint, "label": f"{KINDS[name]}, {filters[name]} filters"}
             draw_curves(axes, group, f"test_accuracy{column}", EPISODES, look)
-        axes.set_title(f"this study, {group.label}", fontsize="small")
-    last = panels[0, -1]
+        axes.set_title(textwrap.fill(f"this study, {group.label}", 28), fontsize="small")
+    last = panels[-1]
     for name, (_, tint) in NETWORKS.items():
         values = FIGURE_3[name]
         trials = [FIGURE_3_EVERY * (place + 1) for place in range(len(values))]
-        last.plot(trials, values, color=tint, linewidth=1.2, label={"target": "64", "small": "32", "big": "128"}[name])
+        last.plot(trials, values, color=tint, linewidth=1.2, label=f"{KINDS[name]}, {FILTERS[name]} filters")
     last.set_title("the paper, its Figure 3", fontsize="small")
     best = max(max(values) for values in FIGURE_3.values())
-    for axes in panels[0]:
+    for axes in panels:
         axes.set_xlabel(EPISODES.label)
         accuracy_axis(axes, best, what="accuracy in tests")
         axes.label_outer()
         axes.axhline(20, color=MUTED, linestyle=":", linewidth=1)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.legend(fontsize="small", loc="lower right")
-    figure.tight_layout()
+    legend_below(figure)
     return figure
 
 
 def reverse_transfer(shown: Sequence[Group]) -> Figure:
     """Figure 4: change of the accuracy on characters against tasks of permuted digits that the rule was trained on
     since, and beside it the accuracy on those; the paper's points."""
-    figure, (axes, second) = plt.subplots(1, 2, figsize=(9.2, 3.6))
+    figure, (axes, second) = narrow(2, height=3.8, sharey=False)
     for group, tint in zip(shown, TINTS, strict=False):
         rows = group.results[0].scores
         tasks = [row["tasks"] for row in rows]
@@ -72,18 +73,17 @@ def reverse_transfer(shown: Sequence[Group]) -> Figure:
     paper = [FIGURE_4_EVERY * (place + 1) for place in range(len(FIGURE_4))]
     axes.plot(paper, FIGURE_4, "D", color=MUTED, markersize=4, label="the paper, its Figure 4")
     axes.axhline(0, color=MUTED, linestyle=":", linewidth=1)
-    axes.set(xlabel="tasks of permuted digits", ylabel="change of accuracy on characters, points")
-    second.set(xlabel="tasks of permuted digits", ylabel="accuracy on them in training, %", ylim=(0, 102))
-    axes.legend(fontsize="small")
-    figure.tight_layout()
+    axes.set(xlabel="tasks of permuted digits", ylabel="change of accuracy\non characters, points")
+    second.set(xlabel="tasks of permuted digits", ylabel="accuracy on them\nin training, %", ylim=(0, 102))
+    legend_below(figure)
     return figure
 
 
 def other_digits(shown: Sequence[Group]) -> Figure:
     """Figure 5: accuracy on digits of learners trained on characters, a panel a scale and the paper's bars last."""
     scales = list(dict.fromkeys(group.run.scale for group in shown))
-    figure, panels = plt.subplots(1, len(scales) + 1, figsize=(4.4 * (len(scales) + 1), 3.4), squeeze=False)
-    for axes, scale in zip(panels[0], scales, strict=False):
+    figure, panels = plt.subplots(len(scales) + 1, 1, figsize=(WIDTH, 2.8 * (len(scales) + 1)), layout="constrained")
+    for axes, scale in zip(panels, scales, strict=False):
         found = [group for group in shown if group.run.scale == scale]
         for place, group in enumerate(found):
             accuracy = over_seeds(group, with_classes(10))
@@ -91,14 +91,13 @@ def other_digits(shown: Sequence[Group]) -> Figure:
             axes.barh(place, 100 * accuracy.mean, xerr=ends, color=TINTS[0])
         _name_bars(axes, [title(group.run.method) for group in found], f"this study, {found[0].label}")
     reported = {**{title(method): each for method, each in FIGURE_5.items()}, **QUOTED_5}
-    panels[0, -1].barh(range(len(reported)), [100 * each.mean for each in reported.values()], color=MUTED)
-    _name_bars(panels[0, -1], list(reported), "the paper, its Figure 5")
-    figure.tight_layout()
+    panels[-1].barh(range(len(reported)), [100 * each.mean for each in reported.values()], color=MUTED)
+    _name_bars(panels[-1], list(reported), "the paper, its Figure 5")
     return figure
 
 
 def _name_bars(axes: Axes, names: Sequence[str], heading: str) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set_yticks(range(len(names)), [textwrap.fill(name, 26) for name in names], fontsize="small")
     axes.invert_yaxis()
     axes.axvline(10, color=MUTED, linestyle=":", linewidth=1)
     axes.set(xlim=(0, 100), xlabel="accuracy on digits, %")
