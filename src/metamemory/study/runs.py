@@ -172,13 +172,12 @@ def _require_trained(run: Run, config: Mapping[str, Any]) -> None:
 def digests(
     run: Run,
     config: Mapping[str, Any],
-    images: ImageSet | None = None,
+    images: str | None,
     source_digest: SourceDigest = source.digest,
 ) -> dict[str, str | None]:
-    """Of all that decides a run but its seed; `images` are loaded where they are not given. That of weights that are
-    not there is None."""
-    images = images or load_images(run, config)
-    found = {**identity(config, source_digest), "data": images and images.digest}
+    """Of all that decides a run but its seed; `images` is that of the images. That of weights that are not there is
+    None."""
+    found = {**identity(config, source_digest), "data": images}
     weights = trained(run, config)
     return found if weights is None else {**found, "trained": file_digest(weights)}
 
@@ -206,7 +205,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     config = configuration(run)
     images = load_images(run, config)
     _require_trained(run, config)
-    decided = digests(run, config, images)
+    decided = digests(run, config, images and images.digest)
     asked_for = fingerprint(decided, run.seed)
     if not again and _told_finished(run, asked_for, decided):
         return True

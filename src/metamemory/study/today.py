@@ -5,6 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
 from metamemory.study import begun, runs, source
@@ -31,6 +32,7 @@ class Today:
         self._identities: dict[tuple, dict[str, str]] = {}
         self._source = cache(source.digest)
         self._images: dict[tuple, ImageSet | None] = {}
+        self._data_digest = cache(lambda name, other: data.digest(name, root / "data", other))
 
     def configuration(self, run: Run) -> dict[str, Any]:
         """All that decides the run but its seed and its data."""
@@ -49,8 +51,8 @@ class Today:
     def images(self, run: Run) -> ImageSet | None:
         """What it learns from."""
         config = self.configuration(run)
-        data = config.get("data", {})
-        key = (data.get("name"), data.get("size"), data.get("split"), data.get("other"))
+        section = config.get("data", {})
+        key = tuple(section.get(name) for name in ("name", "size", "split", "other"))
         if key not in self._images:
             self._images[key] = runs.load_images(run, config)
         return self._images[key]
@@ -64,8 +66,10 @@ class Today:
         return Run(scale, experiment, method, setting, int(seed.removeprefix("seed")), root=self.root)
 
     def digests(self, run: Run) -> dict[str, str | None]:
-        """Of all that decides it but its seed, as `runs.digests`."""
-        return runs.digests(run, self.configuration(run), self.images(run), self._source)
+        """Of all that decides it but its seed, as `runs.digests`; no images are read for it."""
+        config = self.configuration(run)
+        images = self._data_digest(config["data"]["name"], config["data"].get("other")) if "data" in config else None
+        return runs.digests(run, config, images, self._source)
 
     def fingerprint(self, run: Run) -> str:
         """Of all that decides it."""

@@ -50,6 +50,13 @@ def schedule(jobs, workers, minutes=math.inf, **options):
     return Scheduler(jobs, workers, estimates, minutes, **options).run()
 
 
+def test_no_images_are_read_to_know_what_is_to_be_done(monkeypatch, little):
+    """Digests of the data decide, which are written beside them: reading and reducing all images takes minutes."""
+    read = []
+    monkeypatch.setattr("metamemory.data.images._cached", lambda *given: read.append(given))
+    assert Queue(Today(little.root), "smoke").jobs() and not read
+
+
 def test_what_does_not_fit_is_passed_over_and_then_sliced():
     workers = Told(1, {"long": "stopped"})
     tally = schedule([job("long", 600), job("short", 30), job("none"), job("hour", 3600)], workers, minutes=5)
