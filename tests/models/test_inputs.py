@@ -11,7 +11,7 @@ from metamemory.models.learner import Learner, TaskDescription
 from metamemory.nn.labels import Masks, Values, labels_of
 
 TIME, BATCH = 4, 2
-SHAPES = {"mask": (3, 16, 16), "value": (2,)}
+SHAPES = {"mask": (3, 16, 16), "value": (2,), "action": (4,)}
 LABELS = {"mask": Masks(16, 16), "value": Values(1)}
 
 

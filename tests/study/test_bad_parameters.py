@@ -101,7 +101,7 @@ def may_be(change, name, place, value):
         return True
     if change is empty:  # an entry, and settings that are None by default
         entry = (len(place) == 4 and place[2] in ("methods", "settings")) or place[-2:-1] == ("methods",)
-        return entry or place[-1] in ("classes", "images_per_class", "labels", "augmented", "chunks", "ways")
+        return entry or place[-1] in ("classes", "images_per_class", "labels", "augmented", "chunks", "ways", "tasks")
     return place[-1] in ("title",) or place[0] == "papers"
 
 
@@ -224,12 +224,13 @@ SET = [
 def test_what_is_set_by_hand(tmp_path, monkeypatch, capsys, command, setting):
     monkeypatch.setattr("metamemory.study.runs.conduct", lambda *_: pytest.fail("a run began"))
     words = [command, "online_few_shot", "--method", "cl_lstm", "--scale", "smoke", "--set", setting]
-    before = {path for folder in ("runs", "results", ".resume") for path in (ROOT / folder).rglob("*")}
+    monkeypatch.setattr("metamemory.study.runs.Begun", lambda *_: pytest.fail("a run was to begin"))
+    before = {path for folder in ("runs", "results") for path in (ROOT / folder).rglob("*")}
     monkeypatch.chdir(ROOT)
     assert main(words) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1 and not captured.out
-    assert {path for folder in ("runs", "results", ".resume") for path in (ROOT / folder).rglob("*")} == before
+    assert {path for folder in ("runs", "results") for path in (ROOT / folder).rglob("*")} == before
 
 
 WRONG = {

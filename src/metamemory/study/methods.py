@@ -28,11 +28,11 @@ PALETTES = {
         *("#001B3A", "#00B2EE", "#4B4BD8", "#7A9CC6"),
     ),  # blues
     "gradient": (  # yellows
-        *("#606431", "#CCCB73", "#E69F00", "#C08E37", "#8C6D31", "#F0E442", "#3F3A12", "#B5A642"),
+        *("#606431", "#CCCB73", "#E69F00", "#C08E37", "#8C8462", "#F0E442", "#3F3A12", "#B5A642"),
         *("#594C0D", "#E4E6B3", "#FCFF99"),
     ),
     "attention": ("#882255", "#332288", "#8E6BBF", "#BFA3DC", "#5254A3", "#4B1D6B"),  # purples
-    "neural_process": ("#2F4B5C", "#7C9EB2", "#B4CDD8", "#4F7C8C"),  # blue greys
+    "neural_process": ("#5389A6", "#7C9EB2", "#B4CDD8", "#4F7C8C"),  # blue greys
     "self_modifying": (  # olives, then sea greens
         *("#6B8E23", "#A9C46C", "#3D5216", "#C5D86D", "#5A7558", "#043800", "#EBEBB0", "#5FB200", "#EBEB23", "#94946F"),
         *("#756600", "#95B286", "#B9D19D", "#8BD100", "#575741", "#2A2A3A", "#007F7A", "#5FC9C4", "#A8E6E2", "#0B4F5C"),
