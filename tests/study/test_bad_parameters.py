@@ -83,7 +83,7 @@ def said(root, name, values):
     """The error of a changed file, in one line; None where it is taken."""
     (root / name).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     try:
-        module._VALID.clear()
+        module.VALID.clear()
         Parameters(root)
     except UserError as error:
         assert len(str(error).splitlines()) == 1 and any(each in str(error) for each in NAMES), str(error)

@@ -4,6 +4,7 @@ They are declared where they are used: those of the task by the constructors of 
 by `Training`, a learner's own by its constructor; what else a protocol reads, by `SETTINGS` beside its class.
 """
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from metamemory.protocols import protocol_class
 from metamemory.settings import NEEDED, Count, Declared, declared
 from metamemory.training import update
 
+_protocol_class = functools.cache(protocol_class)  # which looks through the folder of protocols at every call
 OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
 OF_ITS_DATA = ("images", "device", "episodes", "normalisation")  # what a task is given
 OF_PRETRAINING = ("images", "device", "rotations", "augment", "labels")  # what support sets are given
@@ -83,7 +85,7 @@ def sections_of(protocol: str) -> Sections:
     Raises:
         UserError: there is none of that name.
     """
-    module = sys.modules[protocol_class(protocol).__module__]
+    module = sys.modules[_protocol_class(protocol).__module__]
     return getattr(module, "SETTINGS", Sections())
 
 
@@ -92,12 +94,14 @@ def task_settings(protocol: str) -> Mapping[str, Declared]:
     found = sections_of(protocol).task
     if found is not None:
         return found
-    return {name: each for task in protocol_class(protocol).tasks for name, each in declared(task, OF_ITS_DATA).items()}
+    return {
+        name: each for task in _protocol_class(protocol).tasks for name, each in declared(task, OF_ITS_DATA).items()
+    }
 
 
 def stage_settings(protocol: str) -> Mapping[str, Declared]:
     """Settings of a stage of the curriculum."""
-    pretraining = protocol_class(protocol).pretraining
+    pretraining = _protocol_class(protocol).pretraining
     pretrain = {"pretrain": Declared(declared(pretraining, OF_PRETRAINING))} if pretraining is not None else {}
     return {"episodes": Declared(Count), **pretrain, **task_settings(protocol)}
 
@@ -110,7 +114,7 @@ def model_settings(learner: str) -> Mapping[str, Declared]:
 
 def known_sections(config: Mapping[str, Any]) -> dict[str, Declared]:
     """The sections that the configuration of a run can have: by its protocol and its learner."""
-    protocol, sections = protocol_class(config["protocol"]), sections_of(config["protocol"])
+    protocol, sections = _protocol_class(config["protocol"]), sections_of(config["protocol"])
     trained = protocol.trains and learner_class(config["learner"]).trained_by != "nothing"
     optional = {} if trained else {"default": None}
     model = model_settings(config["learner"])

@@ -66,12 +66,12 @@ class Parameters:
         for name in self.experiments:
             require_seeds(self.seeds(name), f"{self.file_of(name)}: experiments.{name}.seeds")
         stamp = tuple(_stamp(root / file) for file in (FRONT, *self._files.values()))
-        if checked and stamp not in _VALID:
+        if checked and stamp not in VALID:
             self._require_headline()
             for name in self.declared_methods:
                 require_method(self.method(name), f"{self._file_of_method(name)}: methods.{name}")
             require_valid(self)
-            _VALID.add(stamp)
+            VALID.add(stamp)
 
     def _require_headline(self) -> None:
         for experiment, chosen in self.values["headline"].items():
@@ -266,7 +266,7 @@ class Parameters:
         return choose(known, name, what, FRONT)
 
 
-_VALID: set[tuple] = set()  # stamps of files that were found valid in this process
+VALID: set[tuple] = set()  # stamps of files that were found valid in this process
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -20,6 +20,7 @@ from typing import Any
 from metamemory.errors import UserError
 from metamemory.locking import locked
 from metamemory.study.neighbours import bind_threads
+from metamemory.study.parameters import VALID
 from metamemory.study.runs import Run, execute
 from metamemory.study.work.queue import Job, named
 from metamemory.training import progress
@@ -80,8 +81,10 @@ class _Told:
         return False
 
 
-def perform(run: Run, minutes: float, channel: Connection) -> None:
-    """What a process does: the run, until it is finished, the minutes are over or it is told to stop (SIGTERM)."""
+def perform(run: Run, minutes: float, channel: Connection, valid: frozenset[tuple] = frozenset()) -> None:
+    """What a process does: the run, until it is finished, the minutes are over or it is told to stop (SIGTERM).
+    Parameters that were found `valid` are not looked through again."""
+    VALID.update(valid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes: the parent passes it on
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     progress.LINE_SECONDS = SAY_EVERY
@@ -143,7 +146,9 @@ class LocalWorkers:
 
     def start(self, job: Job, minutes: float) -> None:
         ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=perform, args=(job.run, minutes, theirs), name=named(job.run))
+        process = self.context.Process(
+            target=perform, args=(job.run, minutes, theirs, frozenset(VALID)), name=named(job.run)
+        )
         process.start()
         theirs.close()
         self.active[job.run.place] = (job, process, ours)
