@@ -31,7 +31,7 @@ from metamemory.study.diagrams import Diagram, characters
 from metamemory.study.figures import RIGHT, WRONG, use_style
 from metamemory.study.methods import colour
 from metamemory.study.parameters import project_root
-from metamemory.study.results import groups
+from metamemory.study.results import groups, largest
 
 DIAGRAMS = {
     babu.lstm: ["lstm"],
@@ -178,7 +178,7 @@ def test_the_memory_strip_is_of_the_run_that_retrieves_most():
 
 
 def test_a_network_that_learns_is_shown_beside_another():
-    shown = rules_figures.largest(blur.EXPERIMENT, blur.SETTING, project_root())
+    shown = largest(blur.EXPERIMENT, blur.SETTING, project_root())
     own, other = (next(group for group in shown if group.run.method == name) for name in (blur.RULE, blur.SGD))
     require_readable(rules_figures.strip(own.results[0], "large", beside=other.results[0]))
     require_readable(rules_figures.strip(own.results[0]))

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from metamemory.study import marks
 from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.cells import Judged
 from metamemory.study.figures import MUTED
@@ -57,20 +58,19 @@ def _numbers(each: Judged) -> list[float]:
 def _draw(axes: Axes, each: Judged, place: int) -> None:
     tint = MUTED if each.cell.answer is None else colour(each.cell.answer.method)
     reported, deviation = each.cell.reported.mean, each.cell.reported.deviation or 0
-    axes.hlines(place - 0.15, 100 * (reported - deviation), 100 * (reported + deviation), color="black", linewidth=1)
-    axes.plot(100 * reported, place - 0.15, marker="D", markersize=5, mfc="none", mec="black", linestyle="none")
+    axes.hlines(
+        place - 0.15, 100 * (reported - deviation), 100 * (reported + deviation), color=marks.PAPER, linewidth=1
+    )
+    marks.reported(axes, place - 0.15, reported)
     if each.ours is not None:
-        decides = each.group.comparable
-        axes.hlines(place + 0.15, 100 * each.ours.low, 100 * each.ours.high, color=tint, linewidth=2 if decides else 1)
-        look = {"mfc": tint if decides else "white", "mec": tint, "linestyle": "none"}
-        axes.plot(100 * each.ours.mean, place + 0.15, marker="o", markersize=5, **look)
+        marks.measured(axes, place + 0.15, each.ours, tint, each.group.comparable)
 
 
 def _handles(judged: Sequence[Judged]) -> list[Line2D]:
-    handles = [Line2D([], [], color="black", marker="D", mfc="none", linestyle="none", label="reported")]
+    handles = [marks.of_reported("reported")]
     decided = {each.group.comparable for each in judged if each.group is not None}
     if True in decided:
-        handles.append(Line2D([], [], color=MUTED, marker="o", label="this study, paper scale"))
+        handles.append(marks.of_measured("this study, paper scale", MUTED, True))
     if False in decided:
-        handles.append(Line2D([], [], color=MUTED, marker="o", mfc="white", label="reduced size"))
+        handles.append(marks.of_measured("reduced size", MUTED, False))
     return handles

@@ -15,6 +15,7 @@ Side = Measured | float  # measured of this study's runs, or a number that needs
 
 NOT_RUN = "not run"
 COLUMNS = ("claim", "paper, points", "this study, points", "verdict")
+OF_ONE = ("claim", "paper", "this study, difference in points", "verdict")  # difference, and any evidence
 
 
 @dataclass(frozen=True)

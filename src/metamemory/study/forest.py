@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from metamemory.study import marks
 from metamemory.study.claims import NOT_RUN, Claim, Evidence, standing
+from metamemory.study.marks import PAPER
 from metamemory.study.tables import markdown, stale_of
 
-HOLDS, FAILS, OPEN, PAPER = "#0072B2", "#D55E00", "#6B6B6B", "#000000"
+HOLDS, FAILS, OPEN = "#0072B2", "#D55E00", "#6B6B6B"
 TINTS = {"reproduced": HOLDS, "not reproduced": FAILS}
 WORDS = (*TINTS, "not decided", NOT_RUN)  # verdicts without their reasons
 LINEAR = 2  # points of a per cent around zero that are shown as they are; beyond, by their logarithm
@@ -125,11 +127,9 @@ def _draw(axes: Axes, row: Row, top: float) -> None:
         axes.vlines(at, places[0] - LINE / 2, places[-1] + LINE / 2, color=PAPER, linestyle=":", linewidth=1.2)
     if row.evidence is not None:
         for place, each in zip(places, row.evidence.differences, strict=True):
-            axes.hlines(place, 100 * each.low, 100 * each.high, color=row.tint, linewidth=2 if row.decides else 1)
-            mark = {"mfc": row.tint if row.decides else "white", "mec": row.tint, "linestyle": "none", "zorder": 3}
-            axes.plot(100 * each.mean, place, marker="o", markersize=5, **mark)
+            marks.measured(axes, place, each, row.tint, row.decides)
     for place, each in zip(places, row.claim.reported, strict=False):
-        axes.plot(100 * each, place, marker="D", markersize=5, mfc="none", mec=PAPER, linestyle="none", zorder=4)
+        marks.reported(axes, place, each)
 
 
 def _write(axes: Axes, x: float, y: float, text: str, side: str, tint: str) -> None:
@@ -156,11 +156,11 @@ def _handles(of_claims: Sequence[Row]) -> list[Line2D]:
     decided = {row.decides for row in of_claims if row.evidence is not None}
     handles = []
     if True in decided:
-        handles.append(Line2D([], [], color=OPEN, marker="o", linewidth=2, label="paper scale"))
+        handles.append(marks.of_measured("paper scale", OPEN, True))
     if False in decided:
-        handles.append(Line2D([], [], color=OPEN, marker="o", mfc="white", linewidth=1, label="reduced size"))
+        handles.append(marks.of_measured("reduced size", OPEN, False))
     if any(row.claim.reported for row in of_claims):
-        handles.append(Line2D([], [], color=PAPER, marker="D", mfc="none", linestyle="none", label="the paper"))
+        handles.append(marks.of_reported("the paper"))
     if any(row.claim.margin for row in of_claims):
         handles.append(Line2D([], [], color=PAPER, linestyle=":", label="margin"))
     return handles

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from metamemory.settings import parameters_of
+
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 
 
@@ -71,7 +73,7 @@ def _methods(cls: type) -> list[str]:
 def _signature(thing: Any) -> str:
     """What it is called with, without annotations, broken into lines where it is long."""
     try:
-        parameters = inspect.signature(thing).parameters.values()
+        parameters = parameters_of(thing)
     except (TypeError, ValueError):
         return ""
     told = [str(each.replace(annotation=inspect.Parameter.empty)) for each in parameters]

@@ -1,6 +1,6 @@
 """Finished runs, read back from results/ and put together over seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,16 @@ def at_the_largest_scale(*sides: Sequence[Group]) -> list[Group] | None:
     of_side = [{group.run.scale: group for group in sorted(side, key=lambda group: group.comparable)} for side in sides]
     scale = next((each for each in reversed(SCALES) if all(each in of for of in of_side)), None)
     return None if scale is None else [of[scale] for of in of_side]
+
+
+def largest(experiment: str, setting: str | None, root: Path = Path(".")) -> list[Group]:
+    """Those at the largest scale that was run; empty where none was."""
+    return next(iter(by_scale(experiment, setting, root).values()), [])
+
+
+def largest_of_each(experiment: str, settings: Iterable[str], root: Path = Path(".")) -> dict[str, list[Group]]:
+    """The same of some settings; one that was not run is not there."""
+    return {setting: found for setting in settings if (found := largest(experiment, setting, root))}
 
 
 def by_scale(experiment: str, setting: str | None, root: Path = Path(".")) -> dict[str, list[Group]]:

@@ -4,7 +4,8 @@ import numpy as np
 
 from metamemory.papers import claims_of
 from metamemory.papers.learned_rules import in_context
-from metamemory.study.results import Group, Result
+from metamemory.study import results
+from metamemory.study.results import Group, Result, largest_of_each
 from metamemory.study.runs import Run
 
 
@@ -30,8 +31,8 @@ def test_a_row_a_number_of_tasks(monkeypatch):
 
 
 def test_the_figure_has_a_line_a_kind_of_test(monkeypatch):
-    monkeypatch.setattr(in_context, "groups", groups)
-    axes = in_context.by_tasks(in_context.largest()).axes[0]
+    monkeypatch.setattr(results, "groups", groups)
+    axes = in_context.by_tasks(largest_of_each(in_context.EXPERIMENT, in_context.TASKS)).axes[0]
     same, new, other = axes.lines[:3]
     assert list(same.get_xdata()) == [1, 2, 3, 4, 5] and np.allclose(same.get_ydata(), [90, 70, 70, 70, 70])
     assert np.allclose(new.get_ydata(), 50) and np.allclose(other.get_ydata(), 40)

@@ -7,8 +7,9 @@ import torch
 from metamemory.papers import claims_of
 from metamemory.papers.learned_rules import cloning, evolution, fitness
 from metamemory.protocols import Context, protocol_class
+from metamemory.study import results
 from metamemory.study.parameters import Parameters, project_root
-from metamemory.study.results import Group, Result
+from metamemory.study.results import Group, Result, largest_of_each
 from metamemory.study.runs import Run
 from metamemory.tasks.data_set import cropped
 
@@ -76,11 +77,12 @@ def test_pay_and_its_rise_are_over_searches(monkeypatch):
     example = {"by_search": {"paid": [[0.1, 0.3], [0.2, 0.6]], "best": [[0.2, 0.4], [0.5, 0.5]]}}
     scores = [{"generation": 5}, {"generation": 9}]
     group = group_of("fitness", "fitness_monotonic", "bandit", {"test_episodes": 2}, example=example, scores=scores)
-    monkeypatch.setattr(fitness, "groups", lambda experiment, setting, root: [group] if setting == "bandit" else [])
+    for module in (fitness, results):
+        monkeypatch.setattr(module, "groups", lambda _, setting, __: [group] if setting == "bandit" else [])
     ((*_, best, best_rise, paid, paid_rise, searches),) = cells(fitness.table())
     numbers = [each.partition("\N{NO-BREAK SPACE}")[0] for each in (best, best_rise, paid, paid_rise)]
     assert numbers == ["50.0", "20.0", "40.0", "20.0"] and searches == "2"
-    figure = fitness.curves(fitness.largest())
+    figure = fitness.curves(largest_of_each(fitness.EXPERIMENT, fitness.SETTINGS))
     lines = [axes.lines[0] for axes in figure.axes[:2]]
     assert [line.get_xdata().tolist() for line in lines] == [[5, 9]] * 2
     assert lines[0].get_ydata() == pytest.approx([30, 50]) and lines[1].get_ydata() == pytest.approx([20, 40])

@@ -6,6 +6,7 @@ from matplotlib.patches import Rectangle
 
 from metamemory.papers import claims_of
 from metamemory.papers.learned_rules import blur, rules
+from metamemory.study import results
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
@@ -63,7 +64,8 @@ def test_a_quantity_is_of_its_test_and_step(group):
 
 def test_tables_show_the_steps_asked_for(group, monkeypatch, tmp_path):
     assert blur.table(tmp_path) == blur.ablation_table(tmp_path) == ""
-    monkeypatch.setattr(rules, "groups", lambda experiment, setting, root: [group])
+    for module in (rules, results):
+        monkeypatch.setattr(module, "groups", lambda experiment, setting, root: [group])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in blur.table().splitlines()[2:]]
     assert [row[2] for row in rows] == ["5 steps", "10 steps"]
     assert rows[1][3].startswith("60.0") and rows[1][4].startswith("70.0") and rows[1][0] == "BLUR"

@@ -21,7 +21,7 @@ def test_rows_are_by_examples(monkeypatch, tmp_path):
     manifest = {"data": {"title": "MNIST"}, "configuration": {"tests": {"plain": {}}, "task": {"minibatch": 10}}}
     group = Group([Kept(Run("laptop", vsml.EXPERIMENT, "vsml", vsml.SETTING, 0), manifest)])
     monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
-    monkeypatch.setattr(vsml, "groups", lambda experiment, setting, root: [group])
+    monkeypatch.setattr(rules, "groups", lambda experiment, setting, root: [group])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in vsml.table().splitlines()[2:]]
     assert [(row[2], row[3].partition("\N{NO-BREAK SPACE}")[0]) for row in rows] == [
         ("50 examples", "5.0"),

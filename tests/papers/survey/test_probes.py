@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from metamemory.papers.survey import probes
+from metamemory.study import results
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
 
@@ -28,7 +29,7 @@ def group(method, scale="laptop", setting="omniglot", **changes):
 @pytest.fixture
 def put(monkeypatch):
     def put(**by_setting):
-        monkeypatch.setattr(probes, "groups", lambda _, setting, __: by_setting.get(setting, []))
+        monkeypatch.setattr(results, "groups", lambda _, setting, __: by_setting.get(setting, []))
 
     return put
 

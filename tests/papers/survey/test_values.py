@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from metamemory.papers.survey import values
-from metamemory.study.results import Group, Result
+from metamemory.study.results import Group, Result, largest
 from metamemory.study.runs import Run
 
 
@@ -65,7 +65,7 @@ def test_errors_of_images_stand_under_pixels_and_order(put):
 
 def test_nothing_is_shown_of_what_was_not_run(tmp_path):
     assert values.likelihood_table("one_kernel", tmp_path) == values.completion_table("photographs", tmp_path) == ""
-    assert values.largest(values.FUNCTIONS, "one_kernel", tmp_path) == []
+    assert largest(values.FUNCTIONS, "one_kernel", tmp_path) == []
     assert "0.039" in values.reported_table()
 
 

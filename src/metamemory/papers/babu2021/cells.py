@@ -2,7 +2,7 @@
 
 from metamemory.papers.babu2021.continual import LONGEST, accuracy
 from metamemory.papers.babu2021.continual import SETTING as CONTINUAL
-from metamemory.papers.babu2021.online_few_shot import EXPERIMENT, INJECTED
+from metamemory.papers.babu2021.online_few_shot import EXPERIMENT, INJECTED, delayed
 from metamemory.papers.babu2021.reported import FIRST_19, TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TWENTIETH
 from metamemory.papers.babu2021.segmentation import MEASURES, ROWS
 from metamemory.papers.babu2021.supervised import DATA as SUPERVISED_DATA
@@ -53,9 +53,8 @@ def _table_2() -> list[Cell]:
 def _table_3() -> list[Cell]:
     found = []
     for (delay, pretrained), numbers in TABLE_3.items():
-        setting = f"cifar_fs_delay_{delay}{'_pretrained' if pretrained else ''}"
         row = f"delay {delay}{', pre-trained' if pretrained else ''}"
-        run = ("delayed_labels", "cl_lstm", setting)
+        run = ("delayed_labels", "cl_lstm", delayed("cifar_fs", delay, pretrained))
         found += [
             _cell("Table 3, CIFAR-FS", row, f"{shot}-shot", number, run, at_shot(shot), "delayed_labels")
             for shot, number in numbers.items()

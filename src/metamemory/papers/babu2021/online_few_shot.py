@@ -65,12 +65,17 @@ def places(root: Path = Path(".")) -> dict[str, dict[str, Group]]:
     return found
 
 
+def delayed(data: str, delay: int, pretrained: bool) -> str:
+    """The setting of delayed labels."""
+    return f"{data}_delay_{delay}{'_pretrained' if pretrained else ''}"
+
+
 def table_3(data: str = "cifar_fs", root: Path = Path(".")) -> str:
     """Delayed labels: CL+LSTM trained at a delay from the start, or first at a delay of 1; on one data set. Omniglot,
     which the paper does not have here, comes with a longer delay."""
     rows, longer = [], {(10, True): None} if data == "omniglot" else {}
     for (delay, pretrained), reported in {**TABLE_3, **longer}.items():
-        setting = f"{data}_delay_{delay}{'_pretrained' if pretrained else ''}"
+        setting = delayed(data, delay, pretrained)
         name = (str(delay), "at a delay of 1" if pretrained else "–")
         rows.append(Row(name, reported if data == "cifar_fs" else None, groups("delayed_labels", setting, root)))
     return comparison(["delay", "pre-training"], shots(6, 7, 8), rows, runs_of_paper="2", compared=False)

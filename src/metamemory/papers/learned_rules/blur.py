@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metamemory.papers.learned_rules import rules
-from metamemory.study.claims import Claim
+from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.methods import title
 from metamemory.study.parameters import Parameters
 from metamemory.study.quantities import Measured, over_seeds
-from metamemory.study.results import Group, Result
+from metamemory.study.results import Group, Result, largest
 from metamemory.study.tables import markdown, percent, whose
 from metamemory.training.statistics import Interval
 
@@ -57,12 +57,12 @@ def claims() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE
 
 
 def ablation_table(root: Path = Path(".")) -> str:
     """Variants of the rule, the best at the end first: accuracy in each test; empty where nothing was run."""
-    shown = rules.largest(ABLATION, SETTING, root)
+    shown = largest(ABLATION, SETTING, root)
     if not shown:
         return ""
     tests = rules.tests_of(shown[0])

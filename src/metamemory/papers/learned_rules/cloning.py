@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metamemory.papers.learned_rules import vsml
 from metamemory.papers.learned_rules.blur import SGD, At
-from metamemory.study.claims import Claim
+from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.methods import title
 from metamemory.study.quantities import Measured
 from metamemory.study.results import groups
@@ -56,4 +56,4 @@ def claims() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = vsml.CLAIM_COLUMNS
+CLAIM_COLUMNS = OF_ONE

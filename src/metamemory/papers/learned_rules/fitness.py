@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from metamemory.study.claims import Claim
-from metamemory.study.figures import WIDTH, legend_below
+from metamemory.study.claims import OF_ONE, Claim
+from metamemory.study.figures import WIDTH, band, legend_below
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -71,7 +71,7 @@ def claims() -> list[Claim]:
     return found
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE
 
 
 def curves(shown: dict[str, list[Group]]) -> Figure:
@@ -81,26 +81,11 @@ def curves(shown: dict[str, list[Group]]) -> Figure:
         for axes, (measure, name) in zip(row, MEASURES.items(), strict=True):
             for group in of_setting:
                 at = [entry["generation"] for entry in group.results[0].scores]
-                found = [over_seeds(group, Of(measure, number)) for number in range(len(at))]
-                mean, low, high = (
-                    100 * np.array([getattr(each, end) for each in found]) for end in Interval._fields[:3]
-                )
-                tint = colour(group.run.method)
-                axes.plot(at, mean, color=tint, marker="o", markersize=4, label=title(group.run.method))
-                axes.fill_between(at, low, high, color=tint, alpha=0.2, linewidth=0)
+                quantities = [Of(measure, number) for number in range(len(at))]
+                band(axes, at, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
             axes.set_title(f"{SETTINGS[setting]}:\n{name}", fontsize="small")
         row[0].set_ylabel("paid a step, %")
     for axes in panels[-1]:
         axes.set_xlabel("generations")
     legend_below(figure)
     return figure
-
-
-def largest(root: Path = Path(".")) -> dict[str, list[Group]]:
-    """Setting -> its groups at the largest scale that was run."""
-    found = {setting: groups(EXPERIMENT, setting, root) for setting in SETTINGS}
-    return {
-        setting: [group for group in shown if group.run.scale == shown[0].run.scale]
-        for setting, shown in found.items()
-        if shown
-    }

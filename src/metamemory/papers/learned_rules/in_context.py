@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from metamemory.study.claims import Claim
+from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.figures import MUTED, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, at_shot, over_seeds
@@ -34,16 +34,6 @@ def table(root: Path = Path(".")) -> str:
     return markdown(header, rows) if rows else ""
 
 
-def largest(root: Path = Path(".")) -> dict[str, list[Group]]:
-    """Setting -> its groups at the largest scale that was run."""
-    found = {setting: groups(EXPERIMENT, setting, root) for setting in TASKS}
-    return {
-        setting: [group for group in shown if group.run.scale == shown[0].run.scale]
-        for setting, shown in found.items()
-        if shown
-    }
-
-
 def claims() -> list[Claim]:
     """That few tasks are known by heart, and many make a learner that learns what it has never seen."""
     few, many = ("tasks_16", "tasks_65536")
@@ -66,7 +56,7 @@ def claims() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE
 
 
 def by_tasks(of_each: dict[str, list[Group]]) -> Figure:

@@ -68,7 +68,7 @@ def learning_curves(
         axes.set_xlim(left=0)
         axes.tick_params(labelsize=SMALL, labelbottom=number + columns >= len(tests))
         if number + columns >= len(tests):  # nothing below it
-            axes.set_xlabel({"step": "steps", "example": "examples"}[by], fontsize=NORMAL)
+            axes.set_xlabel(f"{by}s", fontsize=NORMAL)
     for axes in panels.flat[len(tests) :]:
         axes.axis("off")
     figure.supylabel("accuracy, %", fontsize=NORMAL)
@@ -77,11 +77,15 @@ def learning_curves(
     return figure
 
 
+def _in_a_step(group: Group, by: str) -> int:
+    """How many steps, or examples, a step of the rule is."""
+    return group.results[0].manifest["configuration"]["task"]["minibatch"] if by == "example" else 1
+
+
 def _draw_curve(axes: Axes, group: Group, test: str, by: str) -> None:
     steps = tests_of(group).get(test)
     if steps:
-        minibatch = group.results[0].manifest["configuration"]["task"]["minibatch"] if by == "example" else 1
-        places = [step * minibatch for step in steps]
+        places = [step * _in_a_step(group, by) for step in steps]
         quantities = [after(group, test, step) for step in steps]
         band(axes, places, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
 
@@ -151,8 +155,8 @@ def _key(diagram: Diagram, y: float, beside: Result) -> None:
     diagram.text(2.9, y, title(beside.run.method), size=SMALL, tint=QUIET, ha="left")
 
 
-def table(experiment: str, setting: str, steps: Sequence[int], root: Path = Path(".")) -> str:
-    """Accuracy in each test after some steps, a row a method and scale; empty where nothing was run."""
+def table(experiment: str, setting: str, at: Sequence[int], root: Path = Path("."), by: str = "step") -> str:
+    """Accuracy in each test after some steps or examples, a row a method and scale; empty where nothing was run."""
     shown = groups(experiment, setting, root)
     if not shown:
         return ""
@@ -160,17 +164,12 @@ def table(experiment: str, setting: str, steps: Sequence[int], root: Path = Path
     header = ["method", "whose", "after", *(TITLES.get(test, test) for test in tests), "seeds"]
     rows = []
     for group in shown:
-        there = [step for step in steps if after(group, tests[0], step)] or [tests_of(group)[tests[0]][-1]]
-        for step in there:
+        each, steps = _in_a_step(group, by), tests_of(group)[tests[0]]
+        for step in [number // each for number in at if number // each in steps] or steps[-1:]:
             numbers = [percent(over_seeds(group, after(group, test, step))) for test in tests_of(group)]
-            rows.append([title(group.run.method), whose(group), f"{step} steps", *numbers, str(len(group.results))])
+            seen = f"{step * each} {by}s"
+            rows.append([title(group.run.method), whose(group), seen, *numbers, str(len(group.results))])
     return markdown(header, rows)
-
-
-def largest(experiment: str, setting: str, root: Path = Path(".")) -> list[Group]:
-    """Its groups at the largest scale that was run; empty where none was."""
-    shown = groups(experiment, setting, root)
-    return [group for group in shown if group.run.scale == shown[0].run.scale]
 
 
 def chosen_rates(group: Group) -> dict[str, list[int]]:

@@ -44,12 +44,6 @@ def table(setting: str, root: Path = Path(".")) -> str:
     return markdown(header, rows)
 
 
-def largest(setting: str, root: Path = Path(".")) -> list[Group]:
-    """Its groups at the largest scale that was run; empty where none was."""
-    shown = groups(EXPERIMENT, setting, root)
-    return [group for group in shown if group.run.scale == shown[0].run.scale]
-
-
 def claims() -> list[Claim]:
     """That weights that write themselves change tasks better, and how near they come to what is reported of one."""
     second = ROWS["one_first", 1]

@@ -4,11 +4,8 @@ from pathlib import Path
 
 from metamemory.papers.learned_rules import rules
 from metamemory.papers.learned_rules.blur import SGD, At
-from metamemory.study.claims import Claim
-from metamemory.study.methods import title
-from metamemory.study.quantities import Measured, over_seeds
-from metamemory.study.results import groups
-from metamemory.study.tables import markdown, percent, whose
+from metamemory.study.claims import OF_ONE, Claim
+from metamemory.study.quantities import Measured
 
 EXPERIMENT, SETTING = "shared_synapses", "digits"
 RULE = "vsml"
@@ -19,21 +16,7 @@ NOT_RUN = "Not run: `dvc repro {}`."
 
 def table(root: Path = Path("."), experiment: str = EXPERIMENT) -> str:
     """Accuracy on test images after some examples, in each test; empty where nothing was run."""
-    shown = groups(experiment, SETTING, root)
-    if not shown:
-        return ""
-    tests = list(rules.tests_of(shown[0]))
-    header = ["method", "whose", "after", *(rules.TITLES.get(test, test) for test in tests), "seeds"]
-    rows = []
-    for group in shown:
-        minibatch = group.results[0].manifest["configuration"]["task"]["minibatch"]
-        steps = rules.tests_of(group)[tests[0]]
-        for examples in [each for each in EXAMPLES if each // minibatch in steps] or [steps[-1] * minibatch]:
-            numbers = [percent(over_seeds(group, At(test, examples // minibatch))) for test in tests]
-            rows.append(
-                [title(group.run.method), whose(group), f"{examples} examples", *numbers, str(len(group.results))]
-            )
-    return markdown(header, rows)
+    return rules.table(experiment, SETTING, EXAMPLES, root, by="example")
 
 
 def claims() -> list[Claim]:
@@ -54,4 +37,4 @@ def claims() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE

@@ -19,7 +19,7 @@ from metamemory.papers.munkhdalai2017.reported import (
     WAYS,
     Numbers,
 )
-from metamemory.study.claims import Claim
+from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.methods import title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Result, groups
@@ -256,4 +256,4 @@ def _of_other_data() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE

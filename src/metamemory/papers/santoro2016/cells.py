@@ -1,7 +1,7 @@
 """Cells of this paper's tables, and the runs that answer them."""
 
 from metamemory.papers.santoro2016.reported import TABLE_1, TABLE_2, Numbers
-from metamemory.papers.santoro2016.tables import CLASSIFICATION, ORDINALS, STRINGS, title
+from metamemory.papers.santoro2016.tables import CLASSIFICATION, STRINGS, ordinal, title
 from metamemory.study.cells import Cell
 from metamemory.study.quantities import Measured, at_shot
 
@@ -22,7 +22,7 @@ def _of(place: str, experiment: str, setting: str, of_methods: dict[str, Numbers
             PAPER,
             place,
             title(method),
-            f"{ORDINALS.get(instance, f'{instance}th')} instance",
+            f"{ordinal(instance)} instance",
             number,
             None if method == "human" else Measured(experiment, method, setting, at_shot(instance - 1)),
             "santoro2016/mann",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metamemory.papers.santoro2016.tables import NOT_RUN, ORDINALS, last_stage, title
+from metamemory.papers.santoro2016.tables import NOT_RUN, last_stage, ordinal, title
 from metamemory.study.quantities import at_shot, over_seeds
 from metamemory.study.results import Group, groups
 from metamemory.study.tables import NO_BREAK, markdown, percent, span, whose
@@ -64,7 +64,7 @@ def curriculum_table(root: Path = Path(".")) -> str:
             [
                 title(group.run.method),
                 str(result.run.seed),
-                ORDINALS.get(instance, f"{instance}th"),
+                ordinal(instance),
                 *(f"{100 * result.example['by_classes'][n_way][instance - 1]:.1f}" for n_way in ways),
             ]
             for result in group.results

@@ -24,8 +24,14 @@ DIFFERENCES = {  # settings of the ablation: what is not as printed
 NOT_RUN = "Not run: `dvc repro {}`."
 LEFT = 0.1  # above chance at the fifth instance: a learner that is better has left the plateau
 UNTAUGHT = ("feedforward", "autoencoder_neighbour")  # learners for which there is no plateau to leave
-ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
-COLUMNS = [Column(f"{ORDINALS.get(each, f'{each}th')}, %", each, at_shot(each - 1)) for each in INSTANCES]
+
+
+def ordinal(number: int) -> str:
+    """ "2nd"."""
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
+
+
+COLUMNS = [Column(f"{ordinal(each)}, %", each, at_shot(each - 1)) for each in INSTANCES]
 
 
 def title(method: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from metamemory.study.figures import WIDTH, legend_below, narrow
 from metamemory.study.methods import colour, title
-from metamemory.study.results import Group, groups
+from metamemory.study.results import Group, largest
 from metamemory.study.tables import markdown, span, whose
 
 EXPERIMENTS = {"probes_characters": ("omniglot", "mnist"), "probes_photographs": ("cifar_fs", "mini_imagenet")}
@@ -24,12 +24,6 @@ ALTERED = {
     "wrong_label": "one wrong label",
     "duplicate": "a sample twice",
 }
-
-
-def largest(experiment: str, setting: str, root: Path = Path(".")) -> list[Group]:
-    """Its groups at the largest scale that was run; empty where none was."""
-    shown = groups(experiment, setting, root)
-    return [group for group in shown if group.run.scale == shown[0].run.scale]
 
 
 def mean(group: Group, metric: str) -> float | None:

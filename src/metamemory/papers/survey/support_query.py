@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES, TITLES, Numbers
 from metamemory.study import methods
-from metamemory.study.claims import Claim
+from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import groups
 from metamemory.study.tables import across, best_in_bold, markdown
@@ -71,4 +71,4 @@ def claims() -> list[Claim]:
     ]
 
 
-CLAIM_COLUMNS = ("claim", "paper", "this study, difference in points", "verdict")
+CLAIM_COLUMNS = OF_ONE

@@ -55,12 +55,6 @@ def reported_table() -> str:
     return markdown(["CelebA, in the paper", *(f"{known} at random" for known in KNOWN_OF_CELEB_A)], rows)
 
 
-def largest(experiment: str, setting: str, root: Path = Path(".")) -> list[Group]:
-    """Its groups at the largest scale that was run; empty where none was."""
-    shown = groups(experiment, setting, root)
-    return [group for group in shown if group.run.scale == shown[0].run.scale]
-
-
 def _in_order(shown: Sequence[Group]) -> list[Group]:
     """By scale, and of a scale the best last."""
     scales = list(dict.fromkeys(group.run.scale for group in shown))
