@@ -103,8 +103,7 @@ class CartPole:
         stood = state.lying == 0
         falls = stood & ((x[:, 0].abs() > FAR) | (x[:, 2].abs() > LEANING))
         lying = torch.where(falls, LYING, (state.lying - 1).clamp(min=0))
-        rises = ~falls & ((state.lying == 1) | ~stood)
-        x = torch.where(rises[:, None], self._upright(len(x), generator), x)
+        x = torch.where(~stood[:, None], self._upright(len(x), generator), x)
         return Cart(torch.where(falls[:, None], 0.0, x), lying), (stood & ~falls).float()
 
     def seen(self, state: Cart) -> Float[Tensor, "batch observation"]:

@@ -30,16 +30,15 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.kernels.synapses import synapses
-from metamemory.models.self_modifying.learned_rule import LearnedRule, Network, samples_last
+from metamemory.models.self_modifying.learned_rule import Network, SampleBySample, samples_last
 from metamemory.nn.labels import Labels
 from metamemory.settings import Count, Items, NotNegative, Positive, Width
 from metamemory.shapes import Float, Int
 
 KEPT = 2  # cells: w and b
-QUERIES = 16  # answered at once
 
 
-class ClonedBackpropagation(LearnedRule):
+class ClonedBackpropagation(SampleBySample):
     """Synapses that are LSTMs, with weights that compute back-propagation.
 
     Args:
@@ -116,15 +115,8 @@ class ClonedBackpropagation(LearnedRule):
             network = tuple(reversed(changed))
         return torch.stack(logits), network
 
-    def answer(
-        self, x: Float[Tensor, "samples batch *shape"], network: Network
-    ) -> Float[Tensor, "samples batch n_way"]:
-        return torch.cat([self._answer_some(part, network) for part in x.split(QUERIES)])
-
-    def _answer_some(self, x: Tensor, network: Network) -> Tensor:
-        count, batch = x.shape[:2]
-        copies = tuple(each.expand(count, *each.shape).flatten(0, 1) for each in network)
-        return self._read(x.flatten(0, 1).flatten(1), copies)[-1].unflatten(0, (count, batch))
+    def _answer_each(self, x: Tensor, network: Network) -> Tensor:
+        return self._read(x.flatten(1), network)[-1]
 
     def _read(self, x: Tensor, network: Network) -> list[Tensor]:
         """What each layer reads from below, and last the logits: [B, I] each, forwards."""

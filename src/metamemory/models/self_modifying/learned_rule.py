@@ -158,6 +158,31 @@ class LearnedRule(Learner, abstract=True):
         return draw
 
 
+class SampleBySample(LearnedRule, abstract=True):
+    """A rule whose networks change with every sample, and answer one sample each: a query is asked of a copy of them.
+    A subclass says how they do (`_answer_each`).
+
+    Attributes:
+        queries: answered at once.
+    """
+
+    queries: ClassVar[int] = 16
+
+    def answer(
+        self, x: Float[Tensor, "samples batch *shape"], network: Network
+    ) -> Float[Tensor, "samples batch n_way"]:
+        return torch.cat([self._answer_some(part, network) for part in x.split(self.queries)])
+
+    def _answer_some(self, x: Tensor, network: Network) -> Tensor:
+        count, batch = x.shape[:2]
+        copies = tuple(each.expand(count, *each.shape).flatten(0, 1) for each in network)
+        return self._answer_each(x.flatten(0, 1), copies).unflatten(0, (count, batch))
+
+    def _answer_each(self, x: Tensor, network: Network) -> Tensor:
+        """Logits [B, K] of x [B, ...], a sample a network."""
+        raise NotImplementedError
+
+
 def samples_last(x: Float[Tensor, "samples batch *shape"]) -> Float[Tensor, "batch samples inputs"]:
     """[M, B, ...] -> [B, M, I]."""
     return x.flatten(2).transpose(0, 1) if x.dim() > 2 else x[..., None].transpose(0, 1)

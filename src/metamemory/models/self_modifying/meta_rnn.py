@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.models.self_modifying.learned_rule import LearnedRule, Network
+from metamemory.models.self_modifying.learned_rule import Network, SampleBySample
 from metamemory.nn.labels import Labels
 from metamemory.settings import Count, Items, Width
 from metamemory.shapes import Float, Int
-
-QUERIES = 64  # answered at once: each has a copy of the network
 
 
 class RecurrentState(NamedTuple):
@@ -35,7 +33,7 @@ class RecurrentState(NamedTuple):
     label: Tensor
 
 
-class MetaRNN(LearnedRule):
+class MetaRNN(SampleBySample):
     """An LSTM that is told its errors and the labels.
 
     Args:
@@ -50,6 +48,7 @@ class MetaRNN(LearnedRule):
 
     title = "Meta-RNN"
     paper = "kirsch2021"
+    queries = 64
 
     def __init__(
         self,
@@ -83,14 +82,8 @@ class MetaRNN(LearnedRule):
             logits.append(answer)
         return torch.stack(logits), state
 
-    def answer(
-        self, x: Float[Tensor, "samples batch *shape"], network: Network
-    ) -> Float[Tensor, "samples batch n_way"]:
-        return torch.cat([self._answer_some(part, network) for part in self._read(x).split(QUERIES)])
-
-    def _answer_some(self, x: Tensor, network: Network) -> Tensor:
-        copies = RecurrentState(*(each.expand(len(x), *each.shape).flatten(0, 1) for each in network))
-        return self._tick(x.flatten(0, 1), copies)[0].unflatten(0, x.shape[:2])
+    def _answer_each(self, x: Tensor, network: Network) -> Tensor:
+        return self._tick(self._read(x[None])[0], RecurrentState(*network))[0]
 
     def _read(self, x: Tensor) -> Tensor:
         """[M, B, ...] -> [M, B, pixels]."""

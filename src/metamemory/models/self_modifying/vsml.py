@@ -36,17 +36,16 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.kernels.synapses import synapses
-from metamemory.models.self_modifying.learned_rule import LearnedRule, Network, samples_last
+from metamemory.models.self_modifying.learned_rule import Network, SampleBySample, samples_last
 from metamemory.nn.labels import Labels
 from metamemory.settings import Count, Items, Number, Positive, Share, Width
 from metamemory.shapes import Float, Int
 
 PIXEL, LOGIT = 0, 1  # places in forward messages
 ERROR = 0  # place in backward messages
-QUERIES = 16  # answered at once: each has a copy of the network
 
 
-class VSML(LearnedRule):
+class VSML(SampleBySample):
     """Synapses that are LSTMs with shared weights.
 
     Args:
@@ -131,16 +130,8 @@ class VSML(LearnedRule):
             logits.append(answer)
         return torch.stack(logits), network
 
-    def answer(
-        self, x: Float[Tensor, "samples batch *shape"], network: Network
-    ) -> Float[Tensor, "samples batch n_way"]:
-        return torch.cat([self._answer_some(part, network) for part in x.split(QUERIES)])
-
-    def _answer_some(self, x: Tensor, network: Network) -> Tensor:
-        """Each query with its own copy of the networks."""
-        count, batch = x.shape[:2]
-        copies = tuple(each.expand(count, *each.shape).flatten(0, 1) for each in network)
-        return self._tick(x.flatten(0, 1).flatten(1), copies)[0].unflatten(0, (count, batch))
+    def _answer_each(self, x: Tensor, network: Network) -> Tensor:
+        return self._tick(x.flatten(1), network)[0]
 
     def _tick(self, x: Tensor, network: Network) -> tuple[Tensor, Network]:
         """The answers [B, K] to a sample x [B, I], and the networks after it; the error is as it was."""
