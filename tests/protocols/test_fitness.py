@@ -30,7 +30,7 @@ def done(tmp_path):
 @pytest.mark.parametrize("task", [{"name": "bandit"}, {"name": "cart_pole"}], ids=lambda task: task["name"])
 def test_rows_are_means_over_searches(done, task, strategy):
     outcome = done(task=task, search={"strategy": strategy, "steps": 8, "candidates": 3})
-    assert [row["generation"] for row in outcome.scores] == [2, 3]
+    assert [row["lifetimes"] for row in outcome.scores] == [5, 6]  # three to begin with
     by_search = outcome.example["by_search"]
     for number, row in enumerate(outcome.scores):
         for name in ("paid", "best"):

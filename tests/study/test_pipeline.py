@@ -165,8 +165,10 @@ def of_evolved_updates(result):
 
 
 def of_fitness(result):
-    """A row for each number of generations."""
-    assert [row["generation"] for row in result.scores] == result.manifest["configuration"]["evaluation"]["at"]
+    """A row for each number of generations, after the lifetimes of the first networks."""
+    config = result.manifest["configuration"]
+    spent = [config["search"]["candidates"] + each for each in config["evaluation"]["at"]]
+    assert [row["lifetimes"] for row in result.scores] == spent
     assert {"paid", "best", "rise"} <= set(result.metrics) and result.example["by_search"]["paid"]
 
 

@@ -24,7 +24,7 @@ from metamemory.training.fitness import Climbing, Lifetime, Monotonic, lifetime
 from metamemory.training.statistics import bootstrap
 
 TASKS = {"bandit": SwappingBandit, "cart_pole": CartPole}
-SCORES_PLOT = {"title": "Paid a step, by generation", "x": "generation", "y": "best"}
+SCORES_PLOT = {"title": "Paid a step, by lifetimes", "x": "lifetimes", "y": "best"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class SearchSettings:
     Attributes:
         strategy: "monotonic", or "climbing".
         steps: of a lifetime.
-        candidates: of "monotonic".
-        sharpness: of its choice among them.
+        candidates: with which a search begins.
+        sharpness: of the choice among them, of "monotonic".
         deviation: of the steps of "climbing".
     """
 
@@ -51,7 +51,7 @@ class FitnessEvaluation:
     """Attributes:
     searches: side by side.
     at: generations after which the best network of each search is executed again; the last is the end.
-    lifetimes: for which it is, each from its weights as they were found.
+    lifetimes: for which it is, each from its weights as they were found; these are not counted.
     """
 
     searches: Count
@@ -61,8 +61,9 @@ class FitnessEvaluation:
 
 class FitnessProtocol(Protocol):
     """A generation is one lifetime of one network. A row of `scores` is of the generations since the row before:
-    `paid` a step, the mean over them of what was executed, and `best`, what the best network was paid when executed
-    again; each with the ends of its interval. `by_search` of the example has both of each search, [row][search].
+    `lifetimes` spent until now, those of the first candidates too; `paid` a step, the mean over these generations of
+    what was executed; and `best`, what the best network was paid when executed again; each with the ends of its
+    interval. `by_search` of the example has both of each search, [row][search].
     Metrics are both of the last row, and `rise`: `best` of the last row less that of the first, with its interval.
     """
 
@@ -86,7 +87,8 @@ class FitnessProtocol(Protocol):
     @torch.no_grad()
     def evaluate(self, learner: Learner) -> Findings:
         evaluation = FitnessEvaluation(**self.config["evaluation"])
-        search, again_with = self._search(learner, evaluation.searches)
+        settings = SearchSettings(**self.config["search"])
+        search, again_with = self._search(learner, settings, evaluation.searches)
         rows, paid, best, since = [], [], [], []
         for number in range(1, max(evaluation.at) + 1):
             found = search.step()
@@ -95,16 +97,18 @@ class FitnessProtocol(Protocol):
                 again = [again_with(search.encoder, found.best)[1] for _ in range(evaluation.lifetimes)]
                 paid.append(torch.stack(since).mean(dim=0).numpy())
                 best.append(torch.stack(again).mean(dim=0).numpy())
-                rows.append({"generation": number, **_named("paid", paid[-1]), **_named("best", best[-1])})
+                spent = {"lifetimes": settings.candidates + number}
+                rows.append({**spent, **_named("paid", paid[-1]), **_named("best", best[-1])})
                 since = []
         rise = _named("rise", best[-1] - best[0])
-        metrics = {name: round(each, DECIMALS) for name, each in {**rows[-1], **rise}.items() if name != "generation"}
+        metrics = {name: round(each, DECIMALS) for name, each in {**rows[-1], **rise}.items() if name != "lifetimes"}
         kept = {name: np.round(each, DECIMALS).tolist() for name, each in (("paid", paid), ("best", best))}
         return Findings(metrics, rows, {"by_search": kept})
 
-    def _search(self, learner: Learner, searches: int) -> tuple[Monotonic | Climbing, Lifetime]:
+    def _search(
+        self, learner: Learner, settings: SearchSettings, searches: int
+    ) -> tuple[Monotonic | Climbing, Lifetime]:
         """So many searches side by side, and what executes networks with other random numbers than theirs."""
-        settings = SearchSettings(**self.config["search"])
         own, of_test = (Generator().manual_seed(seed + self.seed) for seed in (0, self.test_seed))
 
         def with_draws(draws: Generator) -> Lifetime:
@@ -114,9 +118,8 @@ class FitnessProtocol(Protocol):
 
             return live
 
-        candidates = settings.candidates if settings.strategy == "monotonic" else 1
-        begun = learner.drawn(searches * candidates, own)
-        given = with_draws(own), begun.encoder[:searches], begun.weights.unflatten(0, (candidates, searches))
+        begun = learner.drawn(searches * settings.candidates, own)
+        given = with_draws(own), begun.encoder[:searches], begun.weights.unflatten(0, (settings.candidates, searches))
         if settings.strategy == "monotonic":
             return Monotonic(*given, settings.sharpness, own), with_draws(of_test)
         return Climbing(*given, settings.deviation, own), with_draws(of_test)

@@ -10,9 +10,11 @@ for a lifetime, the more probably the better it was paid:
     lifetime
 
 So better networks are executed more often, and what they become is kept while it is paid for. Hill climbing is what it
-is compared with: one network, a random step of it each generation, which is kept if it was paid no less.
+is compared with: one network, a random step of it each generation, which is kept if it was paid no less. It begins with
+the best of the same candidates.
 
-Many searches go side by side. Shape legend: R searches, M candidates of each.
+Both execute each candidate once, and then one network a generation. Many searches go side by side. Shape legend: R
+searches, M candidates of each.
 """
 
 from collections.abc import Callable
@@ -63,12 +65,12 @@ class Monotonic:
 
 
 class Climbing:
-    """Hill climbing; arguments as those of `Monotonic`, weights [1, R, ...], and `deviation` of a step."""
+    """Hill climbing; arguments as those of `Monotonic`, and `deviation` of a step."""
 
     def __init__(self, live: Lifetime, encoder: Tensor, weights: Tensor, deviation: float, generator: Generator):
         self.live, self.encoder, self.deviation, self.generator = live, encoder, deviation, generator
-        self.weights = weights[0].clone()
-        _, self.fitness = live(encoder, self.weights)
+        self.fitness, best = torch.stack([live(encoder, each)[1] for each in weights]).max(dim=0)
+        self.weights = weights[best, torch.arange(weights.shape[1])]
 
     def step(self) -> Generation:
         """One generation."""

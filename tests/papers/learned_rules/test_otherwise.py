@@ -75,7 +75,7 @@ def test_errors_are_shares(monkeypatch):
 
 def test_pay_and_its_rise_are_over_searches(monkeypatch):
     example = {"by_search": {"paid": [[0.1, 0.3], [0.2, 0.6]], "best": [[0.2, 0.4], [0.5, 0.5]]}}
-    scores = [{"generation": 5}, {"generation": 9}]
+    scores = [{"lifetimes": 5}, {"lifetimes": 9}]
     group = group_of("fitness", "fitness_monotonic", "bandit", {"test_episodes": 2}, example=example, scores=scores)
     for module in (fitness, results):
         monkeypatch.setattr(module, "groups", lambda _, setting, __: [group] if setting == "bandit" else [])

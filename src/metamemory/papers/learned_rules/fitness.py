@@ -75,17 +75,17 @@ CLAIM_COLUMNS = OF_ONE
 
 
 def curves(shown: dict[str, list[Group]]) -> Figure:
-    """What was paid a step, by generations; a row a task, a column a measure."""
+    """What was paid a step, by lifetimes spent; a row a task, a column a measure."""
     figure, panels = plt.subplots(len(shown), 2, figsize=(WIDTH, 2.7 * len(shown)), squeeze=False, sharex=True)
     for row, (setting, of_setting) in zip(panels, shown.items(), strict=True):
         for axes, (measure, name) in zip(row, MEASURES.items(), strict=True):
             for group in of_setting:
-                at = [entry["generation"] for entry in group.results[0].scores]
+                at = [entry["lifetimes"] for entry in group.results[0].scores]
                 quantities = [Of(measure, number) for number in range(len(at))]
                 band(axes, at, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
             axes.set_title(f"{SETTINGS[setting]}:\n{name}", fontsize="small")
         row[0].set_ylabel("paid a step, %")
     for axes in panels[-1]:
-        axes.set_xlabel("generations")
+        axes.set_xlabel("lifetimes")
     legend_below(figure)
     return figure
