@@ -1,4 +1,4 @@
-"""SNAIL, the simple neural attentive meta-learner (Mishra et al. 2018), as an online learner.
+"""SNAIL, the simple neural attentive meta-learner (Mishra et al. 2018).
 
     [embedding(x_t), y_seen_t] -> Attention(64, 32) -> TC(T, 128) -> Attention(256, 128) -> TC(T, 128)
                                -> Attention(512, 256) -> linear -> logits
@@ -11,12 +11,15 @@ Convolutions in time gather what lies at fixed distances, attention what is alik
 was given, so that later blocks see everything. Blocks: section 3 of the paper. Sizes and the embedding (the
 usual four convolutional blocks): its appendix, which we know only through public implementations.
 
-Departures. The paper shows labels with their own samples and asks for one answer at the end of an episode;
-here labels come late and every step is answered, as in its reinforcement learning, where a step is shown the
-reward of the one before. The paper prints dilations 2, 4, 8, ...: convolutions that reach even distances only,
-not the step before, to which a label shown one step late belongs; only attention could tell. From 1 on,
-ceil(log2 T) blocks reach the last 2^ceil(log2 T) steps, just enough for all T, so that we take the print for a
-slip; `first_dilation` sets it.
+A support set is shown as the paper has it: each label with its own sample, then a query without one, whose answer
+alone is asked for. As an online learner it sees labels late and every step is answered, as in the paper's
+reinforcement learning, where a step is shown the reward of the one before.
+
+Departures. The paper's training draws the shots of an episode, 1 to 5; here they are those of the test, and many
+queries are asked, each after the same support set. The paper prints dilations 2, 4, 8, ...: convolutions that
+reach even distances only, not the step before, to which a label shown one step late belongs; only attention could
+tell. From 1 on, ceil(log2 T) blocks reach the last 2^ceil(log2 T) steps, just enough for all T, so that we take
+the print for a slip; `first_dilation` sets it.
 
 Shape legend: T steps, B batch, C channels, which grow from block to block, K and V sizes of key and value.
 """
@@ -118,6 +121,7 @@ class SNAIL(Learner):
 
     title = "SNAIL"
     paper = "mishra2018"
+    delay = 0
 
     def __init__(
         self,

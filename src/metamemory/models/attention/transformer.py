@@ -9,6 +9,7 @@ Vaswani et al. 2017 with the normalisation before each part (Xiong et al. 2020) 
 al. 2021). Positions are needed: which drawing a label belongs to is told by nothing but its distance. Rotary
 ones enter as distances only and have no table that could end, so that an episode can be longer than any in
 training; ALiBi could as well, but fades with distance, and here an old sample is worth as much as a new one.
+In a support set labels come with their samples, as for the other learners that attend to or write tokens.
 
 All sizes are our choice; the embedding is that of SNAIL and the prototype methods.
 
@@ -90,6 +91,7 @@ class Transformer(Learner):
 
     title = "Transformer"
     paper = "vaswani2017"
+    delay = 0
 
     def __init__(
         self,
