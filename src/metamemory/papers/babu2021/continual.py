@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from metamemory.papers.babu2021.reported import FIRST_19, TWENTIETH
 from metamemory.study.claims import Claim
 from metamemory.study.curves import MINUTES, Panel, look_of_method
-from metamemory.study.figures import MUTED, band, episode, legend_below, narrow
+from metamemory.study.figures import ACROSS, MUTED, band, episode, legend_below, narrow
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -171,10 +170,9 @@ def forgetting(groups: Sequence[Group]) -> Figure:
 
 def known(results: Sequence[Result]) -> Figure:
     """Accuracy on every subtask after every other: a row is a moment, a column a subtask."""
-    figure, every = plt.subplots(
-        1, len(results), figsize=(2.5 * len(results) + 0.8, 2.9), squeeze=False, sharey=True, layout="constrained"
-    )
-    for axes, result in zip(every[0], results, strict=True):
+    figure, every = narrow(len(results), height=2.7)
+    figure.set_layout_engine("constrained")
+    for axes, result in zip(every, results, strict=True):
         rows = result.example["known"]
         table = np.full((len(rows), len(rows)), np.nan)
         for at, row in enumerate(rows):
@@ -184,8 +182,9 @@ def known(results: Sequence[Result]) -> Figure:
         axes.set_title(title(result.run.method), fontsize="medium")
         axes.set(xlabel="subtask")
         axes.grid(False)
-    every[0][0].set_ylabel("subtasks seen")
-    figure.colorbar(picture, ax=list(every[0]), label="accuracy, %", shrink=0.8)
+    for axes in every[::ACROSS]:
+        axes.set_ylabel("subtasks seen")
+    figure.colorbar(picture, ax=every, label="accuracy, %", shrink=0.4)
     return figure
 
 

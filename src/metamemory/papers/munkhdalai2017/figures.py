@@ -106,10 +106,11 @@ def _name_bars(axes: Axes, names: Sequence[str], heading: str) -> None:
 
 def fast_weights(result: Result) -> Figure:
     """Of one run: how large slow and fast weights are by layer; what accuracy is left without some of them; and the
-    attention of one task's queries over its memory, the support images along the top."""
+    attention of one task's queries over its memory, a column a support image and a row a query, class by class."""
     example, rows, metrics = result.example, result.scores, result.metrics
     names = example["layers"]
-    figure, (sizes, left, memory) = plt.subplots(1, 3, figsize=(12.6, 3.8), width_ratios=[1, 1.2, 1])
+    figure, panels = plt.subplots(3, 1, figsize=(WIDTH, 10), height_ratios=[0.9, 1, 1.6], layout="constrained")
+    sizes, left, memory = panels
     for place, (column, tint) in enumerate((("slow", TINTS[0]), ("fast", TINTS[1]))):
         where = [number + 0.4 * place for number in range(len(names))]
         sizes.bar(where, [row[column] for row in rows], width=0.4, color=tint, label=f"{column} weights")
@@ -128,11 +129,14 @@ def fast_weights(result: Result) -> Figure:
     left.invert_yaxis()
     left.axvline(100 / len(set(example["support_y"])), color=MUTED, linestyle=":", linewidth=1)
     left.set(xlim=(0, 100), xlabel="accuracy in tests, %")
-    drawn = memory.imshow(example["attention"], cmap="Blues", vmin=0, aspect="auto")
-    memory.set_xticks(range(len(example["support_y"])), example["support_y"])
-    memory.set_yticks(range(len(example["query_y"])), example["query_y"], fontsize=6)
+    support, queries = example["support_y"], example["query_y"]
+    rows_of = sorted(range(len(queries)), key=lambda query: support.index(queries[query]))  # as the support images are
+    drawn = memory.imshow([example["attention"][row] for row in rows_of], cmap="Blues", vmin=0, aspect="auto")
+    memory.set_xticks(range(len(support)), support)
+    classes = [queries[row] for row in rows_of]
+    first = [place for place, label in enumerate(classes) if label not in classes[:place]]
+    memory.set_yticks(first, [classes[place] for place in first])
     memory.set(xlabel="support images, by label", ylabel="queries, by label")
     memory.grid(False)
-    figure.colorbar(drawn, ax=memory, label="attention")
-    figure.tight_layout()
+    figure.colorbar(drawn, ax=memory, label="attention", pad=0.02, fraction=0.04)
     return figure

@@ -40,24 +40,24 @@ def _shade(instance: int, of: Sequence[int]) -> Look:
 
 
 def persistence(shown: Sequence[Group]) -> Figure:
-    """Figure 3: accuracy by instance with the memory wiped between episodes and not; and by the episode's place in a
-    row."""
+    """Figure 3: accuracy by instance with the memory wiped between episodes and not, during training and in the test;
+    and by the episode's place in a row. A column a number of classes."""
     classes = sorted({_n_way(group) for group in shown})
-    figure, rows = plt.subplots(len(classes), 3, figsize=(11.5, 3.1 * len(classes)), squeeze=False, sharey=True)
-    for row, n_way in zip(rows, classes, strict=True):
+    figure, grid = plt.subplots(3, len(classes), figsize=(WIDTH, 7.6), squeeze=False, sharey=True, sharex="row")
+    for column, n_way in zip(grid.T, classes, strict=True):
         for group in (each for each in shown if _n_way(each) == n_way):
-            _draw_persistence(row, group)
-        row[0].xaxis.set_major_formatter(EngFormatter(sep=""))
-        row[0].set(xlabel="rows of episodes trained on", ylabel=f"{n_way} classes: accuracy, %", ylim=(0, 102))
-        row[0].set_title("2nd instance, validation", fontsize="medium")
-        row[1].set(xlabel="instance")
-        for axes in row[1:]:
+            _draw_persistence(column, group)
+        headings = (f"{n_way} classes\n2nd instance, validation", "test, by instance", "test, instances 2 to 10")
+        labels = ("rows of episodes trained on", "instance", "episode of its row")
+        for axes, heading, label in zip(column, headings, labels, strict=True):
+            axes.set_title(heading, fontsize="small")
+            axes.set_xlabel(label, fontsize="small")
+        column[0].xaxis.set_major_formatter(EngFormatter(sep=""))
+        for axes in column[1:]:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        row[1].set_title("test, from a row's second episode on", fontsize="medium")
-        row[1].legend(fontsize="small", title="memory", title_fontsize="small")
-        row[2].set(xlabel="place of the episode in its row")
-        row[2].set_title("test, instances 2 to 10", fontsize="medium")
-    figure.tight_layout()
+    for axes in grid[:, 0]:
+        axes.set(ylabel="accuracy, %", ylim=(0, 102))
+    legend_below(figure)
     return figure
 
 
@@ -65,17 +65,17 @@ def _n_way(group: Group) -> int:
     return group.results[0].manifest["configuration"]["task"]["n_way"]
 
 
-def _draw_persistence(row: Sequence[Axes], group: Group) -> None:
+def _draw_persistence(column: Sequence[Axes], group: Group) -> None:
     wiped = group.results[0].manifest["configuration"]["rows"]["wiped"]
     style = {"linestyle": "--" if wiped else "-", "color": MUTED if wiped else colour(group.run.method)}
-    draw_curves(row[0], group, "accuracy_1_shot", EPISODES, style)
-    name: str | None = "wiped" if wiped else "not wiped"
+    draw_curves(column[0], group, "accuracy_1_shot", EPISODES, style)
+    name: str | None = "memory wiped" if wiped else "not wiped"
     dots = {"marker": "o", "markersize": 4, **style}
     for result in group.results:
         by_instance = [100 * each["accuracy"] for each in result.scores]
-        row[1].plot(range(1, len(by_instance) + 1), by_instance, label=name, **dots)
+        column[1].plot(range(1, len(by_instance) + 1), by_instance, label=name, **dots)
         by_place = [100 * np.mean(each[1:]) for each in result.example["by_place"]]
-        row[2].plot(range(1, len(by_place) + 1), by_place, **dots)
+        column[2].plot(range(1, len(by_place) + 1), by_place, **dots)
         name = None
 
 

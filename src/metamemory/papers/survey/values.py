@@ -1,6 +1,7 @@
 """Conditional neural processes for values: functions, and images of which some pixels are known."""
 
 import base64
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def bands(results: Sequence[Result]) -> Figure:
     figure, panels = plt.subplots(
         len(results),
         len(counts),
-        figsize=(3.4 * len(counts), 2.6 * len(results)),
+        figsize=(WIDTH, 0.5 + 1.8 * len(results)),
         squeeze=False,
         sharex=True,
         sharey=True,
@@ -138,7 +139,7 @@ def bands(results: Sequence[Result]) -> Figure:
                 axes.set_title(f"{known} known", fontsize="medium")
             if axes.get_subplotspec().is_last_row():
                 axes.set(xlabel="x")
-        row[0].set_ylabel(title(result.run.method), color=tint)
+        row[0].set_ylabel(textwrap.fill(title(result.run.method), 16), color=tint)
     values = np.array(results[0].example["f"])
     panels[0, 0].set(ylim=(values.min() - 2, values.max() + 2))
     figure.tight_layout()
