@@ -25,7 +25,7 @@ TITLES = {  # of tests
     "characters": "Omniglot, ten at random",
     "permuted": "pixels permuted",
     "deep": "10x10, 32-32-32",
-    "plain": "MNIST at 10x10",
+    "plain": "MNIST",
     "projected": "projected at random",
     "whole": "MNIST at 28x28",
     "one_layer": "MNIST, 32 hidden",
