@@ -14,6 +14,7 @@ from metamemory.settings import (
     RANGES,
     Among,
     Count,
+    Decay,
     Declared,
     Items,
     Named,
@@ -122,8 +123,9 @@ def test_true_is_no_number_and_no_number_is_true():
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (Count, [1, 10**6], [0, -1, 1.0, True, "1", None]),
-        (Positive, [1, 1e-9, 1e300], [0, -1, math.nan, math.inf, 10**400]),
+        (Count, [1, 10**9], [0, -1, 1.0, True, "1", None, 10**10, 10**20]),  # of what sizes are made
+        (Decay, [0, 0.999], [1, 1.5, -0.1]),
+        (Positive, [1, 1e-9, 1e12], [0, -1, math.nan, math.inf, 10**400, 1e-200, 1e200]),
         (Number, [-2.5, 0, 3], [math.nan, 1e7]),
         (Order, [1, 2], [0, 3, True, 1.0]),
         (Literal["adam", "sgd"], ["adam"], ["Adam", 1, None, ["adam"]]),
@@ -147,9 +149,9 @@ def test_what_a_kind_allows(kind, good, bad):
         (
             Annotated[list[Count], Items(distinct=True)],
             [0],
-            "a list, each a whole number from 1 on, none of them twice",
+            "a list, each a whole number from 1 to 1e.09, none of them twice",
         ),
-        (Annotated[list[Count], Items(3, 3)], [1], "a list, each a whole number from 1 on, 3 of them"),
+        (Annotated[list[Count], Items(3, 3)], [1], "a list, each a whole number from 1 to 1e.09, 3 of them"),
     ],
 )
 def test_words(kind, value, words):

@@ -14,7 +14,6 @@ checked: no unknown key, none missing, the right kind, and the range. Every faul
 import dataclasses
 import functools
 import inspect
-import sys
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,11 +103,14 @@ class Items:
         return ", ".join([*said, *(["none of them twice"] if self.distinct else [])])
 
 
-Count = Annotated[int, Range(least=1)]  # how many
-Index = Annotated[int, Range(least=0)]  # how many, if any
-Positive = Annotated[float, Range(above=0)]
-NotNegative = Annotated[float, Range(least=0)]
+MOST = 10**9  # of things that are counted: sizes of tensors are products of two or three of such numbers
+LEAST_REAL, MOST_REAL = 1e-12, 1e12  # of numbers with which is computed in 32 bits, where squares must have room
+Count = Annotated[int, Range(least=1, most=MOST)]  # how many
+Index = Annotated[int, Range(least=0, most=MOST)]  # how many, if any
+Positive = Annotated[float, Range(least=LEAST_REAL, most=MOST_REAL)]
+NotNegative = Annotated[float, Range(least=0, most=MOST_REAL)]
 Share = Annotated[float, Range(least=0, most=1)]
+Decay = Annotated[float, Range(least=0, below=1)]  # of a running mean
 Number = Annotated[float, Range(least=-1e6, most=1e6)]
 Width = Annotated[int, Range(least=1, most=16384)]  # of a layer, a memory
 Order = Annotated[int, Among(1, 2)]  # of a gradient
@@ -225,7 +227,7 @@ def _fits(value: Any, kind: Any, default: Any = NEEDED) -> bool:
     if kind in (int, bool, str):
         return type(value) is kind
     if kind is float:
-        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # not inf, not nan
+        return type(value) in (int, float) and abs(value) <= LARGEST  # not inf, not nan
     if origin in LISTS or kind in LISTS:
         items = within[:1] if len(within) == 1 or within[1:] == (...,) else ()
         return isinstance(value, list | tuple) and all(_fits(each, item) for item in items for each in value)
@@ -257,6 +259,7 @@ def _words(kind: Any, default: Any = NEEDED) -> str | None:
     return None if default is NEEDED or default is None else _words(type(default))
 
 
+LARGEST = 3.4e38  # that 32 bits hold
 RANGES = (Range, Among, Items)
 SECTION = "a section: write section.key=value"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a name"}

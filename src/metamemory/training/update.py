@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from metamemory.errors import UserError
 from metamemory.models.learner import Learner
-from metamemory.settings import Count, Index, NotNegative, Positive, Share, declared
+from metamemory.settings import Count, Decay, Index, NotNegative, Positive, Share, declared
 from metamemory.tasks.episode import Score, Task
 
 OPTIMISERS = ("adam", "rmsprop", "sgd")
@@ -75,7 +75,7 @@ SETTINGS = declared(
     batch_size=Count,
     optimiser=Literal[OPTIMISERS],
     learning_rate=Positive,
-    beta2=Share,
+    beta2=Decay,
     momentum=Share,
     weight_decay=NotNegative,
     warmup=Index,
