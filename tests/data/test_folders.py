@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -126,6 +127,10 @@ def test_shares_leave_no_part_empty(count, shares):
         ("{a: {train: [oak, oak], validation: [elm], test: [ash]}}", "class oak is in train and in train"),
         ("{a: {train: [oak], validation: [elm], test: 0.2}}", "must be above 0 and sum to 1"),
         ("{a: [oak]}", "splits.a must have train"),
+        (
+            "{a: {train: [oak], validation: [elm], test: [true]}}",
+            "no class 'True': write names that YAML reads otherwise",
+        ),
         ("7", "splits is 7"),
     ],
 )
@@ -138,7 +143,22 @@ def test_a_split_that_cannot_be_is_refused(own, root, splits, told):
 
 
 @pytest.mark.parametrize(
-    "text", ["sides: 8", "side: 0", "side: 1.5", "colour: red", "- 1", "[", "title: 7", "a: &a [*a]"]
+    "text",
+    [
+        "sides: 8",
+        "side: 0",
+        "side: 1.5",
+        "colour: red",
+        "- 1",
+        "[",
+        "title: 7",
+        "a: &a [*a]",
+        "title: a\ntitle: b",
+        "side: 010",
+        'title: "a\\nb"',
+        "colour: yes",
+        "1: 2",
+    ],
 )
 def test_a_description_that_is_none_is_refused(own, text):
     (own / "data_set.yaml").write_text(text, encoding="utf-8")
@@ -336,6 +356,7 @@ def in_a_circle(own):
         (lambda own: (own / "oak/1.png").rename(own / "oak/10.PNG"), "differ only in case"),
         (lambda own: (own / "oak").rename(own / "o\nk"), "is no name that can be written"),
         (in_a_circle, "was met before, by a link"),
+        (lambda own: os.mkfifo(own / "oak/9.png"), "oak/9.png cannot be read as an image .it is no file of bytes"),
         (lambda own: own.rename(own.with_name("x")), "is not a folder of class folders"),
     ],
 )

@@ -15,7 +15,7 @@ from metamemory.errors import UserError
 from metamemory.study import parameters as module
 from metamemory.study.parameters import Parameters, parse_overrides, project_root
 from metamemory.study.runs import Run, configuration
-from metamemory.study.yaml_files import parse_yaml, read_yaml
+from metamemory.yaml_files import parse_yaml, read_yaml
 
 ROOT = project_root()
 NAMES = ["params.yaml", *(f"params/{paper}.yaml" for paper in Parameters(ROOT, checked=False).papers)]
@@ -316,8 +316,11 @@ def test_weights_of_another_run_are_where_a_run_leaves_them(path):
         assert configuration(Run(*named, 0, {"trained": fine}, ROOT))["trained"] == fine
 
 
+LARGE = RuntimeError("Storage size calculation overflowed with sizes=[1000000000, 1000000000, 1000000000]")
+
+
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried"), None]
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried"), LARGE, None]
 )
 def test_no_more_memory_is_one_line(monkeypatch, capsys, error):
     """Images, batches or layers of any size may be asked for."""

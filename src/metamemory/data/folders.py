@@ -25,6 +25,7 @@ A split by shares sorts the classes by a hash of the seed and their names: anoth
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image, ImageOps
 
 from metamemory.data.archives import told
@@ -43,6 +43,7 @@ from metamemory.data.pictures import opened
 from metamemory.data.store import Splits
 from metamemory.errors import UserError
 from metamemory.settings import Range, check, declared
+from metamemory.yaml_files import read_yaml
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 DESCRIPTION = "data_set.yaml"
@@ -144,15 +145,15 @@ def read(found: Found) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _description(path: Path) -> Description:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as reason:
-        raise UserError(f"{path} cannot be read: {told(reason)}") from reason
+    values = read_yaml(path) if os.path.lexists(path) else {}
     try:
         check(declared(Description), {} if values is None else values, f"{path}: ")
     except UserError as reason:
         raise UserError(str(reason)) from None
-    return Description(**(values or {}))
+    found = Description(**(values or {}))
+    if found.title is not None and not found.title.isprintable():
+        raise UserError(f"{path}: title is {found.title!r}, and must be one line that can be printed")
+    return found
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
@@ -206,6 +207,8 @@ def _require_unique(seen: dict[str, Path], path: Path, folder: Path) -> None:
 def _mode(path: Path) -> str:
     """How an image is written, as Pillow calls it."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("it is no file of bytes")  # to open a pipe would be to wait for ever
         with opened(path, FORMATS) as picture:
             if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # a phone's JPEG with previews
                 raise ValueError("it has several frames")
@@ -283,9 +286,11 @@ def _by_lists(parts: Mapping[str, list], classes: tuple[str, ...], where: str) -
     for part, names in parts.items():
         if not names:
             raise UserError(f"{where}.{part} has no class")
-        for name in (unicodedata.normalize("NFC", str(each)) for each in names):
+        for each in names:
+            name = unicodedata.normalize("NFC", str(each))
             if name not in index:
-                raise UserError(f"{where}.{part}: there is no class {name!r}")
+                mend = "" if isinstance(each, str) else ": write names that YAML reads otherwise in quotation marks"
+                raise UserError(f"{where}.{part}: there is no class {name!r}{mend}")
             if name in found:
                 raise UserError(f"{where}: class {name} is in {found[name]} and in {part}")
             found[name] = part

@@ -7,7 +7,7 @@ import yaml
 
 from metamemory.errors import UserError
 from metamemory.study.layers import merge
-from metamemory.study.yaml_files import parse_yaml
+from metamemory.yaml_files import parse_yaml
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:

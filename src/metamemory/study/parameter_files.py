@@ -11,7 +11,7 @@ from typing import Any
 
 from metamemory.errors import UserError, closest
 from metamemory.study.layers import SCALES
-from metamemory.study.yaml_files import read_yaml
+from metamemory.yaml_files import read_yaml
 
 FRONT = "params.yaml"
 NAME = re.compile(r"\w+")

@@ -30,8 +30,8 @@ from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
 from metamemory.study.runs import ENDINGS, Run, planned, roots, sha256
 from metamemory.study.syntax import without_docstring
-from metamemory.study.yaml_files import read_yaml, set_entry, writes
 from metamemory.training.files import reading, write_text
+from metamemory.yaml_files import read_yaml, set_entry, writes
 
 DIGESTS = "digests"
 ITEMS = ("scale", "method", "setting", "seed")  # of a stage's matrix

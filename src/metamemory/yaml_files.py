@@ -1,4 +1,5 @@
-"""YAML as the parameters are written in: UTF-8, scalars as YAML 1.2 reads them, and what is easily misread refused.
+"""YAML as parameters and descriptions of data sets are written in: UTF-8, scalars as YAML 1.2 reads them, and what is
+easily misread refused.
 
 DVC reads the same files by YAML 1.2, PyYAML by 1.1. So the loader here takes 1e-3 for a number, `yes` for text and a
 date for text, as DVC does; it refuses numbers that begin with 0, keys that come twice or are no names, anchors,
@@ -13,7 +14,7 @@ import yaml
 
 from metamemory.errors import UserError
 
-NOT_PLAIN = "anchors, aliases, merges and tags are not read here: write it out, or use extends"
+NOT_PLAIN = "anchors, aliases, merges and tags are not read here: write it out"
 PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map")}
 SCALARS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
