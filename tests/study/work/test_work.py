@@ -12,6 +12,8 @@ from metamemory.locking import locked
 from metamemory.study import begun, runs
 from metamemory.study.locks import read_stages
 from metamemory.study.runs import Run
+from metamemory.study.work import command
+from metamemory.study.work.export import done
 from metamemory.study.work.workers import lock_of
 
 LONG = ("episodes: 64, batch_size: 8, validations: 2", "episodes: 400000, batch_size: 8, validations: 2")
@@ -155,6 +157,29 @@ def test_a_finished_run_whose_weights_are_elsewhere_is_done_when_they_are_asked_
     assert "finished: 2 runs" in little.run("work", "--only", "looking")  # which looks at them
     run.result("scores.csv").unlink()
     assert "finished: 1 run" in little.run(*words) and runs.finished(run)
+
+
+BROKEN = (b"", b"3", b"null", b"[1, 2]", b'{"run": {}, "hardware": 3}', b"\xff", b"[" * 100_000)
+
+
+def test_what_only_helps_to_plan_may_be_damaged(little):
+    """Manifests of other runs, operations that were counted, and what was finished here."""
+    others = "results/smoke/few_shot/lstm/one/seed7.manifest.json"
+    for content in BROKEN:
+        for name in (others, ".resume/work/operations.json", ".resume/work/done.json"):
+            (little.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (little.root / name).write_bytes(content)
+        assert "at scale smoke" in little.run("work", "--plan", "--only", "few_shot/lstm/two")
+        assert done(little.root) == ["1", "2"] * (content == b"[1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"),
+    [("3", 3), (" 2,1", 2), ("0", None), ("", None), ("-1", None), ("many", None), ("9" * 20, None)],
+)
+def test_threads_are_as_many_as_the_environment_says_if_it_says_a_number(monkeypatch, said, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert command._told_threads() == threads
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -128,7 +129,7 @@ def prepare(wish: Wish) -> tuple[Queue, list[Job], Estimates, Workers]:
     queue = Queue(today, wish.scale, wish.only, wish.headline, wish.pipeline, wish.shard, wish.weights)
     jobs = queue.jobs()
     count = wish.jobs or side_by_side()
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, usable() // count))
+    threads = _told_threads() or max(1, usable() // count)
     torch.set_num_threads(threads)
     here = hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if wish.cluster is None:
@@ -149,6 +150,12 @@ def bring_home(paths: Sequence[Path], root: Path = Path(".")) -> int:
         _record(root)
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
     return FAILED if counts[REFUSED] else NOTHING_LEFT
+
+
+def _told_threads() -> int | None:
+    """What OMP_NUM_THREADS says, which is a list where threads have threads; None where it is no number of them."""
+    told = re.match(r"\s*([0-9]{1,4})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return int(told[1]) or None if told else None
 
 
 def side_by_side() -> int:

@@ -7,7 +7,7 @@ of the same learner, then of any. What runs here, the first seconds of a run inc
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 
+from metamemory.errors import UserError
 from metamemory.models import build
 from metamemory.protocols import Context, protocol_class
 from metamemory.study import runs
 from metamemory.study.runs import Run
+from metamemory.study.stored import read_manifest_at
 from metamemory.study.today import Today
 from metamemory.study.work.queue import Job, with_seconds
 from metamemory.training.checkpoint import Checkpoint
-from metamemory.training.files import write_atomically
+from metamemory.training.files import read_json, reading, write_atomically
 from metamemory.training.flops import flops_per_step
 
 KEPT = Path(".resume") / "work" / "operations.json"
@@ -40,11 +42,11 @@ class Estimates:
 
     def __init__(self, today: Today, hardware: str):
         self.today, self.hardware = today, hardware
-        self.manifests = list(manifests(today.root))
+        self.manifests = manifests(today.root)
         self.path = today.root / KEPT
         self.kept: dict[str, float] = {}
-        with suppress(OSError, ValueError):
-            self.kept = dict(json.loads(self.path.read_text(encoding="utf-8")))
+        with suppress(UserError), reading(self.path, ""):
+            self.kept = {key: float(value) for key, value in read_json(self.path, "").items()}
         self.rates: dict[tuple, list[float]] = defaultdict(list)  # operations a second
         for manifest in self.manifests:
             self._learn_from(manifest)
@@ -142,13 +144,16 @@ def group_of(run: Run | Mapping[str, Any]) -> tuple:
     return tuple(run[name] if isinstance(run, Mapping) else getattr(run, name) for name in names)
 
 
-def manifests(root: Path) -> Iterator[dict[str, Any]]:
+def manifests(root: Path) -> list[dict[str, Any]]:
     """Those of finished runs that can be read."""
+    found = []
     for path in sorted((root / "results").glob("*/*/*/*/seed*.manifest.json")):
-        with suppress(OSError, ValueError):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if {"run", "configuration", "hardware"} <= set(manifest) and not manifest["run"].get("overrides"):
-                yield manifest
+        with suppress(UserError), reading(path, ""):
+            manifest = read_manifest_at(path)
+            told = (*group_of(manifest["run"]), manifest["configuration"]["learner"], manifest["hardware"])
+            if all(isinstance(each, str) for each in told) and not manifest["run"].get("overrides"):
+                found.append(manifest)
+    return found
 
 
 def _count(config: Mapping[str, Any], today: Today, run: Run) -> int:

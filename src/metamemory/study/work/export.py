@@ -14,7 +14,7 @@ from metamemory.study.work import archives
 from metamemory.study.work.archives import Item
 from metamemory.study.work.queue import Wanted
 from metamemory.training.checkpoint import Checkpoint
-from metamemory.training.files import write_bytes, write_text
+from metamemory.training.files import read_json, write_bytes, write_text
 
 DONE = Path(".resume") / "work" / "done.json"  # places of the runs that `work` has finished in this folder
 EVERY = 45.0  # seconds between two looks at the checkpoints
@@ -22,8 +22,8 @@ EVERY = 45.0  # seconds between two looks at the checkpoints
 
 def done(root: Path) -> list[str]:
     """Places of runs that were finished here, by this call or an earlier one."""
-    with suppress(OSError, ValueError):
-        return [str(place) for place in json.loads((root / DONE).read_text(encoding="utf-8"))]
+    with suppress(UserError):
+        return [str(place) for place in read_json(root / DONE, "", list)]
     return []
 
 
