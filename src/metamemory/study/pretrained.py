@@ -28,7 +28,7 @@ from metamemory.study import runs, source
 from metamemory.study.parameters import Parameters
 from metamemory.study.results import finished
 from metamemory.study.runs import Run
-from metamemory.study.stored import file_digest, read_manifest, require_model
+from metamemory.study.stored import file_digest, read_manifest, require_model, seal
 from metamemory.study.work.queue import matches
 from metamemory.training.files import read_json, reading, write_atomically, write_text
 
@@ -36,7 +36,8 @@ FOLDER = "pretrained"
 MOST_BYTES, MOST_BYTES_OF_ALL = 4 * 2**20, 20 * 2**20
 MOST_SECONDS = 20.0  # of one core that the test of one may take
 LARGEST_HALF = torch.finfo(torch.float16).max
-KINDS = {"run": dict, "digests": dict, "configuration": dict, "task": dict, "metrics_of_these_weights": dict}
+DICTS = ("run", "digests", "configuration", "task", "model", "metrics", "metrics_of_these_weights")
+KINDS = {**dict.fromkeys(DICTS, dict), **dict.fromkeys(("data", "learner", "weights", "sha256"), str)}
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def keep_run(run: Run) -> str:
     }
     kept["test_episodes"] = _episodes_in_time(kept, path, images)
     kept["metrics_of_these_weights"] = measured = measure(kept, path, images)
-    write_text(path.with_suffix(".json"), json.dumps(kept, indent=1) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps({**kept, "sha256": seal(kept)}, indent=1) + "\n")
     farthest = max((abs(measured[name] - before[name]) for name in before), default=0.0)
     of = "" if kept["test_episodes"] is None else f" of {kept['test_episodes']:,} episodes"
     return f"{path.relative_to(run.root)}: {path.stat().st_size / 2**20:.1f} MiB, metrics{of} within {farthest:.5f}"
@@ -210,6 +211,8 @@ def read_kept(path: Path) -> dict[str, Any]:
         for name, kind in KINDS.items():
             if not isinstance(kept[name], kind):
                 raise ValueError(f"{name} is no {kind.__name__}")
+        if kept["sha256"] != seal(kept):
+            raise ValueError("it is not as it was written")
     return kept
 
 

@@ -12,7 +12,7 @@ from metamemory.errors import UserError
 from metamemory.study.parameters import project_root
 from metamemory.study.pretrained import MOST_BYTES, MOST_BYTES_OF_ALL, all_kept, read_kept
 from metamemory.study.runs import Run
-from metamemory.study.stored import read_manifest
+from metamemory.study.stored import read_manifest, seal
 from metamemory.study.verification import TOLERANCE, Number, verify
 
 ROOT = project_root()
@@ -34,7 +34,7 @@ def change(little, method, edit):
     path = little.root / f"pretrained/few_shot/{method}/one.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     edit(record)
-    path.write_text(json.dumps(record), encoding="utf-8")
+    path.write_text(json.dumps({**record, "sha256": seal(record)}), encoding="utf-8")
 
 
 def test_kept_weights_measure_the_same_again(kept):
@@ -84,6 +84,16 @@ def test_what_cannot_be_measured_is_one_line(kept):
     assert "one.safetensors is damaged: get it back" in said and said.splitlines()[-1].startswith("error: ")
     change(kept, "lstm", lambda record: record.update(configuration=3))
     assert "one.json is damaged (configuration is no dict)" in kept.run("verify", code=1)
+
+
+def test_a_record_that_is_not_as_it_was_written_is_one_line(kept):
+    path = kept.root / "pretrained/few_shot/lstm/one.json"
+    text = path.read_text(encoding="utf-8")
+    for old, new in (('"delay": 1', '"delay": 2'), ('"seed": 0', '"q": 0'), ('"test_episodes"', '"test"')):
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        said = kept.run("verify", code=1)
+        assert "one.json is damaged (it is not as it was written): get it back" in said and said.count("\n") == 1
 
 
 def test_as_many_episodes_are_measured_as_take_seconds(kept, monkeypatch):
