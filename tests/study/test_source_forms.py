@@ -790,6 +790,24 @@ EXECUTED = {
         "1",
         "2",
     ),
+    "a table beside": (
+        {
+            "k.csv": "a,b\n1,3\n",
+            "m.py": "from pathlib import Path\ndef run():\n    return Path(__file__).with_name('k.csv').read_bytes()\n",
+        },
+        "k.csv",
+        "1",
+        "2",
+    ),
+    "a text in a folder beside": (
+        {
+            "lists/k.v2.txt": "1 // 3\n",
+            "m.py": "from pathlib import Path\ndef run(of=Path(__file__).parent / 'lists' / 'k.v2.txt'):\n    return of\n",
+        },
+        "lists/k.v2.txt",
+        "3",
+        "4",
+    ),
     "cuda source": (
         {
             "k.cu": "int x = 1;\n",

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from metamemory.study.effects import Effects
 from metamemory.study.syntax import Module, bound, read
 
 Root = tuple[str, str]  # module, name
-OTHER_SOURCES = (".c", ".h", ".cu", ".cuh", ".cpp", ".cc", ".hpp", ".json")  # besides Python
+COMMENTED = (".c", ".h", ".cu", ".cuh", ".cpp", ".cc", ".hpp", ".json")  # as C has comments
 
 
 class Written(NamedTuple):
@@ -25,7 +26,7 @@ class Written(NamedTuple):
 
 
 class Definitions:
-    """Of a package in a folder of the same name. `files`: its sources, with time of change and size."""
+    """Of a package in a folder of the same name. `files`: its sources and data, with time of change and size."""
 
     def __init__(self, package: Path, files: Mapping[Path, Sequence[int]]):
         self.package, self.files = package, files
@@ -136,7 +137,7 @@ class Definitions:
         beside = self.file(dotted).parent
         if text.isidentifier() and (path := beside / f"{text}.c") in self.files:
             return Target("file", str(path))
-        if re.fullmatch(r"[\w./-]+", text) and Path(text).suffix in OTHER_SOURCES:
+        if re.fullmatch(r"[\w./-]+", text) and Path(text).suffix not in ("", ".py"):
             found = [each for each in self.files if each.is_relative_to(beside) and each.match(text)]
             return Target("file", str(min(found))) if found else None
         return None
@@ -146,6 +147,8 @@ class Definitions:
     def _of(self, node: Target) -> Written:
         if node.kind == "file":
             path = Path(node.place)
+            if path.suffix not in COMMENTED:
+                return Written(sha256(path.read_bytes()).hexdigest(), [], set())
             text = _without_comments(path.read_text(encoding="utf-8"))
             included = (path.parent / name for name in re.findall(r'#\s*include\s*"([^"]+)"', text))
             return Written(text, [Target("file", str(each)) for each in included if each in self.files], set())

@@ -9,8 +9,8 @@ comment or docstring mended, an annotation added, an unrelated definition change
 anything that is executed changes it. Besides count
 
 - a module that is named in a string (`import_module("metamemory.training.graph")`), or used as an object: all of it;
-- C and other sources that a string names, or that stand beside a module of which something is used, with what they
-  include;
+- C sources that a string names, or that stand beside a module of which something is used, with what they include; and
+  files of any other kind in the package that a string names;
 - statements at the top of a module that do more than bind names (`effects`), in every module that is imported on the
   way; and for a name that is bound or changed more than once, how far that was when it is read at the top.
 
@@ -27,11 +27,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from metamemory.study.canonical import Target
-from metamemory.study.definitions import OTHER_SOURCES, Definitions, Root
+from metamemory.study.definitions import Definitions, Root
 
 PACKAGE = Path(__file__).resolve().parent.parent
 VERSION = "source/2"
-ENDINGS = (".py", *OTHER_SOURCES)
+COMPILED = (".pyc", ".pyo", ".so")  # no sources
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _graph(package: Path) -> "Graph":
     """Of the package as it is on disk now; kept until a file of it changes."""
     package, files = package.resolve(), []
     for folder, _, names in os.walk(package):
-        for path in (f"{folder}/{name}" for name in names if name.endswith(ENDINGS)):
+        for path in (f"{folder}/{name}" for name in names if not name.endswith(COMPILED)):
             status = os.stat(path)
             files.append((path, status.st_mtime_ns, status.st_size))
     return _of_files(package, tuple(sorted(files)))
