@@ -87,6 +87,8 @@ def test_what_is_not_known_is_one_line(capsys, words, message):
         ("--minutes -3", "-3 is not a number from 0 on"),
         ("--minutes nan", "nan is not"),
         ("--seed -1", "-1 is not from 0"),
+        ("--seed 1.5", "'1.5' is not a whole number"),
+        ("--minutes five", "'five' is not a number"),
     ],
 )
 def test_impossible_numbers_are_refused(capsys, words, message):
@@ -130,3 +132,15 @@ def test_training_imports_nothing_of_the_book():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_that_cannot_be_written_is_told_before_it_is_made(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("metamemory.study.pretrained.load", lambda *_: pytest.fail("it was loaded"))
+    (tmp_path / "file").touch()
+    for path, told in (
+        (tmp_path, "a folder is where the file has to be"),
+        (tmp_path / "file/x", "a file is where its"),
+    ):
+        assert main(["export", "cl_lstm", "omniglot", "--to", str(path)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: cannot write {path}: ") and told in said and said.count("\n") == 1

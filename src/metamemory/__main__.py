@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _is_for_want_of_memory(error: Exception) -> bool:
     """Whether the machine, or its GPU, has no more memory: torch says so in an error of its own, or in words."""
     kinds = {each.__name__ for each in type(error).__mro__}
-    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "allocate memory" in str(error)
+    said = ("allocate memory", "Storage size calculation overflowed")
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or any(each in str(error) for each in said)
 
 
 def _print_in_any_locale() -> None:
@@ -309,7 +310,9 @@ def _add_carry(commands: Any) -> None:
     carry.add_argument(
         "--check", action="store_true", help="write nothing and run nothing; 1 if there is something to do"
     )
-    carry.add_argument("--jobs", type=int, default=1, help="shortened runs side by side, one thread each (default: 1)")
+    carry.add_argument(
+        "--jobs", type=_count, default=1, help="shortened runs side by side, one thread each (default: 1)"
+    )
     carry.add_argument("--kept", type=Path, default=Path(".lineage"), help="where they are kept (default: .lineage)")
     carry.set_defaults(command=_carry)
 
@@ -348,22 +351,31 @@ ADD = (
 )
 
 
+def _number(kind: type, text: str) -> Any:
+    """What is written, as a whole or a real number."""
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+
+
 def _seed(text: str) -> int:
-    seed = int(text)
+    seed = _number(int, text)
     if not 0 <= seed < 2**31:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 2147483647")
     return seed
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = _number(int, text)
     if not 1 <= count <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
     return count
 
 
 def _mebibytes(text: str) -> int:
-    size = float(text)
+    size = _number(float, text)
     if not 0.1 <= size <= 10_000:
         raise argparse.ArgumentTypeError(f"{text} is not from 0.1 to 10000")
     return round(size * 2**20)
@@ -377,14 +389,11 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _seeds(text: str) -> list[int]:
-    count = int(text)
-    if not 1 <= count <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
-    return list(range(count))
+    return list(range(_count(text)))
 
 
 def _minutes(text: str) -> float:
-    minutes = float(text)
+    minutes = _number(float, text)
     if not minutes >= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
     return minutes
@@ -443,7 +452,9 @@ def _verify(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> None:
     from metamemory.models.onnx_step import export_step
     from metamemory.study.pretrained import load
+    from metamemory.training.files import require_writable
 
+    require_writable(options.to)
     learner = load(options.method, options.setting, options.experiment)
     step = export_step(learner, options.to, options.batch)
     size = options.to.stat().st_size / 2**20
