@@ -141,3 +141,10 @@ def test_a_file_that_is_no_lock_is_an_error(tmp_path):
     (tmp_path / "dvc.lock").write_text("stages", encoding="utf-8")
     with pytest.raises(UserError, match="is not a dvc.lock"):
         locks.read_stages(tmp_path / "dvc.lock")
+
+
+def test_a_scale_that_there_is_not_is_not_written(tmp_path):
+    (tmp_path / "params.yaml").write_text("scale: smoke\nseeds: [0]\n", encoding="utf-8")
+    with pytest.raises(UserError, match="scale cannot be 'papr'; did you mean paper?"):
+        pipeline.choose(tmp_path, scale="papr", seeds=[1])
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == "scale: smoke\nseeds: [0]\n"

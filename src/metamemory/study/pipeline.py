@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from metamemory import data
-from metamemory.errors import UserError
+from metamemory.errors import UserError, closest
 from metamemory.protocols import protocol_class
 from metamemory.study import source
 from metamemory.study.parameters import SCALES, Parameters
@@ -246,9 +246,12 @@ def choose(root: Path, **values: Any) -> list[str]:
         What was changed, as `scale: smoke`.
 
     Raises:
-        UserError: the file has no such entry, is no YAML, or has it in a form that cannot be set.
+        UserError: there is no such scale; the file has no such entry, is no YAML, or has it in a form that cannot be
+            set. Then it is as it was.
     """
     path = root / "params.yaml"
+    if (scale := values.get("scale", SCALES[0])) not in SCALES:
+        raise UserError(f"{path}: scale cannot be {scale!r}{closest(scale, SCALES)}")
     changed = []
     for name, value in values.items():
         before = read_yaml(path)
