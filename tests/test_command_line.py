@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,42 @@ def test_a_file_that_cannot_be_written_is_told_before_it_is_made(capsys, tmp_pat
         assert main(["export", "cl_lstm", "omniglot", "--to", str(path)]) == 1
         said = capsys.readouterr().err
         assert said.startswith(f"error: cannot write {path}: ") and told in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "training.episodes=5\n---\n6"], r"error: --set training.episodes=5\n---\n6: 5\n---\n6 is not YAML"),
+        (["--set", "training={episodes: 5, episodes: 6}"], "is not YAML as it is read here (episodes is there twice)"),
+        (["--set", "training={1: 5}"], "is not YAML as it is read here (1 is no name)"),
+        (["--set", "data.split='\x1b[2J'"], "is not YAML"),
+        (["--setting", ""], "no setting ''"),
+        (["--setting", "a\r\x1b[2J\udcff"], "no setting"),
+        (["--scale", ""], "no scale ''"),
+    ],
+)
+def test_an_error_is_one_line_whatever_was_given(capsys, words, told):
+    assert main(["config", "online_few_shot", "--method", "lstm", *words]) == 1
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1 and said[:-1].isprintable()
+
+
+def test_output_that_cannot_be_written_is_one_line(capfd, monkeypatch):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        monkeypatch.setattr("metamemory.__main__._print_no_more", lambda: monkeypatch.setattr("sys.stdout", None))
+        assert main(["config", "online_few_shot", "--method", "lstm"]) == 1
+        with suppress(OSError):
+            full.close()
+    said = capfd.readouterr().err
+    assert said == "error: what is printed, or another file: No space left on device; mend that and run again\n"
+
+
+def test_without_standard_streams_nothing_is_printed(monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+    assert main(["config", "online_few_shot", "--method", "lstm"]) == 0
+    assert not sys.stderr.isatty() and sys.stdin.read() == ""
+    for name in ("stdin", "stdout", "stderr"):
+        getattr(sys, name).close()
+    monkeypatch.undo()

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ SCALE = "smoke, laptop or paper (default: `scale` in params.yaml)"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 after a one-line error, 3 when `work` has left something to do,
     128 and the number of the signal, such as 130 or 143, when interrupted."""
+    _open_what_is_closed()
     _print_in_any_locale()
     options = _parser().parse_args(arguments)
     try:
         with interruptible():
-            return options.command(options) or 0
+            code = options.command(options) or 0
+            sys.stdout.flush()  # a full disk or a closed pipe is told here, not when Python ends
+            return code
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_in_one_line(str(error))}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
         if not _is_for_want_of_memory(error):
@@ -38,8 +42,24 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command goes on, a training from its last checkpoint", file=sys.stderr)
         return 128 + getattr(interrupted, "number", signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
+    except OSError as error:  # of what no file was named for: most often the output
+        _print_no_more()
+        where = error.filename or "what is printed, or another file"
+        print(f"error: {_in_one_line(str(where))}: {error.strerror or error}; mend that and run again", file=sys.stderr)
+        return 1
     return 0
+
+
+def _print_no_more() -> None:
+    """What is still to be printed goes nowhere."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_one_line(text: str) -> str:
+    """The text with what would break its line, or act on a terminal, written as Python does: a name may have it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _is_for_want_of_memory(error: Exception) -> bool:
@@ -47,6 +67,13 @@ def _is_for_want_of_memory(error: Exception) -> bool:
     kinds = {each.__name__ for each in type(error).__mro__}
     said = ("allocate memory", "Storage size calculation overflowed")
     return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or any(each in str(error) for each in said)
+
+
+def _open_what_is_closed() -> None:
+    """Without a standard stream, as a daemon may be, nothing comes in or is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  (it stays open)
 
 
 def _print_in_any_locale() -> None:
@@ -404,8 +431,8 @@ def _named(options: argparse.Namespace) -> tuple[str, str, str, str, dict[str, A
     from metamemory.study.parameters import Parameters, parse_overrides
 
     parameters = Parameters()
-    setting = options.setting or parameters.settings(options.experiment)[0]
-    scale = options.scale or parameters.scale
+    setting = parameters.settings(options.experiment)[0] if options.setting is None else options.setting
+    scale = parameters.scale if options.scale is None else options.scale
     return scale, options.experiment, options.method, setting, parse_overrides(options.overrides)
 
 
@@ -519,7 +546,8 @@ def _list(options: argparse.Namespace) -> None:
 
     today = Today()
     parameters = today.parameters
-    runs = planned(parameters, options.scale or parameters.scale, parameters.experiments)
+    scale = parameters.scale if options.scale is None else options.scale
+    runs = planned(parameters, scale, parameters.experiments)
     for run in runs:
         headline = parameters.in_headline(run.experiment, run.method, run.setting)
         if options.headline and not headline:

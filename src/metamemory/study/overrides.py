@@ -25,8 +25,10 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         given.append(path)
         try:
             nested: Any = parse_yaml(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {assignment}: {value} is not YAML") from None
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", None)
+            told = f" ({problem})" if isinstance(error, yaml.constructor.ConstructorError) and problem else ""
+            raise UserError(f"--set {assignment}: {value} is not YAML as it is read here{told}") from None
         for key in reversed(path):
             nested = {key: nested}
         merge(overrides, nested)

@@ -104,7 +104,7 @@ class Queue:
     ):
         self.today, self.weights = today, weights
         parameters = today.parameters
-        self.scale = parameters.choose(SCALES, scale or parameters.scale, "scale")
+        self.scale = parameters.choose(SCALES, parameters.scale if scale is None else scale, "scale")
         everything = self._in_order()
         if pipeline:
             everything = {place: each for place, each in everything.items() if self._planned(each.run)}
