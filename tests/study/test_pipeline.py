@@ -55,6 +55,11 @@ def of_continual_learning(result):
     assert {"seen", "first", "last"} <= set(result.scores[0]) and len(result.example["known"]) == 5
 
 
+def of_continual_labels(result):
+    task = result.manifest["configuration"]["task"]
+    assert len(result.example["known"]) == task["subtasks"] and f"accuracy_{task['subtasks']}_subtasks" in result.metrics
+
+
 def of_segmentation(result):
     assert len(result.scores) == 9 and len(result.example["wanted"]) == 18
 
