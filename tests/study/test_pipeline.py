@@ -57,7 +57,9 @@ def of_continual_learning(result):
 
 def of_continual_labels(result):
     task = result.manifest["configuration"]["task"]
-    assert len(result.example["known"]) == task["subtasks"] and f"accuracy_{task['subtasks']}_subtasks" in result.metrics
+    assert (
+        len(result.example["known"]) == task["subtasks"] and f"accuracy_{task['subtasks']}_subtasks" in result.metrics
+    )
 
 
 def of_segmentation(result):

@@ -50,6 +50,23 @@ def test_the_table_has_all_lengths(group):
     assert continual.lengths_table_at("paper", project_root() / "nowhere") == ""
 
 
+def test_labels_are_shown_beside_filters_fewest_first(group, monkeypatch):
+    config = {"task": {"subtasks": 20, "n_way": 20}, "model": {"filters": 16}}
+    fewer = {"task": {"subtasks": 3, "n_way": 5}, "model": {"filters": 8}}
+    kept = {continual.EXPERIMENT: config, continual.LABELS: fewer}
+
+    def found(experiment, *_):
+        (result,) = group.results
+        manifest = {"data": {"title": "Omniglot"}, "configuration": kept[experiment]}
+        return [Group([type(result)(result.run, manifest)])]
+
+    monkeypatch.setattr(continual, "groups", found)
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in continual.labels_table().splitlines()[2:]]
+    assert [row[:3] for row in rows] == [["3", "5", "8"], ["20", "20", "16"]]
+    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in rows[0][4:7]] == ["97.0", "99.0", "99.0"]
+
+
 def test_its_claims(tmp_path):
     found = {claim.text: claim for claim in continual.claims()}
     assert [len(claim.pairs) for claim in found.values()] == [4, 1, 1, 4, 1, 1, 1, 1]

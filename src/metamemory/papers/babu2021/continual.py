@@ -15,11 +15,12 @@ from metamemory.study.figures import ACROSS, MUTED, band, episode, legend_below,
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, Quantity, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import best_in_bold, markdown, percent
+from metamemory.study.tables import best_in_bold, markdown, percent, whose
 from metamemory.tasks import Episode
 from metamemory.training.statistics import Interval
 
 EXPERIMENT, SETTING = "continual_learning", "omniglot"
+LABELS = "continual_labels"
 LENGTHS = (5, 10, 15, 20)  # subtasks, as in Figure 3
 LONGEST = 20
 MARKERS = "os^Dv"
@@ -83,6 +84,20 @@ def lengths_table_at(scale: str, root: Path = Path(".")) -> str:
     """The same of what was run at one scale; empty where nothing was."""
     found = shown(root).get(scale)
     return lengths_table(found) if found else ""
+
+
+def labels_table(root: Path = Path(".")) -> str:
+    """CL+LSTM with as many labels as subtasks, or more, most subtasks last; empty where nothing was run."""
+    rows, found = [], [*groups(LABELS, None, root), *groups(EXPERIMENT, SETTING, root, "cl_lstm")]
+    for group in (group for group in found if group.run.scale != "smoke"):
+        config, longest = group.results[0].manifest["configuration"], _longest(group)
+        quantities = (accuracy(*each) for each in ((longest, 1, longest), (1, 1, 1), (longest, 1, 1)))
+        filters, labels = config["model"]["filters"], config["task"]["n_way"]
+        numbers = [percent(over_seeds(group, each)) for each in quantities]
+        rows.append([longest, labels, filters, whose(group), *numbers, len(group.results)])
+    rows = [[str(cell) for cell in row] for row in sorted(rows, key=lambda row: row[:2])]
+    header = ["all at the end, %", "1st at once, %", "1st at the end, %", "seeds"]
+    return markdown(["subtasks", "labels", "filters", "whose", *header], rows) if rows else ""
 
 
 def _claim(
