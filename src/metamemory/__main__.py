@@ -579,7 +579,7 @@ def _record(options: argparse.Namespace) -> None:
 
     count, lost = record(previous=read_stages(options.models) if options.models else None)
     for place in lost:
-        print(f"{place}: not recorded, since its model is not at hand")
+        print(f"{place}: not recorded, since its model, or one of its files in results/, is not at hand")
     print(f"{count} runs recorded")
 
 

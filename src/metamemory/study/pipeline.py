@@ -211,17 +211,23 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
 def _package_digest() -> str:
     """Of all code but comments and docstrings."""
     total = hashlib.sha256()
-    for path in sorted(source.PACKAGE.rglob("*")):
-        if path.suffix in source.ENDINGS:
-            text = path.read_text(encoding="utf-8")
-            with suppress(SyntaxError):  # of C, or of a learner that is being written
-                tree = ast.parse(text)
-                for node in ast.walk(tree):
-                    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                        node.body = without_docstring(node.body)
-                text = ast.dump(tree)
-            total.update(f"{path.name}\n{text}\n".encode())
+    for path in sorted(path for path in source.PACKAGE.rglob("*") if path.is_file()):
+        if path.name.endswith(source.COMPILED):
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".py":
+            with suppress(SyntaxError, ValueError):  # of a learner that is being written
+                content = _without_docstrings(content)
+        total.update(f"{path.name}\n".encode() + content + b"\n")
     return total.hexdigest()
+
+
+def _without_docstrings(code: bytes) -> bytes:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = without_docstring(node.body)
+    return ast.dump(tree).encode()
 
 
 def digests_text(digests: Mapping[str, Any]) -> str:

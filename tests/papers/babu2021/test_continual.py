@@ -52,7 +52,7 @@ def test_the_table_has_all_lengths(group):
 
 def test_labels_are_shown_beside_filters_fewest_first(group, monkeypatch):
     config = {"task": {"subtasks": 20, "n_way": 20}, "model": {"filters": 16}}
-    fewer = {"task": {"subtasks": 3, "n_way": 5}, "model": {"filters": 8}}
+    fewer = {"task": {"subtasks": 20, "n_way": 5}, "model": {"filters": 8}}
     kept = {continual.EXPERIMENT: config, continual.LABELS: fewer}
 
     def found(experiment, *_):
@@ -63,8 +63,8 @@ def test_labels_are_shown_beside_filters_fewest_first(group, monkeypatch):
     monkeypatch.setattr(continual, "groups", found)
     monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in continual.labels_table().splitlines()[2:]]
-    assert [row[:3] for row in rows] == [["3", "5", "8"], ["20", "20", "16"]]
-    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in rows[0][4:7]] == ["97.0", "99.0", "99.0"]
+    assert [row[:3] for row in rows] == [["20", "5", "8"], ["20", "20", "16"]]
+    assert [cell.split("\N{NO-BREAK SPACE}")[0] for cell in rows[0][4:7]] == ["80.0", "1.0", "20.0"]
 
 
 def test_its_claims(tmp_path):

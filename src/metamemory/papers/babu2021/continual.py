@@ -21,6 +21,7 @@ from metamemory.training.statistics import Interval
 
 EXPERIMENT, SETTING = "continual_learning", "omniglot"
 LABELS = "continual_labels"
+NOT_RUN = "Not run: `dvc repro notebooks/babu2021/continual_labels/dvc.yaml`."
 LENGTHS = (5, 10, 15, 20)  # subtasks, as in Figure 3
 LONGEST = 20
 MARKERS = "os^Dv"
@@ -87,16 +88,16 @@ def lengths_table_at(scale: str, root: Path = Path(".")) -> str:
 
 
 def labels_table(root: Path = Path(".")) -> str:
-    """CL+LSTM with as many labels as subtasks, or more, most subtasks last; empty where nothing was run."""
+    """CL+LSTM asked at the end of tasks with as many labels as subtasks, or more; empty where nothing was run."""
     rows, found = [], [*groups(LABELS, None, root), *groups(EXPERIMENT, SETTING, root, "cl_lstm")]
     for group in (group for group in found if group.run.scale != "smoke"):
         config, longest = group.results[0].manifest["configuration"], _longest(group)
-        quantities = (accuracy(*each) for each in ((longest, 1, longest), (1, 1, 1), (longest, 1, 1)))
+        quantities = (accuracy(longest, *each) for each in ((1, longest), (1, 1), (longest, longest)))
         filters, labels = config["model"]["filters"], config["task"]["n_way"]
         numbers = [percent(over_seeds(group, each)) for each in quantities]
         rows.append([longest, labels, filters, whose(group), *numbers, len(group.results)])
     rows = [[str(cell) for cell in row] for row in sorted(rows, key=lambda row: row[:2])]
-    header = ["all at the end, %", "1st at once, %", "1st at the end, %", "seeds"]
+    header = ["all of them, %", "the first, %", "the last, %", "seeds"]
     return markdown(["subtasks", "labels", "filters", "whose", *header], rows) if rows else ""
 
 
