@@ -83,7 +83,11 @@ def trained(learner, episode, updates=3, rate=1e-2):
     return learner.eval()
 
 
-@pytest.fixture(params=[name for name in (*available(), *VARIANTS) if method(name).learner_class.answers == "label"])
+NAMES = [name for name in (*available(), *VARIANTS) if method(name).learner_class.answers == "label"]
+LONG = ("anml", "fine_tuning", "maml")  # to learn a batch by heart takes them half a minute
+
+
+@pytest.fixture(params=NAMES)
 def name(request):
     return request.param
 
@@ -160,6 +164,9 @@ def test_the_same_seed_gives_the_same_bits(name, images):
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each in LONG else each for each in NAMES]
+)
 def test_a_small_batch_can_be_learned_by_heart(name, images):
     learner, episode = small(name), batch(images, batch=2)
     if not list(learner.parameters()) or learner.trained_by == "reconstruction":

@@ -227,6 +227,7 @@ def test_metrics_and_plots_are_shown(project):
     assert "dvc_plots" in page and (project.root / "dvc_plots" / "index.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_docstring_runs_the_digests_and_nothing_else(project):
     project.edit(LSTM, "LSTM baseline", "The LSTM baseline")
     assert set(json.loads(project.run("dvc", "status", "--json"))) == {"digests"}
