@@ -9,7 +9,7 @@
 ##
 ##   make data                  fetch and prepare the data sets; METAMEMORY_MIRROR=<folder or URL> is tried first
 ##   make book                  build the book from results/, if anything that it shows has changed
-##   make test                  lint, then the tests, as many side by side as there are cores (two cores: eleven minutes)
+##   make test                  lint, then the tests, as many side by side as there are cores (two cores: ten minutes)
 ##   make test-all              the same with the slow ones
 ##   make test-mutations        mistakes made again in copies of the package, which tests must catch (about an hour)
 ##   make verify                measure the weights of pretrained/ on this machine: are the committed numbers found again?
