@@ -211,9 +211,7 @@ def write_digests(root: Path = Path(".")) -> tuple[int, int]:
 def _package_digest() -> str:
     """Of all code but comments and docstrings."""
     total = hashlib.sha256()
-    for path in sorted(path for path in source.PACKAGE.rglob("*") if path.is_file()):
-        if path.name.endswith(source.COMPILED):
-            continue
+    for path in sorted(map(Path, source.paths(source.PACKAGE))):
         content = path.read_bytes()
         if path.suffix == ".py":
             with suppress(SyntaxError, ValueError):  # of a learner that is being written

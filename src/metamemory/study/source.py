@@ -64,13 +64,18 @@ def reached(roots: Iterable[Root], package: Path = PACKAGE) -> Reached:
     return Reached(definitions, sorted(files))
 
 
+def paths(package: Path) -> Iterator[str]:
+    """Of the sources and data of a package: all its files but what was compiled."""
+    for folder, _, names in os.walk(package):
+        yield from (f"{folder}/{name}" for name in names if not name.endswith(COMPILED))
+
+
 def _graph(package: Path) -> "Graph":
     """Of the package as it is on disk now; kept until a file of it changes."""
     package, files = package.resolve(), []
-    for folder, _, names in os.walk(package):
-        for path in (f"{folder}/{name}" for name in names if not name.endswith(COMPILED)):
-            status = os.stat(path)
-            files.append((path, status.st_mtime_ns, status.st_size))
+    for path in paths(package):
+        status = os.stat(path)
+        files.append((path, status.st_mtime_ns, status.st_size))
     return _of_files(package, tuple(sorted(files)))
 
 
