@@ -1,4 +1,4 @@
-"""Two tasks in a row, of two data sets (Irie et al. 2022, section 4.3).
+"""Two tasks in a row, of two data sets (Irie et al. 2022, section 4.2).
 
 A learner is trained on episodes of training classes, in which either data set comes first; the best of its validations
 is kept; and its accuracy at every step is measured in two fixed sets of episodes of test classes, one an order.

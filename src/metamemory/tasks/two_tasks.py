@@ -1,4 +1,4 @@
-"""Two tasks in a row, with no word that one has ended (Irie et al. 2022, section 4.3).
+"""Two tasks in a row, with no word that one has ended (Irie et al. 2022, section 4.2).
 
 A stream of images of a few classes of one data set, and then of as many of another, with the same labels. Each label is
 shown after its image has been answered. When the second task begins, what was bound to the labels in the first is of no

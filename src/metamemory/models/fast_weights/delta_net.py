@@ -5,7 +5,7 @@
     z   = z + MLP(norm(z))
     logits_t = W z_t + b
 
-As Irie et al. (2022, section 4.2) compare it with their self-referential weight matrix, in their published code: an
+As Irie et al. (2022, section 4.1) compare it with their self-referential weight matrix, in their published code: an
 embedding of four convolutions, the label written beside it, and no positions, for what comes first is written first.
 Where a support set is streamed each label comes with its own image, and a query with none.
 

@@ -20,15 +20,15 @@ that finds; fast weights in the last three layers; LSTM and MLP with 20 units, t
 coordinates, p = 7; weights drawn from [-0.1, 0.1). From the authors' code, where the paper says nothing: no biases and
 no normalisation; pooling that rounds up; one generator for the coordinates of convolutions and one for those of linear
 layers; gradients are constants, through which nothing is learned (`order` 1); d reads the support set in at most five
-chunks, each with the gradient of its mean loss, and its last answer counts; the embedding r is a sum without
-non-linearity. Their code draws weights with variance 1 / inputs (`initialisation` "lecun") and has fast weights in all
-layers (`augmented`).
+chunks (ten in their code for miniImageNet), each with the gradient of its mean loss, and its last answer counts; the
+embedding r is a sum without non-linearity. Their code draws weights with variance 1 / inputs (`initialisation` "lecun")
+and has fast weights in all layers (`augmented`).
 
 A generator that is drawn at random writes weights that are nearly all of one sign, since gradients differ little as it
 reads them. Where it is the negative one, and a ReLU comes after what the layer finds in a map without negative values,
-nothing passes and nothing is learned: such a layer never has fast weights. With either initialisation convolutions are
-so from the start in more than half of the seeds tried. `centred`, which is not in the paper, subtracts the mean of the
-fast weights into each unit; of use with "lecun", since what is left of those drawn "uniform" is tiny.
+nothing passes and nothing is learned: such a layer has no fast weights any more. It happens at the start, by chance of
+the seed, and in training. `centred`, which is not in the paper, subtracts the mean of the fast weights into each unit;
+of use with "lecun", since what is left of those drawn "uniform" is tiny.
 
 More classes than in training. An episode's classes take the first outputs of the last layer, in the order of their
 labels. With `ways` the slow weights of the last layer are learned for episodes of so many classes; others get a last

@@ -23,13 +23,13 @@ place of added to it, and the error in place of the label (section 3.1):
 
     Blur(..., **BACKPROPAGATION)                               this network is gradient descent
 
-Departures. The paper normalises "per channel, similar to batch normalisation", and does not say over what; over a
-whole layer, a choice here as well, trials of a minute found no rule. It subtracts the inhibitory term, times a number
-of the genome; that is omega, without the factor f~ - 1, which is 0 at the start. Divided by, as here, it is the same
-to first order and cannot overshoot where synapses are large; the synapse of the bias is limited by itself. sigma is
-tanh; with the relu(tanh) of its code such trials learned little. A network of 5 classes has 10 answers, of which 5
-are never right. Answers are normalised over the queries that are asked together, and so depend on them, as the
-paper's do; where samples come one at a time there is nothing to normalise over but the layer.
+Departures. The paper normalises "per channel, similar to batch normalisation", and does not say over what; over a whole
+layer is a choice here as well. It subtracts the inhibitory term, times a number of the genome; that is omega, without
+the factor f~ - 1, which is 0 at the start. Divided by, as here, it is the same to first order and cannot overshoot
+where synapses are large; the synapse of the bias is limited by itself. sigma is tanh, a choice beside the relu(tanh) of
+its code. A network of 5 classes has 10 answers, of which 5 are never right. Answers are normalised over the queries
+that are asked together, and so depend on them, as the paper's do; where samples come one at a time there is nothing to
+normalise over but the layer.
 
 Shape legend: B networks, M samples, I and J neurons of two layers, k states, s states of a synapse (k, or 1: shared).
 """
