@@ -248,7 +248,7 @@ def settings(values, before=()):
 
 
 OPTIONAL = {"other", "split", "augmented", "test_steps", "ways", "points", "tasks", "groups", "classes", "labels"}
-OPTIONAL |= {"images_per_class", "side"}
+OPTIONAL |= {"images_per_class", "side", "chunks"}
 
 
 def can_be(kind, key, value):
