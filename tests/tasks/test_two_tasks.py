@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from metamemory.errors import UserError
+from metamemory.tasks.supervised import Normalisation
 from metamemory.tasks.two_tasks import TwoTasks
 
 ONE = torch.full((4, 10, 1, 6, 6), 10, dtype=torch.uint8)
@@ -65,3 +66,19 @@ def test_few_images_come_again_in_both_tasks():
 def test_a_task_cannot_be_left_out_whole():
     with pytest.raises(UserError, match="left_out is 6 and must be from 0 to 5"):
         drawn(left_out=6)
+
+
+def test_images_are_normalised_by_their_data_set():
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randint(0, 90, (4, 10, 3, 6, 6), dtype=torch.uint8, generator=generator)
+    other = torch.randint(120, 256, (5, 10, 3, 6, 6), dtype=torch.uint8, generator=generator)
+    by = (Normalisation.of(one), Normalisation.of(other))
+    plain = TwoTasks(one, other, 2, 3, order="one_first").sample(64, torch.Generator().manual_seed(0))
+    normal = TwoTasks(one, other, 2, 3, order="one_first", normalisations=by).sample(
+        64, torch.Generator().manual_seed(0)
+    )
+    for steps, (mean, deviation) in ((slice(6), by[0]), (slice(6, None), by[1])):
+        expected = (plain.x[steps] * 0.25 + 0.5 - mean) / deviation
+        torch.testing.assert_close(normal.x[steps], expected, rtol=0, atol=1e-5)
+        assert abs(normal.x[steps].mean()) < 0.02 and normal.x[steps].std() == pytest.approx(1, abs=0.02)
+    assert torch.equal(plain.y_seen, normal.y_seen)

@@ -17,7 +17,7 @@ from metamemory.training import update
 
 _protocol_class = functools.cache(protocol_class)  # which looks through the folder of protocols at every call
 OF_ITS_TASK = ("input_shape", "n_way", "delay")  # what a learner is told of it
-OF_ITS_DATA = ("images", "device", "episodes", "normalisation")  # what a task is given
+OF_ITS_DATA = ("images", "other", "device", "episodes", "normalisation", "normalisations")  # what a task is given
 OF_PRETRAINING = ("images", "device", "rotations", "augment", "labels")  # what support sets are given
 
 

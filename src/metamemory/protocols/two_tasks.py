@@ -18,6 +18,7 @@ from metamemory.protocols.records import DECIMALS, rounded, stream_example
 from metamemory.protocols.sections import OF_ITS_DATA, Sections
 from metamemory.settings import Declared, declared
 from metamemory.shapes import Float
+from metamemory.tasks.supervised import Normalisation
 from metamemory.tasks.two_tasks import TwoTasks
 from metamemory.training.rollout import Rollout, example
 from metamemory.training.statistics import bootstrap
@@ -36,7 +37,7 @@ class OtherSettings:
 
 class TwoTasksProtocol(Protocol):
     """`data.other` names the second data set, `other.split` its split. Where one has grey images and the other coloured
-    ones, grey is made a colour.
+    ones, grey is made a colour. The images of each are normalised by those for training.
 
     `scores` has a row an order and a task: `other_first` is 1 where the second data set comes first, `second` 1 for the
     later task. `by_step` of the example is the accuracy at every step, over all test episodes of an order.
@@ -73,7 +74,13 @@ class TwoTasksProtocol(Protocol):
         return images.expand(-1, -1, self._channels, -1, -1) if images.shape[2] == 1 else images
 
     def task(self, split: str, **changes: Any) -> TwoTasks:
-        return TwoTasks(self.splits[split], self.others[split], **{**self.config["task"], **changes})
+        settings = {**self.config["task"], **changes}
+        return TwoTasks(self.splits[split], self.others[split], **settings, normalisations=self.normalisations)
+
+    @cached_property
+    def normalisations(self) -> tuple[Normalisation, Normalisation]:
+        """Of the training images of each data set."""
+        return Normalisation.of(self.splits["train"]), Normalisation.of(self.others["train"])
 
     @cached_property
     def validation(self) -> TwoTasks:
@@ -119,4 +126,4 @@ def right_answers(task: TwoTasks, found: Rollout) -> Float[Tensor, "episode time
     return torch.cat([task.right(logits, episode.y).T.double().cpu() for episode, logits in found])
 
 
-SETTINGS = Sections(task=declared(TwoTasks, (*OF_ITS_DATA, "other")), own={"other": Declared(declared(OtherSettings))})
+SETTINGS = Sections(task=declared(TwoTasks, OF_ITS_DATA), own={"other": Declared(declared(OtherSettings))})

@@ -13,17 +13,19 @@ use any more, and has to be written over.
                first task             second task
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
 from metamemory.settings import Count, Index
-from metamemory.shapes import Int
+from metamemory.shapes import Float, Int
 from metamemory.tasks.episode import Episode
 from metamemory.tasks.online_few_shot import OnlineFewShot, delayed
-from metamemory.tasks.sampling import require
+from metamemory.tasks.sampling import DEVIATION, GREY, require
 from metamemory.tasks.stream import Stream
+from metamemory.tasks.supervised import Normalisation
 
 ORDERS = ("either", "one_first", "other_first")
 
@@ -44,6 +46,8 @@ class TwoTasks(Stream):
         rotations: rotate every class of `images` by 0, 90, 180 and 270 degrees into four classes.
         augment: flip and shift each image of `other` at random.
         classes, images_per_class: of both data sets, see `FewShot`; for the start of a curriculum.
+        normalisations: of the images of each data set. None: as in other tasks; drawings and photographs are then so
+            far apart that, where a layer is normalised over both, those of one are hardly told apart.
 
     Raises:
         UserError: a setting is out of its range.
@@ -68,13 +72,14 @@ class TwoTasks(Stream):
         augment: bool = False,
         classes: Count | None = None,
         images_per_class: Count | None = None,
+        normalisations: Sequence[Normalisation] | None = None,
     ):
         few = {"classes": classes, "images_per_class": images_per_class}
         self.one = OnlineFewShot(images, n_way, samples_per_class, delay, rotations=rotations, **few)
         self.other = OnlineFewShot(other, n_way, samples_per_class, delay, augment=augment, **few)
         require("left_out", left_out, 0, self.one.length - 1, "the steps of a task, of which one is left")
         self.n_way, self.samples_per_class, self.delay = n_way, samples_per_class, delay
-        self.order, self.left_out = order, left_out
+        self.order, self.left_out, self.normalisations = order, left_out, normalisations
 
     def __str__(self) -> str:
         return f"two tasks, {self.n_way}-way"
@@ -98,6 +103,8 @@ class TwoTasks(Stream):
         images, decides everything."""
         tasks = [task.sample(batch, generator) for task in (self.one, self.other)]
         x, y, shot = (torch.stack([getattr(each, name) for each in tasks]) for name in ("x", "y", "shot"))
+        if self.normalisations is not None:
+            x = torch.stack([normalised(*pair) for pair in zip(x, self.normalisations, strict=True)])
         first = self._first(batch, generator)  # 0 or 1, [batch]
         episodes = torch.arange(batch, device=self.device)
         cut = self.one.length - self._cut(generator)
@@ -120,3 +127,12 @@ class TwoTasks(Stream):
         if not self.left_out:
             return 0
         return int(torch.randint(self.left_out + 1, (), generator=generator, device=self.device))
+
+
+def normalised(
+    x: Float[Tensor, "*images channel height width"], by: Normalisation
+) -> Float[Tensor, "*images channel height width"]:
+    """Images that came from `sampling.normalise`, in place of that with a mean of 0 and a standard deviation of 1 over
+    their data set."""
+    x = x * DEVIATION + GREY if x.shape[-3] == 3 else x
+    return (x - by.mean) / by.deviation
