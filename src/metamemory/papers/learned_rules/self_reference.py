@@ -84,7 +84,7 @@ def by_step(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
                 accuracy = smooth(100 * np.mean(curves, axis=0))
                 axes.plot(accuracy, color=colour(group.run.method), label=title(group.run.method))
             axes.axvline(len(curves[0]) / 2, color=MUTED, linestyle=":")
-            axes.set_title(", then ".join(pair), fontsize="medium")
+            axes.set_title(",\nthen ".join(pair), fontsize="medium")
             axes.set(ylim=(0, 102), xlabel="step")
         row[0].set_ylabel("accuracy, %")
     legend_below(figure)
