@@ -1,7 +1,9 @@
 """Two tasks in a row: both orders are tested, grey images are made coloured ones, and accuracy is of each step."""
 
+import base64
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,6 +51,10 @@ def test_both_orders_are_tested_without_leaving_anything_out(protocol):
         by_step = found.example["by_step"][order]
         assert len(by_step) == 12
         assert sum(by_step[6:]) / 6 == pytest.approx(found.scores[2 * number + 1]["accuracy"], abs=1e-3)
+    shown = np.frombuffer(base64.b64decode(found.example["x"]), np.uint8).reshape(found.example["x_shape"])
+    one, other = protocol.splits["test"].flatten(0, 1).numpy(), protocol.others["test"].flatten(0, 1).numpy()
+    for images, steps in ((one, shown[:6]), (other, shown[6:])):  # as they are in their data set
+        assert all((each == images).all(axis=(1, 2, 3)).any() for each in steps)
     assert protocol.facts_of_data()["data"]["title"] == "A and B"
     assert protocol.task("train").length == 9 and protocol.validation.length == 12
 

@@ -4,7 +4,7 @@ A learner is trained on episodes of training classes, in which either data set c
 is kept; and its accuracy at every step is measured in two fixed sets of episodes of test classes, one an order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from metamemory.settings import Declared, declared
 from metamemory.shapes import Float
 from metamemory.tasks.supervised import Normalisation
 from metamemory.tasks.two_tasks import TwoTasks
-from metamemory.training.rollout import Rollout, example
+from metamemory.training.rollout import Rollout, example, sampled
 from metamemory.training.statistics import bootstrap
 
 AS_THEY_ARE = {"rotations": False, "augment": False, "left_out": 0}
@@ -74,8 +74,8 @@ class TwoTasksProtocol(Protocol):
         return images.expand(-1, -1, self._channels, -1, -1) if images.shape[2] == 1 else images
 
     def task(self, split: str, **changes: Any) -> TwoTasks:
-        settings = {**self.config["task"], **changes}
-        return TwoTasks(self.splits[split], self.others[split], **settings, normalisations=self.normalisations)
+        settings = {"normalisations": self.normalisations, **self.config["task"], **changes}
+        return TwoTasks(self.splits[split], self.others[split], **settings)
 
     @cached_property
     def normalisations(self) -> tuple[Normalisation, Normalisation]:
@@ -112,9 +112,14 @@ class TwoTasksProtocol(Protocol):
                     {"other_first": other_first, "second": second, "accuracy": mean, "low": low, "high": high}
                 )
                 metrics[f"accuracy_{'second' if second else 'first'}_{order}"] = round(mean, DECIMALS)
-        test = self.task("test", **AS_THEY_ARE, order=TESTED[0])
-        shown = stream_example(*example(learner, test, self.test_seed))
-        return Findings(metrics, scores, {**shown, "by_step": by_step})
+        return Findings(metrics, scores, {**self._shown(learner), "by_step": by_step})
+
+    def _shown(self, learner: Learner) -> dict[str, Any]:
+        """The first episode of the first order, with its images as other tasks have them."""
+        settings = {**AS_THEY_ARE, "order": TESTED[0]}
+        episode, logits = example(learner, self.task("test", **settings), self.test_seed)
+        (plain,) = sampled(self.task("test", **settings, normalisations=None), 1, 1, self.test_seed)
+        return stream_example(replace(episode, x=plain.x), logits)
 
     def facts_of_data(self) -> dict[str, Any]:
         found = super().facts_of_data()
