@@ -18,12 +18,13 @@ MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE
 
 # What a part of the package may import, beside itself: DESIGN.md, Layout. Of `tasks`, training and analysis know what
 # an episode and a task are (`tasks.episode`), and no task.
-BASE = {"errors", "locking", "shapes", "settings", "yaml_files"}
+BASE = {"errors", "locking", "refusals", "shapes", "settings", "yaml_files"}
 BELOW = {
     "errors": set(),
     "locking": set(),
     "shapes": set(),
     "settings": {"errors"},
+    "refusals": {"errors", "settings"},
     "yaml_files": {"errors"},
     "data": BASE,
     "kernels": BASE,

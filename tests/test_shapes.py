@@ -51,7 +51,7 @@ def test_without_the_checkers_everything_is_imported_and_trains():
         lambda: Encoder((1, 8, 8), filters=4)(torch.rand(8, 8)),  # no channel
         lambda: read(torch.rand(2, 3, 7), torch.rand(2, 8, 5)),  # rows
         lambda: one_hot(torch.rand(3), 4),  # no integers
-        lambda: LSTM((1, 8, 8), 3, hidden="many"),  # beartype, of what is no tensor
+        lambda: Encoder((1, 8, 8), filters="many"),  # beartype, of what is no tensor
     ],
 )
 def test_what_does_not_fit_is_found_at_the_call(call):

@@ -98,8 +98,9 @@ class Items:
     @property
     def words(self) -> str:
         """As an error says it."""
-        count = f"{self.least}" if self.least == self.most else f"{self.least} or more"
-        said = [f"{count} of them"] if self.least else []
+        most = "or more" if self.most is None else f"to {self.most}"
+        count = f"{self.least}" if self.least == self.most else f"{self.least} {most}"
+        said = [f"{count} of them"] if self.least or self.most is not None else []
         return ", ".join([*said, *(["none of them twice"] if self.distinct else [])])
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metamemory.errors import UserError
 from metamemory.kernels.conv_lstm import conv_lstm, conv_lstm_reference
 
 
@@ -65,6 +66,5 @@ def test_bfloat16_products_stay_close_to_float32():
 def test_a_gradient_of_a_gradient_is_refused():
     inputs = arguments()
     hs, _ = conv_lstm(*inputs)
-    (grad,) = torch.autograd.grad(hs.square().sum(), inputs[1], create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
+    with pytest.raises(UserError, match="once_differentiable"):
+        torch.autograd.grad(hs.square().sum(), inputs[1], create_graph=True)

@@ -19,6 +19,18 @@ BASE = {
 }
 # what is tried: files, the file that is edited, what was there, what is there now
 EXECUTED = {
+    "what is done when a module is imported and not run": (
+        {"m.py": "X = 0\nif __name__ != '__main__':\n    X = 1\ndef run():\n    return X\n"},
+        "m.py",
+        "X = 1",
+        "X = 2",
+    ),
+    "what is done otherwise when it is run": (
+        {"m.py": "X = 0\nif __name__ == '__main__':\n    X = 5\nelse:\n    X = 1\ndef run():\n    return X\n"},
+        "m.py",
+        "X = 1",
+        "X = 2",
+    ),
     "relative const": (
         {"m.py": "from .nn.aux import SCALE\ndef run():\n    return SCALE\n"},
         "nn/aux.py",
@@ -888,19 +900,110 @@ NOT_EXECUTED = {
 }
 
 
-def changed(folder, files, name, old, new):
+# what only refuses, which counts, and is left out on demand
+ERRORS = "class UserError(Exception):\n    pass\n"
+REFUSALS = (
+    "def check(n):\n    if n < 1:\n        raise ValueError\nclass Checked:\n    def __new__(cls):\n        cls.n = 1\n"
+)
+GUARDED = {"errors.py": ERRORS, "m.py": "from pkg.errors import UserError\ndef run(n):\n    return n\n"}
+REFUSING = {
+    "a guard": (
+        GUARDED,
+        "m.py",
+        "    return n",
+        "    if n < 1 or not isinstance(n, int):\n        raise UserError(f'{n} is none')\n    return n",
+    ),
+    "a guard in two parts": (
+        GUARDED,
+        "m.py",
+        "    return n",
+        "    if len(n) < 1:\n        raise UserError\n    elif n.dim() > 2:\n        raise UserError\n    return n",
+    ),
+    "a guard that puts its message together": (
+        GUARDED,
+        "m.py",
+        "    return n",
+        "    if n < 1:\n        told = list(n)\n        raise UserError(told)\n    return n",
+    ),
+    "a condition under which something refuses": (
+        {"refusals.py": REFUSALS, "m.py": "from pkg.refusals import check\ndef run(n):\n    return n\n"},
+        "m.py",
+        "    return n",
+        "    if isinstance(n, int):\n        check(n)\n    return n",
+    ),
+    "what a guard asks": (
+        {
+            "errors.py": ERRORS,
+            "m.py": "import pkg.errors as e\ndef run(n):\n    if n < 1:\n        raise e.UserError(1)\n",
+        },
+        "m.py",
+        "n < 1",
+        "n < 2",
+    ),
+    "a call of what refuses": (
+        {"refusals.py": REFUSALS, "m.py": "from pkg.refusals import check\ndef run(n):\n    return n\n"},
+        "m.py",
+        "    return n",
+        "    check(n)\n    return n",
+    ),
+    "a base that refuses": (
+        {
+            "refusals.py": REFUSALS,
+            "m.py": "from pkg.refusals import Checked\nclass A:\n    v = 1\ndef run(n):\n    return A\n",
+        },
+        "m.py",
+        "class A:",
+        "class A(Checked):",
+    ),
+    "a decorator that refuses": (
+        {"refusals.py": REFUSALS, "m.py": "from pkg import refusals\ndef run(n):\n    return 1\n"},
+        "m.py",
+        "def run",
+        "@refusals.Checked\ndef run",
+    ),
+    "what refuses": (
+        {"refusals.py": REFUSALS, "m.py": "from pkg.refusals import check\ndef run(n):\n    check(n)\n    return n\n"},
+        "refusals.py",
+        "n < 1",
+        "n < 2",
+    ),
+}
+# what looks like a guard, and does something
+ACTING = {
+    name: (GUARDED, "m.py", "    return n", f"    {text}\n    return n")
+    for name, text in {
+        "a guard that draws": "if rand() > 1:\n        raise UserError",
+        "a guard that calls a function of the package": "if run(0):\n        raise UserError",
+        "a guard that calls a method that is not known": "if n.pop():\n        raise UserError",
+        "a guard that binds": "if (n := 2) < 1:\n        raise UserError",
+        "a guard that writes": "if n < 1:\n        n.told = 1\n        raise UserError",
+        "a guard that goes on otherwise": "if n < 1:\n        raise UserError\n    else:\n        n = 1",
+        "another error, which may be caught": "if n < 1:\n        raise ValueError",
+        "an error in the way": "raise UserError",
+        "a built-in name that is another": "len = n.pop\n    if len():\n        raise UserError",
+    }.items()
+}
+ACTING["a value of what refuses"] = (
+    {"refusals.py": REFUSALS, "m.py": "from pkg.refusals import check\ndef run(n):\n    return check(n)\n"},
+    "refusals.py",
+    "n < 1",
+    "n < 2",
+)
+
+
+def changed(folder, files, name, old, new, **how):
     """Whether the digest changes where `old` becomes `new` in a file."""
     for each, text in {**BASE, **files}.items():
         path = folder / "pkg" / each
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     roots = [("pkg.sub.m" if "sub/m.py" in files else "pkg.m", "run")]
-    before = digest(roots, folder / "pkg")
+    before = digest(roots, folder / "pkg", **how)
     path = folder / "pkg" / name
     assert old in path.read_text(encoding="utf-8")
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     os.utime(path, ns=(1, 1))  # two writes can have the same time
-    return digest(roots, folder / "pkg") != before
+    return digest(roots, folder / "pkg", **how) != before
 
 
 @pytest.mark.parametrize("case", EXECUTED)
@@ -911,3 +1014,14 @@ def test_what_is_executed_counts(tmp_path, case):
 @pytest.mark.parametrize("case", NOT_EXECUTED)
 def test_what_is_not_executed_does_not(tmp_path, case):
     assert not changed(tmp_path, *NOT_EXECUTED[case])
+
+
+@pytest.mark.parametrize("case", REFUSING)
+def test_what_only_refuses_counts_and_is_left_out_on_demand(tmp_path, case):
+    assert changed(tmp_path, *REFUSING[case])
+    assert not changed(tmp_path / "left_out", *REFUSING[case], but_refusals=True)
+
+
+@pytest.mark.parametrize("case", ACTING)
+def test_what_does_more_than_to_refuse_is_never_left_out(tmp_path, case):
+    assert changed(tmp_path, *ACTING[case], but_refusals=True)

@@ -76,7 +76,7 @@ def test_a_few_drawings_of_a_class_come_in_turn(images):
     plain, all_differ = (OnlineFewShot(images, n_way=3, samples_per_class=6, images_per_class=n) for n in (None, 6))
     assert torch.equal(plain.sample(4, generator()).x, all_differ.sample(4, generator()).x)
     for bad in (0, 11):
-        with pytest.raises(UserError, match=f"images_per_class is {bad} "):
+        with pytest.raises(UserError, match=rf"images_per_class is {bad}\b"):
             OnlineFewShot(images, n_way=3, samples_per_class=6, images_per_class=bad)
 
 

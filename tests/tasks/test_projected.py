@@ -73,8 +73,8 @@ def test_the_generator_decides_everything():
     "settings, message",
     [
         ({"n_way": 7}, "n_way is 7 and must be from 2 to 6"),
-        ({"tasks": 0}, "tasks is 0 and must be from 1"),
-        ({"fixed_labels": 1.5}, "fixed_labels is 1.5 and must be from 0 to 1"),
+        ({"tasks": 0}, "tasks is 0, and must be a whole number from 1"),
+        ({"fixed_labels": 1.5}, "fixed_labels is 1.5, and must be a number from 0 to 1"),
         ({"images_per_class": 13}, "images_per_class is 13 and must be from 1 to 12"),
     ],
 )

@@ -47,6 +47,7 @@ from metamemory.yaml_files import read_yaml
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 DESCRIPTION = "data_set.yaml"
+NAME = r"[a-z][a-z0-9_]{0,63}"  # of a data set, of a split
 IGNORED = re.compile(r"\..*|Thumbs\.db|desktop\.ini", re.IGNORECASE)  # what systems leave in folders
 PARTS = ("train", "validation", "test")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -93,6 +94,10 @@ class Found:
 
     def splits(self, classes: tuple[str, ...]) -> Splits:
         """As indices of classes."""
+        for name in map(str, self.description.splits or {}):
+            if not re.fullmatch(NAME, name):
+                where = f"{self.folder / DESCRIPTION}: split {name!r}"
+                raise UserError(f"{where}: its name must be of the letters a to z, digits and _, as in random")
         wanted = self.description.splits or {"random": dict(zip(PARTS, (0.6, 0.2, 0.2), strict=True))}
         return {
             name: _split(each, classes, f"{self.folder / DESCRIPTION}: splits.{name}") for name, each in wanted.items()
@@ -101,7 +106,7 @@ class Found:
 
 def require_name(name: str, taken: Collection[str]) -> None:
     """Refuse a name that is no name of a folder in data/, or that of another data set."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+    if not re.fullmatch(NAME, name):
         raise UserError(f"data set {name!r}: its name must be of the letters a to z, digits and _, as in my_set")
     if name in taken:
         raise UserError(f"data set {name}: there is one of this name that comes from elsewhere; choose another name")

@@ -77,6 +77,8 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
     Raises:
         UserError: the data set is unknown, not prepared, or damaged; the size is no number of pixels.
     """
+    if not name.isidentifier():
+        raise UserError(f"data set {name!r} must be a name, of letters, digits and _, without a folder")
     root = Path(root)
     if other is not None:
         first, second = load(name, size, root), load(other, size, root)

@@ -19,6 +19,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.kernels import native
 from metamemory.kernels.operators import agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 EPS, MOMENTUM = 1e-5, 0.1  # torch's defaults
@@ -127,6 +128,7 @@ class _BatchNorm(torch.autograd.Function):
         return n, mean, var
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d, *_):
         return _backward(*ctx.saved_tensors, d)

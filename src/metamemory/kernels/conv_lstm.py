@@ -28,6 +28,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.kernels import gates
 from metamemory.kernels.operators import FULL, HALF, agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 
@@ -159,6 +160,7 @@ class _ConvLSTM(torch.autograd.Function):
         return _answer(hs, cs)
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_hs, d_c):
         d_u, d_w, d_h, d_c = _backward(*ctx.saved_tensors, d_hs, d_c, ctx.needs_input_grad[1])

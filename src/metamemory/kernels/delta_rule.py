@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from metamemory.errors import UserError
 from metamemory.kernels import native
 from metamemory.kernels.operators import FULL, agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 EVERY = 16  # as delta.h has it
@@ -150,6 +151,7 @@ class _DeltaRule(torch.autograd.Function):
         return y, after
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_y, d_after):
         return _backward(d_y, d_after, *ctx.saved_tensors)

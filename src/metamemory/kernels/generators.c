@@ -253,7 +253,7 @@ typedef struct {
 static void rectify(lanes *z) {
     float *values = (float *)z;
 #pragma omp simd
-    for (long n = 0; n < HIDDEN * LANES; n++) values[n] = values[n] > 0 ? values[n] : 0;
+    for (long n = 0; n < HIDDEN * LANES; n++) values[n] = values[n] < 0 ? 0 : values[n]; /* nan stays */
 }
 
 static void mlp_block(long first, long count, const float *size, const float *sign, mlp w, lanes *read, lanes *z_1,

@@ -21,6 +21,7 @@ from torch.nn import functional as fn
 from metamemory.errors import UserError
 from metamemory.kernels import native
 from metamemory.kernels.operators import agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 FLOAT = torch.float32
@@ -162,6 +163,7 @@ class _LSTM(torch.autograd.Function):
         return _lstm_forward(size, sign, *weights)
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_out):
         return None, None, *_lstm_backward(d_out, *ctx.saved_tensors)
@@ -174,6 +176,7 @@ class _MLP(torch.autograd.Function):
         return _mlp_forward(size, sign, *weights)
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_out):
         return None, None, *_mlp_backward(d_out, *ctx.saved_tensors)

@@ -34,6 +34,7 @@ from torch.autograd.function import once_differentiable
 from metamemory.errors import UserError
 from metamemory.kernels import native
 from metamemory.kernels.operators import FULL, agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 TINY = 1e-6  # beside the product of two norms
@@ -171,6 +172,7 @@ class _Access(torch.autograd.Function):
         return reads, *written[:3]
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_reads, d_slots, d_reading, _):
         values, *kept = ctx.saved_tensors

@@ -26,6 +26,7 @@ from metamemory.errors import UserError
 from metamemory.kernels import gates, least_recently_used
 from metamemory.kernels.least_recently_used import Access, Memory
 from metamemory.kernels.operators import FULL, agree, define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 
@@ -243,6 +244,7 @@ class _MemoryNetwork(torch.autograd.Function):
         return answer
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_out, d_c, d_slots, d_reading, _):
         gradients = _backward(d_out, d_c, d_slots, d_reading, *ctx.rule, *ctx.saved_tensors)

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
 from metamemory.kernels.operators import agree, define
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 EPS = 1e-5
@@ -123,6 +124,7 @@ class _NormalisedTanh(torch.autograd.Function):
         return out, centre, scale
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_out, *_):
         return _normalise_backward(*ctx.saved_tensors, d_out)
@@ -197,6 +199,7 @@ class _Grown(torch.autograd.Function):
         return new, squares
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d, _):
         return _grow_backward(*ctx.saved_tensors, d)

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from metamemory.kernels import native
 from metamemory.kernels.operators import agree, define
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 FLOAT = torch.float32
@@ -102,6 +103,7 @@ class _Synapses(torch.autograd.Function):
         return _forward(below, above, w, h, c)
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_h, d_c):
         return _backward(*ctx.saved_tensors, d_h, d_c)

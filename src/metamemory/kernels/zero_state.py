@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from metamemory.errors import UserError
 from metamemory.kernels import native
 from metamemory.kernels.operators import define, described
+from metamemory.refusals import first_order
 from metamemory.shapes import Float
 
 
@@ -82,6 +83,7 @@ class _ZeroStateGates(torch.autograd.Function):
         return _forward(a)
 
     @staticmethod
+    @first_order
     @once_differentiable
     def backward(ctx, d_h):
         return _backward(*ctx.saved_tensors, d_h)

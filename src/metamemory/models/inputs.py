@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from metamemory.errors import UserError
 from metamemory.nn.labels import Characters, Classes, Labels, Masks, Values
+from metamemory.refusals import check_inputs, check_numbers, check_state
 
 PUBLIC = ("forward", "run", "absorb", "step", "predict", "answer_queries")  # what a learner can be asked
 
@@ -34,6 +35,7 @@ def checked(name: str, method: Callable) -> Callable:
         if self.__dict__.get("_at_work") or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return method(self, *given, **named)
         look(self, *given, **named)
+        check_state(self, name, given, named)
         self.__dict__["_at_work"] = True
         try:
             return _outside_inference(method, self, given, named)
@@ -61,22 +63,26 @@ def _outside_inference(method: Callable, learner: Any, given: Sequence[Any], nam
 
 def _look(learner: Any, x: Any, y_seen: Any, *_: Any, **__: Any) -> None:
     _require(learner, "x", x, ("time", "batch"))
+    check_inputs(learner, "x", x, steps=True)
     _require_labels(learner, "y_seen", y_seen, x, 2)
 
 
 def _look_step(learner: Any, x_t: Any, y_seen_t: Any, *_: Any, **__: Any) -> None:
     _require(learner, "x_t", x_t, ("batch",))
+    check_inputs(learner, "x_t", x_t)
     _require_labels(learner, "y_seen_t", y_seen_t, x_t, 1)
 
 
 def _look_predict(learner: Any, query_x: Any, state: Any, y_seen: Any = None) -> None:
     _require(learner, "query_x", query_x, ("query", "batch"))
+    check_inputs(learner, "query_x", query_x, steps=y_seen is not None)
     if y_seen is not None:
         _require_labels(learner, "y_seen", y_seen, query_x[0], 1)
 
 
 def _look_answer_queries(learner: Any, support_x: Any, support_y: Any, query_x: Any) -> None:
     _require(learner, "support_x", support_x, ("support", "batch"))
+    check_inputs(learner, "support_x", support_x)
     _require_labels(learner, "support_y", support_y, support_x, 2)
     _require(learner, "query_x", query_x, ("query", "batch"))
     if query_x.shape[1] != support_x.shape[1] or query_x.device != support_x.device:
@@ -111,6 +117,8 @@ def _require_labels(learner: Any, name: str, y: Any, x: Tensor, axes: int) -> No
     if not right or y.shape != shape or y.device != x.device:
         kind = "int64" if whole else "of real numbers"
         raise UserError(f"{learner.name}: {name} is {_told(y)} and must be {list(shape)} {kind} on {x.device}, as x is")
+    if isinstance(labels, Masks | Values) and y.is_floating_point():
+        check_numbers(learner, name, y, isinstance(labels, Masks))
     if whole and type(y) is Tensor and y.is_cpu and y.numel():
         most = (labels.n_way if isinstance(labels, Classes) else labels.alphabet) - 1
         low, high = torch.aminmax(y)

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from metamemory.errors import UserError
 from metamemory.models.inputs import PUBLIC, checked, shape_of_input
 from metamemory.nn.labels import Labels, labels_of
+from metamemory.refusals import Checked, check_arguments, check_calls
 from metamemory.shapes import Float, Shaped
 
 
 @dataclass(frozen=True)
-class TaskDescription:
+class TaskDescription(Checked):
     """What a learner is told of the task that it is built for.
 
     Attributes:
@@ -124,8 +125,10 @@ class Learner(nn.Module):
         for each in PUBLIC:
             if each in vars(cls):
                 setattr(cls, each, checked(each, vars(cls)[each]))
+        check_calls(cls)
 
     def __new__(cls, *given: Any, **named: Any) -> "Learner":
+        check_arguments(cls, given, named)
         learner = super().__new__(cls)
         learner.input_shape = shape_of_input(given, named)
         return learner

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.refusals import Sizes
 from metamemory.shapes import Float, Int
 
 
 @dataclass(frozen=True)
-class Classes:
+class Classes(Sizes):
     """One label out of n_way: int64 [...], -1 null."""
 
     n_way: int
@@ -45,7 +46,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Characters:
+class Characters(Sizes):
     """A string of `length` characters out of `alphabet`: int64 [..., length], -1 null (Santoro et al. 2016, section
     4.1). Its answer, [..., length * alphabet], holds the logits of one character after the other."""
 
@@ -73,7 +74,7 @@ class Characters:
 
 
 @dataclass(frozen=True)
-class Values:
+class Values(Sizes):
     """`size` real numbers: float32 [..., size], nan null. Its answer, [..., 2 * size], holds means, then logarithms of
     variances."""
 
@@ -100,7 +101,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Masks:
+class Masks(Sizes):
     """Object or ground for each pixel: float32 [..., height, width], 1 on the object, 0 on the ground, -1 everywhere
     for null. Its answer, [..., height, width], holds the logit of the object."""
 

@@ -3,24 +3,16 @@
 The text does not depend on where the definition stands or on the version of Python; docstrings and the annotations of
 functions and variables are not in it. A name that refers to something outside of the definition is written as a
 reference: `@0`, `@1`, … are definitions, modules and files of the package in the order of their first use, and
-`~torch.nn.functional.pad` is of another package.
+`~torch.nn.functional.pad` is of another package. What only refuses (`refusing`) is left out on demand.
 """
 
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from metamemory.study.syntax import bindings, executed, without_docstring
-
-
-class Target(NamedTuple):
-    """What a name refers to: a "definition" (module, name), a "module" or a "file" of the package, or something
-    "external". `place` is a module's dotted name, a path, or the dotted name in another package."""
-
-    kind: str
-    place: str
-    name: str = ""
+from metamemory.study.refusing import only_refuses, refuses
+from metamemory.study.syntax import Target, bindings, executed, without_docstring
 
 
 class Names(Protocol):
@@ -47,6 +39,10 @@ class Names(Protocol):
     @property
     def module(self) -> str:
         """The module's own dotted name."""
+
+    @property
+    def but_refusals(self) -> bool:
+        """Whether what only refuses is left out."""
 
 
 @dataclass
@@ -94,8 +90,15 @@ class Writer:
             special = getattr(self, f"_{type(node).__name__}", None)
             return special(node) if special else self._plain(node)
         if isinstance(node, list):
-            return f"[{','.join(map(self.text, node))}]"
+            return f"[{','.join(map(self.text, self._counted(node)))}]"
         return ascii(node)
+
+    def _counted(self, parts: list[object]) -> list[object]:
+        """Statements and other parts that count."""
+        if not self.names.but_refusals:
+            return parts
+        kept = [each for each in parts if not (isinstance(each, ast.stmt) and only_refuses(each, self.target))]
+        return kept if kept or not parts else [ast.Pass()]
 
     def _plain(self, node: ast.AST) -> str:
         """The fields of a node by name, but empty ones, which some versions of Python have and others not."""
@@ -184,11 +187,16 @@ class Writer:
         self.scopes.pop()
         return text
 
+    def _around(self, expressions: list[ast.expr]) -> str:
+        """Decorators or bases that count."""
+        left_out = self.names.but_refusals
+        return self.text([each for each in expressions if not (left_out and refuses(each, self.target))])
+
     def _FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         name = "" if not self.scopes and node.name == self.own else node.name
         body = without_docstring(node.body)
         inside = self._inside(_arguments(node.args), body, [body], later=True)
-        around = f"{self.text(node.decorator_list)}{self.text(node.args)}"
+        around = f"{self._around(node.decorator_list)}{self.text(node.args)}"
         if any(isinstance(each, ast.Attribute) and each.attr == "register" for each in node.decorator_list):
             around += ",".join(ast.unparse(each.annotation) for each in ast.walk(node.args) if _annotated(each))
         return f"{type(node).__name__}({name},{around},{inside})"
@@ -201,7 +209,7 @@ class Writer:
 
     def _ClassDef(self, node: ast.ClassDef) -> str:
         body = without_docstring(node.body)
-        around = ",".join(map(self.text, (node.decorator_list, node.bases, node.keywords)))
+        around = ",".join([*map(self._around, (node.decorator_list, node.bases)), self.text(node.keywords)])
         return f"ClassDef({node.name},{around},{self._inside((), body, [body], of_class=True)})"
 
     def _comprehension_of(self, node: ast.AST) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metamemory.errors import UserError
-from metamemory.study.canonical import Target, Writer
+from metamemory.study.canonical import Writer
 from metamemory.study.effects import Effects
-from metamemory.study.syntax import Module, bound, read
+from metamemory.study.refusing import is_refusal
+from metamemory.study.syntax import Module, Target, bound, read
 
 Root = tuple[str, str]  # module, name
 COMMENTED = (".c", ".h", ".cu", ".cuh", ".cpp", ".cc", ".hpp", ".json")  # as C has comments
@@ -26,10 +27,11 @@ class Written(NamedTuple):
 
 
 class Definitions:
-    """Of a package in a folder of the same name. `files`: its sources and data, with time of change and size."""
+    """Of a package in a folder of the same name. `files`: its sources and data, with time of change and size;
+    `but_refusals`: whether what only refuses is left out."""
 
-    def __init__(self, package: Path, files: Mapping[Path, Sequence[int]]):
-        self.package, self.files = package, files
+    def __init__(self, package: Path, files: Mapping[Path, Sequence[int]], but_refusals: bool = False):
+        self.package, self.files, self.but_refusals = package, files, but_refusals
         self.inside = re.compile(rf"{package.name}(\.\w+)+")
         # caches of this object, that go with it
         self.file, self.of, self.effects = cache(self._file), cache(self._of), cache(self._effects)
@@ -176,7 +178,9 @@ class Definitions:
         if self.file(dotted).name == "__init__.py":
             beside = [path for path in self.files if path.suffix == ".py" and path.parent == self.file(dotted).parent]
             found |= {path.stem: Target("module", f"{dotted}.{path.stem}") for path in beside if path.stem[:2] != "__"}
-        return [target for _, target in sorted(found.items()) if target.kind != "external"]
+        left_out = [each for each in found.values() if self.but_refusals and is_refusal(each)]
+        counted = (target for _, target in sorted(found.items()) if target not in left_out)
+        return [target for target in counted if target.kind != "external"]
 
     def refers(self, dotted: str, expression: ast.AST) -> Target | None:
         """What an expression at the top of a module refers to."""
@@ -237,6 +241,10 @@ class _Names(NamedTuple):
 
     definitions: Definitions
     module: str
+
+    @property
+    def but_refusals(self) -> bool:
+        return self.definitions.but_refusals
 
     def of(self, name: str) -> Target | None:
         return self.definitions.resolve(self.module, name)

@@ -15,11 +15,11 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
-from metamemory.study.canonical import Target
-from metamemory.study.syntax import FUNCTIONS, bindings, executed
+from metamemory.study.refusing import refuses
+from metamemory.study.syntax import FUNCTIONS, Target, bindings, executed
 
 # decorators of other packages that do nothing else than to change what they decorate
 HARMLESS = re.compile(
@@ -48,6 +48,10 @@ class Package(Protocol):
     @property
     def lists_subclasses(self) -> bool:
         """Whether anything asks a class for its subclasses."""
+
+    @property
+    def but_refusals(self) -> bool:
+        """Whether what only refuses is left out."""
 
 
 class Effects:
@@ -78,6 +82,8 @@ class Effects:
         return CHANGES.fullmatch(_last(call.func)) is not None
 
     def _decorates(self, dotted: str, decorator: ast.expr, of_class: frozenset[str]) -> bool:
+        if self.package.but_refusals and refuses(decorator, partial(self.package.refers, dotted)):
+            return False
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
         target = self.package.refers(dotted, called)
         if target is not None:
@@ -86,7 +92,10 @@ class Effects:
         return not (root in of_class or (isinstance(called, ast.Name) and hasattr(builtins, called.id)))
 
     def _is_registered(self, dotted: str, made: ast.ClassDef) -> bool:
-        found = [self.package.refers(dotted, each) for each in (*made.bases, *(each.value for each in made.keywords))]
+        around = (*made.bases, *(each.value for each in made.keywords))
+        target_of = partial(self.package.refers, dotted)
+        left_out = self.package.but_refusals
+        found = [target_of(each) for each in around if not (left_out and refuses(each, target_of))]
         inside = [each for each in found if each is not None and each.kind == "definition"]
         return any(map(self.registers, inside)) or bool(inside and self.package.lists_subclasses)
 

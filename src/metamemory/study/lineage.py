@@ -4,9 +4,10 @@
     python -m metamemory carry ../before
 
 A result whose digests are those of the commit before gets today's, if it can be shown that its run would give the same
-today. Two proofs are known:
+today. Three proofs are known:
 
     equal definitions       configuration and source digest of the run (`source`) are the same in both trees
+    equal but for refusals  they are the same when what only refuses (`refusing`) is left out of both
     equal shortened run     the run, cut short (`shortened`), was executed in both trees on one core, and gave equal
                             bits of weights, metrics, scores, learning curve, example and facts, but for seconds
 
@@ -116,8 +117,10 @@ class Carrier:
         if changed := stale.different(translated, config):
             return Found(run, manifest, reason=f"its configuration is not today's: {', '.join(changed[:3])}")
         roots = self.before.roots(run, manifest["configuration"])
-        if source.digest(roots, self.before.package) == source.digest(runs.roots(config)):
-            return Found(run, manifest, proof={"proof": "equal definitions"})
+        for proof, but_refusals in (("equal definitions", False), ("equal but for refusals", True)):
+            was = source.digest(roots, self.before.package, but_refusals)
+            if was == source.digest(runs.roots(config), but_refusals=but_refusals):
+                return Found(run, manifest, proof={"proof": proof})
         return Found(run, manifest)
 
     # shortened runs

@@ -16,7 +16,8 @@ anything that is executed changes it. Besides count
 
 What is looked up by a name that is computed (the learner of a method) is not found: it has to be among the roots.
 Annotations and docstrings are taken for harmless: no number of this study depends on them. So is the order in which
-modules are imported. What a run reads from a file is not source; its data have a digest of their own.
+modules are imported. What a run reads from a file is not source; its data have a digest of their own. What only refuses
+(`refusing`) counts, but where results are carried over a change it can be left out (`lineage`).
 """
 
 import hashlib
@@ -26,8 +27,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from metamemory.study.canonical import Target
 from metamemory.study.definitions import Definitions, Root
+from metamemory.study.syntax import Target
 
 PACKAGE = Path(__file__).resolve().parent.parent
 VERSION = "source/2"
@@ -42,13 +43,14 @@ class Reached:
     files: list[Path]
 
 
-def digest(roots: Iterable[Root], package: Path = PACKAGE) -> str:
-    """The digest of what the roots, pairs of module and name, reach in the package: "source/2:" and 64 digits.
+def digest(roots: Iterable[Root], package: Path = PACKAGE, but_refusals: bool = False) -> str:
+    """The digest of what the roots, pairs of module and name, reach in the package: "source/2:" and 64 digits; with
+    `but_refusals` that of the rest, when what only refuses is left out.
 
     Raises:
         UserError: a root is not there, or a file on the way is not Python.
     """
-    graph = _graph(package)
+    graph = _graph(package, but_refusals)
     nodes = [graph.definitions.root(*root) for root in roots]
     parts = {graph.digest(node) for node in (*nodes, *graph.effects(nodes))}
     return f"{VERSION}:{_sha256(*sorted(parts))}"
@@ -70,18 +72,18 @@ def paths(package: Path) -> Iterator[str]:
         yield from (f"{folder}/{name}" for name in names if not name.endswith(COMPILED))
 
 
-def _graph(package: Path) -> "Graph":
+def _graph(package: Path, but_refusals: bool = False) -> "Graph":
     """Of the package as it is on disk now; kept until a file of it changes."""
     package, files = package.resolve(), []
     for path in paths(package):
         status = os.stat(path)
         files.append((path, status.st_mtime_ns, status.st_size))
-    return _of_files(package, tuple(sorted(files)))
+    return _of_files(package, tuple(sorted(files)), but_refusals)
 
 
 @lru_cache(maxsize=4)
-def _of_files(package: Path, files: tuple[tuple[str, int, int], ...]) -> "Graph":
-    return Graph(Definitions(package, {Path(path): stamp for path, *stamp in files}))
+def _of_files(package: Path, files: tuple[tuple[str, int, int], ...], but_refusals: bool) -> "Graph":
+    return Graph(Definitions(package, {Path(path): stamp for path, *stamp in files}, but_refusals))
 
 
 class Graph:

@@ -4,9 +4,19 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 NESTED = (*FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class Target(NamedTuple):
+    """What a name refers to: a "definition" (module, name), a "module" or a "file" of the package, or something
+    "external". `place` is a module's dotted name, a path, or the dotted name in another package."""
+
+    kind: str
+    place: str
+    name: str = ""
 
 
 @dataclass
@@ -79,8 +89,9 @@ def _exported(statements: list[ast.stmt]) -> list[str] | None:
 
 def _only_when_run(statement: ast.stmt) -> bool:
     """if __name__ == "__main__"."""
-    test = getattr(statement, "test", None)
-    return isinstance(statement, ast.If) and isinstance(test, ast.Compare) and "__main__" in _strings(test)
+    if not isinstance(statement, ast.If) or statement.orelse or not isinstance(statement.test, ast.Compare):
+        return False
+    return isinstance(statement.test.ops[0], ast.Eq) and "__main__" in _strings(statement.test)
 
 
 def _strings(node: ast.AST) -> list[str]:

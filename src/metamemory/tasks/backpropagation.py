@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.refusals import Checked
 from metamemory.settings import Positive
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Score
@@ -47,7 +48,7 @@ class Synapses:
         return self.x
 
 
-class Backpropagation:
+class Backpropagation(Checked):
     """Single steps of single synapses; an episode is one of them.
 
     Args:

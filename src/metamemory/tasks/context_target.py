@@ -16,12 +16,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from metamemory.errors import UserError
+from metamemory.refusals import Checked
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Score, SupportQueryEpisode
 from metamemory.tasks.sampling import require
 
 
-class ContextTarget:
+class ContextTarget(Checked):
     """What all such tasks have in common.
 
     Args:

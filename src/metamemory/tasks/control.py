@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from metamemory.refusals import Checked
 from metamemory.settings import Count, Share
 from metamemory.shapes import Float, Int
 
@@ -28,7 +29,7 @@ class Bandit(NamedTuple):
     step: int
 
 
-class SwappingBandit:
+class SwappingBandit(Checked):
     """One of the arms pays with probability `good`, the others with `bad`; after every `period` steps it is another.
 
     Nothing is to be seen but what was paid, so that the learner sees a 1.
@@ -71,7 +72,7 @@ class Cart(NamedTuple):
     lying: Tensor
 
 
-class CartPole:
+class CartPole(Checked):
     """A pole on a cart that is pushed left or right (Barto et al. 1983), by its equations of motion, without friction.
 
     A step pays 1 while the pole stands. When it falls, or the cart leaves its track, it lies for `LYING` steps, which

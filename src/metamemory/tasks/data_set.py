@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
 from metamemory.errors import UserError
+from metamemory.refusals import Checked, check_normalisation
 from metamemory.settings import Count, Index, Items, Share
 from metamemory.shapes import Float, Int, Shaped
 from metamemory.tasks.episode import Score, SupportQueryEpisode
@@ -26,7 +27,7 @@ from metamemory.tasks.supervised import TEST_SHARE, VALIDATION_SHARE, ImageSplit
 Group = Annotated[Sequence[Index], Items(least=1, distinct=True)]
 
 
-class DataSet:
+class DataSet(Checked):
     """Networks that learn a data set.
 
     Args:
@@ -71,6 +72,12 @@ class DataSet:
     ):
         for each in (images, queries):
             require_images(each)
+        if images.shape[0] != queries.shape[0] or images.shape[2:] != queries.shape[2:]:
+            found = f"images are {list(images.shape)} and queries {list(queries.shape)}"
+            raise UserError(f"task: {found}; classes, channels and size must agree")
+        check_normalisation(normalisation, images)
+        if groups is not None and not groups:
+            raise UserError("task: groups is empty; None stands for all classes")
         require("n_way", n_way, 1, len(images), "the classes of the data set")
         for group in groups or ():
             if max(group) >= len(images) or len(group) > n_way:
@@ -201,6 +208,9 @@ def cropped(
     Raises:
         UserError: they are not so large, or `crop` is not a multiple of `size`.
     """
+    if images.dtype != torch.uint8 or images.shape[-1] != images.shape[-2] or size < 1:
+        found = f"images are {images.dtype} {list(images.shape)}, and size is {size}"
+        raise UserError(f"{found}; images must be uint8 and square, and size at least 1")
     side = images.shape[-1]
     require("crop", crop, 1, side, "the pixels of the data set's images")
     if crop % size:

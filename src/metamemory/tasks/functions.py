@@ -23,6 +23,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from metamemory.errors import UserError
+from metamemory.refusals import Checked
 from metamemory.settings import Count, Positive, Range
 from metamemory.shapes import Float
 from metamemory.tasks.episode import Episode, Score
@@ -31,7 +32,7 @@ from metamemory.tasks.sampling import require
 NUGGET = 1e-6  # on the diagonal, so that the covariance of places close to each other has a Cholesky factor
 
 
-class GaussianProcessFunctions:
+class GaussianProcessFunctions(Checked):
     """Episodes of `length` places of a new function each.
 
     Args:

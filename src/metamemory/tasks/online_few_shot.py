@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.errors import UserError
 from metamemory.settings import Count, Index
 from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Episode, Score
@@ -97,6 +98,8 @@ class OnlineFewShot(FewShot):
 
 def delayed(y: Int[Tensor, "time batch *label"], delay: int) -> Int[Tensor, "time batch *label"]:
     """Labels as shown: y moved `delay` steps later, null (-1) before. [time, batch] int64."""
+    if delay < 1:
+        raise UserError(f"delay is {delay} and must be at least 1: a label is shown after its image")
     return torch.cat([torch.full_like(y[:delay], -1), y[:-delay]])[: len(y)]
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from metamemory.refusals import Checked
 from metamemory.settings import Count
 from metamemory.tasks.binding import Binding
 from metamemory.tasks.episode import Episode, Score
 from metamemory.tasks.sampling import require
 
 
-class PersistentBinding:
+class PersistentBinding(Checked):
     """Rows of `Binding`'s episodes; a row is sampled, and counted, as one episode.
 
     Args:

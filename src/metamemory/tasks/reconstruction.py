@@ -4,10 +4,11 @@
 import torch
 from torch import Generator, Tensor, nn
 
+from metamemory.refusals import Checked
 from metamemory.tasks.episode import Episode, Score, SupportQueryEpisode, Task
 
 
-class Reconstruction:
+class Reconstruction(Checked):
     """The inputs of a task's episodes, each on its own; labels do not matter.
 
     Example:

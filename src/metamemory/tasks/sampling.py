@@ -8,13 +8,14 @@ import torch
 from torch import Generator, Tensor
 
 from metamemory.errors import UserError
+from metamemory.refusals import Checked
 from metamemory.shapes import Float, Shaped
 from metamemory.tasks.augmentation import flip_and_shift
 
 GREY, DEVIATION = 0.5, 0.25  # about the mean and the standard deviation of photographs, on a scale of 0 to 1
 
 
-class FewShot:
+class FewShot(Checked):
     """Samples classes, and images of them, from a data set that lies on the device as a whole.
 
     Attributes:
@@ -92,6 +93,10 @@ def normalise(images: Shaped[Tensor, "*images channel height width"]) -> Float[T
     """uint8 images [..., channel, height, width] as float32: drawings from 0 (paper) to 1 (ink); photographs, which
     have three channels, with a mean of about 0 and a standard deviation of about 1. (From 0 to 1, they all look much
     alike beside a label.)"""
+    if images.dtype != torch.uint8:
+        raise UserError(f"images are {images.dtype} and must be uint8, from 0 to 255".replace("torch.", ""))
+    if images.shape[-3] not in (1, 2, 3, 4):
+        raise UserError(f"images are {list(images.shape)}: channels are the third axis from the end, at most 4 of them")
     x = images.float() / 255
     return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x
 

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from metamemory.refusals import Checked
 from metamemory.shapes import Bool, Float, Int
 from metamemory.tasks.episode import Episode, Score
 
 
-class Stream:
+class Stream(Checked):
     """A task of steps, each of which is to be given one of `n_way` labels.
 
     Attributes:

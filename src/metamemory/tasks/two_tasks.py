@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from metamemory.errors import UserError
 from metamemory.settings import Count, Index
 from metamemory.shapes import Float, Int
 from metamemory.tasks.episode import Episode
@@ -78,6 +79,11 @@ class TwoTasks(Stream):
         self.one = OnlineFewShot(images, n_way, samples_per_class, delay, rotations=rotations, **few)
         self.other = OnlineFewShot(other, n_way, samples_per_class, delay, augment=augment, **few)
         require("left_out", left_out, 0, self.one.length - 1, "the steps of a task, of which one is left")
+        if images.shape[2:] != other.shape[2:]:
+            found = f"images are {list(images.shape[2:])} and the other ones {list(other.shape[2:])}"
+            raise UserError(f"task: {found} [channel, height, width], and must be alike")
+        if normalisations is not None and len(normalisations) != 2:
+            raise UserError(f"task: normalisations are {len(normalisations)}, and must be one for each data set")
         self.n_way, self.samples_per_class, self.delay = n_way, samples_per_class, delay
         self.order, self.left_out, self.normalisations = order, left_out, normalisations
 

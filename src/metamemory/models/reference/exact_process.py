@@ -22,7 +22,7 @@ Shape legend: N known, M asked for, B batch, D numbers of a place, J cases.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ from torch.nn import functional as fn
 
 from metamemory.models.learner import Learner
 from metamemory.nn.labels import Labels, Values, labels_for
-from metamemory.settings import Positive
+from metamemory.settings import Items, Positive
 from metamemory.shapes import Float
 
 
@@ -65,9 +65,9 @@ class ExactProcess(Learner):
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
+        input_shape: tuple[int],
         n_way: int | Labels,
-        length_scales: Sequence[float] = (0.4,),
+        length_scales: Annotated[Sequence[Positive], Items(least=1, most=2)] = (0.4,),
         noise: Positive = 0.02,
         reach: Positive = 2.0,
     ):
