@@ -34,6 +34,17 @@ def test_values_and_gradients_are_those_of_the_formulas(network, hidden, steps, 
 
 @needs_compiler
 @pytest.mark.parametrize("network", ["lstm", "mlp"])
+def test_what_is_no_number_stays_none(network):
+    (size, sign), weights = drawn(8, 2, 5, network)
+    size[..., 0] = torch.nan
+    assert getattr(generators, network)(size, sign, *weights).isnan().tolist() == [True, *[False] * 4]
+    with torch.no_grad():
+        weights[0][0, 0] = torch.nan
+    assert getattr(generators, network)(size, sign, *weights).isnan().all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("network", ["lstm", "mlp"])
 def test_threads_share_the_work(network):
     read, weights = drawn(8, 3, 700, network)
     found = []

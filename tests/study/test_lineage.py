@@ -189,6 +189,26 @@ def test_a_result_goes_with_a_change_that_keeps_its_bits_and_with_no_other(tmp_p
     assert after.manifest == made
 
 
+@pytest.mark.slow
+def test_a_result_goes_with_a_check_and_is_stale_until_it_is_carried(tmp_path, drawings):
+    before = Tree(tmp_path / "before", drawings)
+    before.run(*RUN)
+    after = Tree(tmp_path / "after", drawings)
+    for part in ("results", "runs"):
+        shutil.copytree(before.root / part, after.root / part)
+    after.edit("refusals.py", "batch < 0:", "batch < 1:")
+    after.edit(
+        "tasks/online_few_shot.py",
+        '        require("samples_per_class"',
+        '        if n_way > 500:\n            raise UserError("too many")\n        require("samples_per_class"',
+    )
+    assert "1 carried over: equal but for refusals" in after.run("carry", before.root, "--check", code=1)
+    assert after.manifest == before.manifest
+    assert "1 files written" in after.run("carry", before.root)
+    assert after.manifest["digests"]["source"] != before.manifest["digests"]["source"]
+    assert "finished before" in after.run(*RUN)
+
+
 def test_a_tree_that_is_none_is_refused(tmp_path):
     with pytest.raises(UserError, match="no checkout of the project"):
         before_of(tmp_path)
