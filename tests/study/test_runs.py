@@ -159,6 +159,21 @@ def test_again_begins_afresh_once(project, updates, capsys):
     assert execute(run) and len(updates) == 1  # what is finished stays so
 
 
+def test_where_a_note_is_damaged_it_is_said_that_training_begins_afresh(project, updates, capsys):
+    run = run_of(project)
+    assert not execute(run, minutes=0.0, again=True)
+    (note,) = (project / ".resume").glob("*.json")
+    note.write_text("", encoding="utf-8")
+    assert not execute(run, minutes=0.0, again=True)
+    assert f"{note} is damaged: " in capsys.readouterr().out
+
+
+def test_what_could_not_begin_leaves_no_note(project):
+    with pytest.raises(UserError):
+        execute(run_of(project, task={"n_way": 10000}))
+    assert not list((project / ".resume").glob("*"))
+
+
 def test_again_does_not_go_on_with_what_it_did_not_begin(project, updates, capsys):
     run = run_of(project)
     assert not execute(run, minutes=0.0)

@@ -25,13 +25,18 @@ class Begun:
         Raises:
             UserError: nothing can be written there.
         """
-        afresh = _note(self.note).get("again") is True
+        note = _note(self.note)
+        afresh = note.get("again") is True
         if again and not afresh:
+            if not note and self.note.exists() and self.checkpoint.exists():
+                print(
+                    f"{self.note} is damaged: whether the training beside it was begun afresh is not known; it is again"
+                )
             self.checkpoint.delete()
         write_text(self.note, json.dumps({"run": place, "again": again or afresh}) + "\n")
 
     def finish(self) -> None:
-        """Once its manifest is written."""
+        """Once its manifest is written, or where it could not begin."""
         self.checkpoint.delete()
         self.note.unlink(missing_ok=True)
 

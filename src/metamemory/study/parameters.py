@@ -56,7 +56,11 @@ class Parameters:
         self.root, self.checked = root, checked
         front = read_front(root / FRONT)
         self.values = front
-        self._files = {paper: f"params/{paper}.yaml" for paper in require_names(front["papers"], f"{FRONT}: papers")}
+        papers = require_names(front["papers"], f"{FRONT}: papers")
+        there = sorted(path.stem for path in (root / "params").glob("*.yaml"))
+        for paper in papers if there else ():
+            choose(there, paper, "file in params/ for the paper", FRONT)
+        self._files = {paper: f"params/{paper}.yaml" for paper in papers}
         self._papers = {paper: read_paper(root, file) for paper, file in self._files.items()}
         self._tree = Tree(self._papers, self._files, checked)
         self._require_unique()

@@ -222,7 +222,11 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         *(device, begun.path, minutes, images, trained(run, config)),
         before_training=lambda learner: require_recordable(run, begun.path, learner),
     )
-    outcome = conduct(config, run.seed, context)
+    try:
+        outcome = conduct(config, run.seed, context)
+    finally:
+        if not begun.checkpoint.exists():  # it could not begin, or trains nothing
+            begun.finish()
     if outcome is None:
         print(f"{run.place}: stopped after {minutes:g} minutes of training; the same command goes on")
         return False
