@@ -180,7 +180,7 @@ def test_masks_and_values_are_refused_where_they_mean_nothing():
 def test_a_base_class_is_no_learner():
     with pytest.raises(UserError, match="no learner 'online_sgd'"):
         learner_class("online_sgd")
-    with pytest.raises(UserError, match="delay is -1 and must be at least 0"):
+    with pytest.raises(UserError, match="delay is -1, and must be a whole number from 0"):
         TaskDescription(SHAPE, 5, -1)
 
 

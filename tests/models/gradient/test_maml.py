@@ -192,5 +192,5 @@ def test_parameters_and_flops_are_those_of_the_closed_formulas():
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(UserError, match="maml: order is 3 and must be 1 or 2"):
+    with pytest.raises(UserError, match="MAML: order is 3, and must be one of 1, 2"):
         MAML(SHAPE, 3, order=3)

@@ -238,7 +238,7 @@ def test_meta_training_of_fine_tuning_is_maml(images):
 
 @ALL
 def test_an_order_that_does_not_exist_is_refused(cls):
-    with pytest.raises(UserError, match="order is 3 and must be 1 or 2"):
+    with pytest.raises(UserError, match="order is 3, and must be one of 1, 2"):
         cls((1, 8, 8), K, order=3)
 
 

@@ -148,7 +148,7 @@ def test_each_difference_is_one_online_too_and_is_loaded_again(difference, contr
 
 
 def test_what_cannot_be_written_is_refused():
-    with pytest.raises(UserError, match="mann: written is 'keys'; choose from key, value"):
+    with pytest.raises(UserError, match="MANN: written is 'keys', and must be one of key, value"):
         MANN((3,), 2, written="keys")
 
 

@@ -111,7 +111,7 @@ def test_parameters_and_flops_are_those_of_the_closed_formulas(settings):
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(UserError, match="read_heads must be at least 1"):
+    with pytest.raises(UserError, match="read_heads is 0, .* from 1 "):
         NTM((1, 8, 8), 3, read_heads=0)
     with pytest.raises(UserError, match="reach is 4 and must be from 0 to 3"):
         NTM((1, 8, 8), 3, rows=8, reach=4)

@@ -103,7 +103,7 @@ def test_only_the_layers_that_are_told_can_see_a_label():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(UserError, match="inject names \\['cl5'\\]"):
+    with pytest.raises(UserError, match="inject is \\['cl5'\\], .* one of cl1, cl2"):
         CLLSTM((1, 28, 28), 5, inject=("cl5",))
     with pytest.raises(UserError, match="leaves nothing"):
         CLLSTM((1, 8, 8), 5, pool_after=(1, 2, 3, 4))

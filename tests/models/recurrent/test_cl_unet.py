@@ -92,7 +92,7 @@ def test_null_is_minus_one_at_every_pixel():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(UserError, match=r"inject names \[5\]; masks have the size of layers \[1, 2, 9, 10\]"):
+    with pytest.raises(UserError, match=r"inject is \[1, 5\], .* one of 1, 2, 9, 10"):
         CLUNet((3, 32, 32), inject=(1, 5))
     with pytest.raises(UserError, match="30x32 pixels; both sides must be multiples of 4"):
         CLUNet((3, 32, 30))

@@ -112,7 +112,8 @@ def test_the_stream_equals_the_equation(images, lstm_step, frozen):
 
 @torch.no_grad()
 def test_without_adaptation_the_head_reads_the_features_that_the_stream_has(images):
-    learner, episode = fresh(inner_steps=0), support_and_queries(images)
+    learner, episode = fresh(), support_and_queries(images)
+    learner.inner_steps = 0
     logits = learner.answer_queries(episode.support_x, episode.support_y, episode.query_x)
     torch.testing.assert_close(logits, learner.head(learner.encoder(episode.query_x)), rtol=1e-4, atol=1e-5)
 
@@ -170,5 +171,5 @@ def test_parameters_and_flops_are_those_of_the_closed_formulas():
 
 
 def test_an_order_that_there_is_not_is_refused():
-    with pytest.raises(UserError, match="order is 3 and must be 1 or 2"):
+    with pytest.raises(UserError, match="order is 3, and must be one of 1, 2"):
         fresh(order=3)

@@ -128,7 +128,7 @@ def test_no_other_answer_has_a_higher_likelihood(length_scales):
 
 
 def test_a_fitted_process_is_its_formula_and_learns_its_parameters():
-    learner = FittedProcess((2,), Values(3))
+    learner = FittedProcess((2,), Values(3)).double()
     rng = np.random.default_rng(0)
     x, y, places = rng.uniform(size=(6, 1, 2)), rng.uniform(size=(6, 1, 3)), rng.uniform(size=(4, 1, 2))
     y[2] = np.nan
