@@ -394,7 +394,6 @@ def test_labels_that_are_numbers_and_cannot_be_are_refused():
         (lambda: TwoTasks(images(), images(), 2, 3, normalisations=[normalisation()]), "normalisations are 1"),
         (lambda: learner_class("exact_process")((1,), Values(1), length_scales=()), "length_scales is"),
         (lambda: learner_class("exact_process")((1,), Values(1), length_scales=(-1.0,)), "length_scales is"),
-        (lambda: learner_class("exact_process")((1, 16, 16), Values(1)), "input_shape is"),
     ],
 )
 def test_what_cannot_work_is_refused_where_it_is_made(made, told):

@@ -44,7 +44,9 @@ class NearestValues(Learner):
     answers = "value"
     trained_by = "nothing"
 
-    def __init__(self, input_shape: tuple[int], n_way: int | Labels, neighbours: Count = 1, deviation: Positive = 0.2):
+    def __init__(
+        self, input_shape: tuple[int, ...], n_way: int | Labels, neighbours: Count = 1, deviation: Positive = 0.2
+    ):
         super().__init__()
         self.labels = labels_for("nearest_values", n_way, Values)
         self.neighbours, self.deviation = neighbours, deviation

@@ -65,7 +65,7 @@ class ExactProcess(Learner):
 
     def __init__(
         self,
-        input_shape: tuple[int],
+        input_shape: tuple[int, ...],
         n_way: int | Labels,
         length_scales: Annotated[Sequence[Positive], Items(least=1, most=2)] = (0.4,),
         noise: Positive = 0.02,

@@ -48,7 +48,7 @@ class FittedProcess(Learner):
     paper = "garnelo2018"
     answers = "value"
 
-    def __init__(self, input_shape: tuple[int], n_way: int | Labels):
+    def __init__(self, input_shape: tuple[int, ...], n_way: int | Labels):
         super().__init__()
         self.labels = labels_for("fitted_process", n_way, Values)
         self.input_shape = tuple(input_shape)

@@ -54,7 +54,7 @@ class GaussianProcess(Learner):
     told = ("length_scale", "noise")
 
     def __init__(
-        self, input_shape: tuple[int], n_way: int | Labels, length_scale: Positive = 1.0, noise: Positive = 0.1
+        self, input_shape: tuple[int, ...], n_way: int | Labels, length_scale: Positive = 1.0, noise: Positive = 0.1
     ):
         super().__init__()
         self.labels = labels_for("gaussian_process", n_way, Values)

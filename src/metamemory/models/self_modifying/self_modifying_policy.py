@@ -55,7 +55,7 @@ class SelfModifyingPolicy(Learner):
 
     def __init__(
         self,
-        input_shape: tuple[int],
+        input_shape: tuple[int, ...],
         n_way: int | Labels,
         size: Width = 16,
         gain: Positive = 4.0,
