@@ -1,8 +1,8 @@
 """What learners and tasks refuse: arguments, states, batches and generators that are none of theirs.
 
 A constructor is called with whatever its annotations declare, as settings of `params/` are (`settings`): the kind of
-each argument, and its range. Nothing defined here does anything but refuse, so it is no part of what a run executes
-(`study.refusing`), and a check can be added without making a result stale.
+each argument, and its range. Nothing defined here may do anything but refuse: it counts to the digest of a run, but
+results can be carried over what changes here (`study.refusing`).
 """
 
 import functools

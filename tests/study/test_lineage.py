@@ -144,16 +144,22 @@ class Tree:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
+def trees(folder, drawings):
+    """Two copies of the project, in both of which what was run in the first is there."""
+    before = Tree(folder / "before", drawings)
+    before.run(*RUN)
+    after = Tree(folder / "after", drawings)
+    for part in ("results", "runs"):
+        shutil.copytree(before.root / part, after.root / part)
+    return before, after
+
+
 RUN = ("run", "online_few_shot", "--method", "lstm", "--setting", "omniglot", "--scale", "smoke")
 
 
 @pytest.mark.slow
 def test_a_result_goes_with_a_change_that_keeps_its_bits_and_with_no_other(tmp_path, drawings):
-    before = Tree(tmp_path / "before", drawings)
-    before.run(*RUN)
-    after = Tree(tmp_path / "after", drawings)
-    for part in ("results", "runs"):
-        shutil.copytree(before.root / part, after.root / part)
+    before, after = trees(tmp_path, drawings)
     made = before.manifest
     assert "1 as today" in after.run("carry", before.root)
 
@@ -191,11 +197,7 @@ def test_a_result_goes_with_a_change_that_keeps_its_bits_and_with_no_other(tmp_p
 
 @pytest.mark.slow
 def test_a_result_goes_with_a_check_and_is_stale_until_it_is_carried(tmp_path, drawings):
-    before = Tree(tmp_path / "before", drawings)
-    before.run(*RUN)
-    after = Tree(tmp_path / "after", drawings)
-    for part in ("results", "runs"):
-        shutil.copytree(before.root / part, after.root / part)
+    before, after = trees(tmp_path, drawings)
     after.edit("refusals.py", "batch < 0:", "batch < 1:")
     after.edit(
         "tasks/online_few_shot.py",
