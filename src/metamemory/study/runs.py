@@ -28,6 +28,7 @@ import torch
 from metamemory import data
 from metamemory.data import ImageSet
 from metamemory.errors import UserError
+from metamemory.kernels.memory import keep_freed_memory
 from metamemory.models import learner_class
 from metamemory.protocols import Context, protocol_class
 from metamemory.protocols.conduct import conduct
@@ -217,6 +218,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
+    keep_freed_memory()  # for evaluations too; a training sees to it by itself
     began = time.monotonic()
     context = Context(
         *(device, begun.path, minutes, images, trained(run, config)),
