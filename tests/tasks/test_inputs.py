@@ -121,7 +121,7 @@ def test_more_than_there_is_is_refused(made, told):
 
 
 def test_normalisation_is_of_the_same_channels():
-    with pytest.raises(UserError, match=r"normalisation is \[3, 1, 1\]"):
+    with pytest.raises(UserError, match=r"mean of the normalisation is a tensor \[3, 1, 1\]"):
         Supervised(good("supervised"), Normalisation(torch.zeros(3, 1, 1), torch.ones(3, 1, 1)))
 
 

@@ -29,8 +29,6 @@ class TaskDescription(Checked):
     delay: int = 1
 
     def __init__(self, input_shape: tuple[int, ...], labels: int | Labels, delay: int = 1):
-        if delay < 0:
-            raise UserError(f"delay is {delay} and must be at least 0")
         object.__setattr__(self, "input_shape", tuple(input_shape))
         object.__setattr__(self, "labels", labels_of(labels))
         object.__setattr__(self, "delay", delay)

@@ -14,7 +14,6 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from metamemory.errors import UserError
 from metamemory.settings import Count, Index, Items, Positive
 from metamemory.shapes import Float
 from metamemory.tasks.context_target import ContextTarget, require_positive
@@ -58,8 +57,6 @@ class ContextFunctions(ContextTarget):
         most_context: Index | None = None,
     ):
         super().__init__(points, least_context, most_context, None, "all that is asked for")
-        if not 1 <= len(length_scales) <= KERNELS:
-            raise UserError(f"task: length_scales are {len(length_scales)} and must be one, or two for a switch")
         require_positive(reach=reach, noise=noise, **{"length_scale": min(length_scales)})
         self.length_scales, self.reach, self.noise, self.device = tuple(length_scales), reach, noise, device
 

@@ -20,7 +20,6 @@ With few tasks a learner can know them all by heart; with many it can only learn
 import torch
 from torch import Generator, Tensor
 
-from metamemory.errors import UserError
 from metamemory.settings import Count, Index, Share
 from metamemory.shapes import Float, Int
 from metamemory.tasks.episode import Episode
@@ -77,8 +76,6 @@ class Projected(Stream):
         require("task_seed", task_seed, 0, SEEDS - 1, "seeds whose tasks are all others")
         if images_per_class is not None:
             require("images_per_class", images_per_class, 1, images.shape[1], "the images of a class")
-        if not 0 <= fixed_labels <= 1:
-            raise UserError(f"task: fixed_labels is {fixed_labels} and must be from 0 to 1 (a share of the episodes)")
         self.images, self.n_way, self.length, self.features = images, n_way, steps, features
         self.tasks, self.fixed_labels, self.task_seed = tasks, fixed_labels, task_seed
         self.images_per_class = images_per_class

@@ -18,7 +18,6 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as fn
 
-from metamemory.errors import UserError
 from metamemory.refusals import Checked, check_normalisation
 from metamemory.shapes import Float, Shaped
 from metamemory.tasks.augmentation import flip_and_shift
@@ -101,9 +100,6 @@ class Supervised(Checked):
 
     def __init__(self, images: Tensor, normalisation: Normalisation, augment: bool = False):
         require_images(images, square=augment)
-        if normalisation.mean.device != images.device or normalisation.mean.shape != (images.shape[2], 1, 1):
-            found = f"{list(normalisation.mean.shape)} on {normalisation.mean.device}"
-            raise UserError(f"task: normalisation is {found}; it must be Normalisation.of(images), of these channels")
         check_normalisation(normalisation, images)
         self.n_way, self.per_class = images.shape[:2]
         self.images, self.normalisation, self.augment = images.flatten(0, 1), normalisation, augment

@@ -31,7 +31,6 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metamemory.errors import UserError
 from metamemory.models.learner import Learner
 from metamemory.nn.attention import attend
 from metamemory.nn.encoder import Encoder
@@ -139,10 +138,6 @@ class SNAIL(Learner):
         filters: Width = 64,
     ):
         super().__init__()
-        if length < 2 or first_dilation < 1:
-            raise UserError(f"snail: length {length} must be at least 2, first_dilation {first_dilation} at least 1")
-        if len(attention) != 3:
-            raise UserError(f"snail: attention names {len(attention)} blocks and must name 3, each as (key, value)")
         self.labels = labels_for("snail", n_way, Classes)
         self.n_way = n_way = self.labels.n_way
         self.encoder = Encoder(input_shape, features, filters)

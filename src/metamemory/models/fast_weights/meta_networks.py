@@ -150,7 +150,7 @@ class MetaNetworks(ExchangesNetwork, SharesRule, ShowsFastWeights):
         self.labels = labels_for("meta_networks", n_way, Classes)
         self.n_way, self.delay = self.labels.n_way, delay
         require_order("meta_networks", order)
-        if ways is not None and not 1 <= ways <= self.n_way:
+        if ways is not None and ways > self.n_way:
             raise UserError(f"meta_networks: ways is {ways} and must be from 1 to {self.n_way}, the labels")
         self.input_shape, self.order, self.chunks, self.ways, self.parts = input_shape, order, chunks, ways, parts
         self.task_weights, self.representation_loss = task_weights, representation_loss

@@ -46,8 +46,6 @@ from metamemory.nn.memory_network import (
 from metamemory.settings import Among, NotNegative, Number, Share, Width
 from metamemory.shapes import Float, Shaped
 
-CONTROLLERS = ("lstm", "feedforward")
-THINGS = ("key", "value")  # that can be written
 State = MemoryNetworkState | FeedForwardMemoryNetworkState
 
 
@@ -94,12 +92,8 @@ class MANN(Learner):
         initial_memory: NotNegative = 0.0,
     ):
         super().__init__()
-        if not 1 <= heads <= slots:
+        if heads > slots:
             raise UserError(f"mann: heads is {heads} and must be from 1 to {slots}, the slots")
-        if controller not in CONTROLLERS:
-            raise UserError(f"mann: controller is {controller!r}; choose from {', '.join(CONTROLLERS)}")
-        if written not in THINGS:
-            raise UserError(f"mann: written is {written!r}; choose from {', '.join(THINGS)}")
         self.labels = labels_for("mann", n_way, *WRITTEN)
         sizes = torch.Size(input_shape).numel() + self.labels.inputs, hidden, slots, width, heads
         form = {"values": written == "value", "own_slots": own_slots, "initial_memory": initial_memory}
