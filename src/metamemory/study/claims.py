@@ -116,8 +116,8 @@ def _agreement(pairs: Sequence[tuple[float, float]], digits: int) -> Standing:
 
 
 def points(differences: Iterable[float]) -> str:
-    """ "+11.5, -0.3": differences of shares of 1, in points of a per cent."""
-    return ", ".join(f"{100 * difference:+.1f}" for difference in differences)
+    """ "+11.5, -0.3": differences of shares of 1, in points of a per cent; one that rounds to none has no minus."""
+    return ", ".join(f"{round(100 * difference, 1) + 0.0:+.1f}" for difference in differences)
 
 
 def claims_table(claims: Iterable[Claim], root: Path = Path("."), columns: Sequence[str] = COLUMNS) -> str:
