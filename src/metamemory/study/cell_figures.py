@@ -1,5 +1,6 @@
 """Cells of a table as a picture: what is reported and what this study has, a row a method, a panel a column."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,7 +56,7 @@ def beside(points: Sequence[Point]) -> Figure:
     figure, panels = plt.subplots(
         down,
         across,
-        figsize=(1.8 + 2.3 * across, 0.7 + down * (0.75 + 0.26 * len(names))),
+        figsize=(1.8 + 1.7 * across, 0.7 + down * (0.75 + 0.26 * len(names))),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -72,7 +73,10 @@ def beside(points: Sequence[Point]) -> Figure:
         accuracy_axis(axes, max(numbers), "x", worst=min(numbers))
         figure.supxlabel(axes.get_xlabel(), fontsize="medium")
         axes.set_xlabel("")
-    panels[0, 0].set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)), yticklabels=names)
+    panels[0, 0].set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)))
+    panels[0, 0].set_yticklabels([textwrap.fill(name, 22) for name in names])
+    for axes in panels.flat:
+        axes.tick_params(axis="y", labelsize="small")
     for axes in panels.flat[len(columns) :]:
         axes.axis("off")
     figure.legend(handles=_handles(points), loc="outside upper center", ncols=3, fontsize="small", columnspacing=1)

@@ -21,9 +21,9 @@ HOLDS, FAILS, OPEN = "#0072B2", "#D55E00", "#6B6B6B"
 TINTS = {"reproduced": HOLDS, "not reproduced": FAILS}
 WORDS = (*TINTS, "not decided", NOT_RUN)  # verdicts without their reasons
 LINEAR = 2  # points of a per cent around zero that are shown as they are; beyond, by their logarithm
-TICKS = (-100, -50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50, 100)
-INCHES, TEXT, LINE, GAP = 7, 0.24, 0.15, 0.14  # wide; heights of a line of text, of an interval, between claims
-WIDEST = 72  # characters of a line of text
+TICKS = (-50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50)
+INCHES, TEXT, LINE, GAP = 5.2, 0.2, 0.15, 0.14  # wide; heights of a line of text, of an interval, between claims
+WIDEST = 42  # characters of a line of text, beside the verdict
 
 
 class Row(NamedTuple):
@@ -107,11 +107,19 @@ def forest(of_claims: Sequence[Row]) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if abs(tick) <= 1.15 * farthest]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0f}".replace("-", "−").replace("+0", "0"))
+    axes.tick_params(axis="x", labelsize="small")
     axes.set_xlabel("difference, points of a per cent")
     axes.spines["left"].set_visible(False)
     axes.grid(False)
     axes.grid(True, axis="x", alpha=0.3)
-    axes.legend(handles=_handles(of_claims), loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize="small")
+    axes.legend(
+        handles=_handles(of_claims),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=4,
+        fontsize="small",
+        columnspacing=1,
+    )
     figure.tight_layout()
     return figure
 
@@ -138,7 +146,7 @@ def _write(axes: Axes, x: float, y: float, text: str, side: str, tint: str) -> N
         "transform": axes.get_yaxis_transform(),
         "ha": side,
         "va": "top",
-        "fontsize": 9,
+        "fontsize": 8.5,
         "color": tint,
         "zorder": 5,
     }
