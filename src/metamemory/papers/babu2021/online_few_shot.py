@@ -9,6 +9,7 @@ from metamemory.study.methods import title
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.tables import (
+    NO_BREAK,
     Row,
     budget_table,
     comparison,
@@ -197,7 +198,7 @@ def record_table(root: Path = Path(".")) -> str:
                     manifest["hardware"],
                 ]
             )
-    until = [f"to {mark:.0%}" for mark in RECORD_MARKS]
+    until = [f"to {100 * mark:.0f}{NO_BREAK}%" for mark in RECORD_MARKS]
     header = ["run", "5-shot, %", "minutes", *until, "episodes", "PFLOP", "on"]
     return markdown(header, rows) if rows else "Not run: `make study`."
 
