@@ -45,7 +45,7 @@ def test_likelihoods_stand_under_what_is_known(put):
     _, _, header, _, first, second = cells(values.likelihood_table("one_kernel"))
     assert header == ["values known", "CNP, 1 seed", "Exact Gaussian process, 1 seed"]
     space = "\N{NO-BREAK SPACE}"
-    assert first[:2] == ["0", f"−1.500{space}(−1.600–−1.400)"]
+    assert first[:2] == ["0", f"−1.500{space}(−1.600{space}to{space}−1.400)"]
     assert second == ["5", f"0.500{space}(0.400–0.600)", f"1.250{space}(1.150–1.350)"]
     assert values.likelihood_table("one_kernel").startswith("In nats, at paper scale, functions:")
 

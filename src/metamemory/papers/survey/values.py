@@ -89,7 +89,8 @@ def _number(interval: Interval | None) -> str:
     if interval is None:
         return "–"
     mean, low, high = (f"{each:.3f}".replace("-", "−") for each in interval[:3])
-    return f"{mean}{NO_BREAK}({low}–{high})"
+    until = f"{NO_BREAK}to{NO_BREAK}" if interval.low < 0 else "–"  # a dash beside a minus could not be read
+    return f"{mean}{NO_BREAK}({low}{until}{high})"
 
 
 def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, str]) -> Figure:
