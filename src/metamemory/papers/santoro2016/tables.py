@@ -200,7 +200,7 @@ def ablation_effects(root: Path = Path(".")) -> str:
 
 
 def _gain(printed: Group, other: Group) -> str:
-    """In points of a per cent, at the instances that were measured."""
+    """In percentage points, at the instances that were measured."""
     ends = [[over_seeds(group, at_shot(each - 1)) for each in (2, 5, 10)] for group in (printed, other)]
     return points(after.mean - before.mean for before, after in zip(*ends, strict=True) if before and after)
 
