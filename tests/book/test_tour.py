@@ -24,6 +24,8 @@ LOOK = """(width => {
     widest: wide.slice(0, 3).map(each => each.outerHTML.slice(0, 100)),
     broken: images.filter(each => !(each.complete && each.naturalWidth)).map(each => each.src),
     unnamed: images.filter(each => !each.alt || each.alt.includes('_images/')).map(each => each.src),
+    empty: Array.from(inPage.querySelectorAll('pre')).map(each => each.textContent.trim())
+      .filter(each => /^<IPython\\.core\\..* object>$/.test(each)),
     links: Array.from(document.querySelectorAll('a[href]')).map(each => each.href),
     ids: Array.from(document.querySelectorAll('[id]')).map(each => each.id),
     theme: document.documentElement.dataset.theme,
@@ -58,6 +60,7 @@ def faults(browser, page: Path, width: int, dark: bool) -> tuple[list[str], dict
     if found["overflow"] > 1:
         told.append(f"{found['overflow']} pixels too wide: {found['widest']}")
     told += [f"{kind} image {each}" for kind in ("broken", "unnamed") for each in found[kind]]
+    told += [f"nothing was displayed: {each}" for each in found["empty"]]
     if found["theme"] != ("dark" if dark else "light"):
         told.append(f"its theme is {found['theme']}")
     return told, found
@@ -118,6 +121,7 @@ def test_the_tour_finds_what_is_wrong(browser, tmp_path):
         "wide": '<div style="width: 700px">x</div>',
         "image": '<img alt="x" src="no.png">',
         "unnamed": picture.replace('alt="a dot"', 'alt="_images/x.png"'),
+        "empty": "<pre>&lt;IPython.core.display.Markdown object&gt;</pre>",
         "script": "<script>console.error('no')</script>",
         "link": '<a href="right.html#bottom">x</a>',
         "file": '<a href="nowhere.html">x</a>',
@@ -131,6 +135,7 @@ def test_the_tour_finds_what_is_wrong(browser, tmp_path):
         "wide": "pixels too wide",
         "image": "broken image",
         "unnamed": "unnamed image",
+        "empty": "nothing was displayed",
         "script": "console: error",
     }
     expected |= {"link": "right.html#bottom", "file": "nowhere.html"}

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from metamemory.study.cell_figures import beside
+from metamemory.study.cell_figures import Point, beside, point
 from metamemory.study.cells import Cell, Judged
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import Group, Result
@@ -12,15 +12,15 @@ from metamemory.study.tables import Reported
 from metamemory.training.statistics import Interval
 
 
-def judged(row, column, reported, ours=None, scale="paper"):
+def placed(row, column, reported, ours=None, scale="paper"):
     cell = Cell("A 2001", "Table 1", row, column, Reported(reported, 0.01), Measured("e", row, "s", at_shot(0)))
     group = Group([Result(Run(scale, "e", row, "s"), {"data": {"title": "Omniglot"}})])
     interval = ours and Interval(ours, ours - 0.02, ours + 0.02, "seeds")
-    return Judged(cell, ours and group, interval, "")
+    return point(Judged(cell, ours and group, interval, ""))
 
 
 def test_a_row_has_the_papers_number_and_this_studys():
-    figure = beside([judged("a", "1", 0.6, 0.5), judged("b", "1", 0.7, 0.4, "laptop"), judged("a", "5", 0.8)])
+    figure = beside([placed("a", "1", 0.6, 0.5), placed("b", "1", 0.7, 0.4, "laptop"), placed("a", "5", 0.8)])
     first, second = figure.axes
     assert [text.get_text() for text in first.get_yticklabels()] == ["a", "b"] and first.get_title() == "1"
     found = [(line.get_xdata()[0], round(line.get_ydata()[0]), line.get_marker()) for line in first.lines]
@@ -35,7 +35,16 @@ def test_a_row_has_the_papers_number_and_this_studys():
 
 
 def test_near_the_top_it_is_an_axis_of_errors():
-    figure = beside([judged("a", str(column), 0.9, 0.98) for column in range(4)])
+    figure = beside([placed("a", str(column), 0.9, 0.98) for column in range(4)])
     assert [axes.get_xscale() for axes in figure.axes] == ["function"] * 4
     assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 2  # two rows of two
+    plt.close(figure)
+
+
+def test_a_learner_that_no_paper_reports_has_a_dot_alone():
+    own = Point("b", "1", "b", ours=Interval(0.9, 0.88, 0.92, "episodes"))
+    figure = beside([placed("a", "1", 0.6, 0.5), own])
+    (axes,) = figure.axes
+    assert [(line.get_xdata()[0], line.get_marker()) for line in axes.lines] == [(60, "D"), (50, "o"), (90, "o")]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]
     plt.close(figure)

@@ -1,6 +1,7 @@
 """What pages quote of the code."""
 
 import pytest
+from markdown_it import MarkdownIt
 
 from metamemory.kernels.least_recently_used import access_reference
 from metamemory.models import CNP, MAML, Matching, ProtoNet, Reptile, Ridge, Siamese
@@ -12,7 +13,7 @@ from metamemory.nn.attention import attend
 from metamemory.nn.delta_layers import DeltaRule
 from metamemory.nn.inner_loop import _descend as descend
 from metamemory.nn.inner_loop import differentiate
-from metamemory.study.pages import quoted
+from metamemory.study.pages import in_italics, quoted
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,15 @@ def test_a_learners_rule_is_quoted_from_its_file_in_thirty_lines(rules):
     code = [line for line in lines[1:-1] if line.strip()]
     signature = [line for line in code if line.startswith(("    self,", "    support_", "    query_x", ") ->"))]
     assert len(code) - len(signature) <= 30
+
+
+@pytest.mark.parametrize("caption", ["Rows of M. Q* are weights.", "At laptop scale. *Means*: as in code; a_b c*d."])
+def test_a_caption_is_in_italics_to_its_end(caption):
+    """Whatever asterisks it has."""
+    (paragraph,) = [each for each in MarkdownIt().parse(in_italics(caption)) if each.type == "inline"]
+    first, *_, last = [each.type for each in paragraph.children if each.content or each.nesting]
+    assert (first, last) == ("em_open", "em_close")
+    assert "".join(each.content for each in paragraph.children) == caption.replace("*Means*", "Means")
 
 
 def test_methods_of_one_name_are_told_apart_by_their_classes():

@@ -21,6 +21,8 @@ def test_a_table_lines_up():
 def test_numbers_of_a_paper_have_their_deviation_where_it_gives_one():
     assert str(Reported(0.968, 0.005)) == "96.8\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.5"
     assert str(Reported(0.364)) == "36.4"
+    assert str(Reported(0.9768, 0.0004)) == "97.68\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.04"  # not ± 0.0
+    assert str(Reported(0.891, 0.0)) == "89.1\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.0"  # as it is printed
 
 
 def _group(scale="laptop", title="Omniglot", rows=((0.5, 0.4, 0.6),)):
@@ -83,9 +85,11 @@ def test_a_row_of_costs_is_of_all_its_seeds():
         return Result(Run("laptop", "online_few_shot", "lstm", "omniglot", seed), manifest)
 
     of_seeds = [result(0, 60, None, "B, 1 thread"), result(1, 120, 2e15, "A, 1 thread")]  # the first is `restored`
-    cells = [cell.strip() for cell in tables.budget_table([Group(of_seeds)]).splitlines()[2].split("|")[1:-1]]
+    lines = tables.budget_table([Group(of_seeds)]).splitlines()
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
     assert cells[:5] == ["LSTM", "laptop, Omniglot", "2", "1,234", "2.50"]
-    assert cells[5:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, 1 thread or B, 1 thread"]
+    assert cells[5:] == ["6,000", "2.000", "1.0–2.0", "50–100", "A, B"]
+    assert lines[-1] == "A: A, 1 thread; B: B, 1 thread."
 
 
 def test_stale_results_are_marked_and_their_reasons_listed(tmp_path):

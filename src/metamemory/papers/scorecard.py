@@ -26,7 +26,7 @@ def judged(root: Path = Path(".")) -> list[Judged]:
 def beside(paper: str, places: str, root: Path = Path(".")) -> Figure:
     """The cells of a paper's places that begin so, as a picture."""
     chosen = [each for each in papers.cells_of(paper) if each.place.startswith(places)]
-    return cell_figures.beside(judge(chosen, root))
+    return cell_figures.beside([cell_figures.point(each) for each in judge(chosen, root)])
 
 
 def print_scorecard(root: Path = Path(".")) -> None:

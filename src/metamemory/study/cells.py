@@ -84,7 +84,7 @@ class Judged(NamedTuple):
 
     @property
     def said(self) -> str:
-        """The verdict; where it is below or above, with the difference of the means in points of a per cent."""
+        """The verdict; where it is below or above, with the difference of the means in percentage points."""
         if self.verdict not in (BELOW, ABOVE):
             return self.verdict
         return f"{self.verdict} by {100 * abs(self.ours.mean - self.cell.reported.mean):.1f}"

@@ -90,7 +90,7 @@ def _interval(side: Side, of: Mapping[tuple, Group]) -> Interval:
 
 def standing(ends: Sequence[tuple[Interval, Interval]], of: Sequence[Group], margin: float = 0.0) -> Standing:
     """Of a claim that the first of each pair is above the second, or no more than `margin` below it: the differences in
-    points of a per cent, with the scale and data of the groups that they are measured of; and what may be said.
+    percentage points, with the scale and data of the groups that they are measured of; and what may be said.
 
     It is reproduced where the intervals of each pair lie apart in its direction, not reproduced where those of some
     pair lie apart in the other, and else not decided. Only runs at a paper's size and on its data decide anything.
@@ -116,8 +116,8 @@ def _agreement(pairs: Sequence[tuple[float, float]], digits: int) -> Standing:
 
 
 def points(differences: Iterable[float]) -> str:
-    """ "+11.5, -0.3": differences of shares of 1, in points of a per cent."""
-    return ", ".join(f"{100 * difference:+.1f}" for difference in differences)
+    """ "+11.5, -0.3": differences of shares of 1, in percentage points; one that rounds to none has no minus."""
+    return ", ".join(f"{round(100 * difference, 1) + 0.0:+.1f}" for difference in differences)
 
 
 def claims_table(claims: Iterable[Claim], root: Path = Path("."), columns: Sequence[str] = COLUMNS) -> str:

@@ -157,7 +157,7 @@ def calibration(results: Sequence[Result]) -> Figure:
         )  # fmt: skip
     sure.plot([], [], color=MUTED, marker="o", markersize=4, label="accuracy")
     sure.plot([], [], color=MUTED, linestyle="--", label="mean confidence")
-    for axes, name in ((sure, "%"), (error, "calibration error, points of %")):
+    for axes, name in ((sure, "accuracy and confidence, %"), (error, "calibration error, percentage points")):
         axes.set(xlabel=textwrap.fill(SHOT, 28), ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     sure.set_ylim(0, 102)

@@ -20,10 +20,10 @@ from metamemory.study.tables import markdown, stale_of
 HOLDS, FAILS, OPEN = "#0072B2", "#D55E00", "#6B6B6B"
 TINTS = {"reproduced": HOLDS, "not reproduced": FAILS}
 WORDS = (*TINTS, "not decided", NOT_RUN)  # verdicts without their reasons
-LINEAR = 2  # points of a per cent around zero that are shown as they are; beyond, by their logarithm
-TICKS = (-100, -50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50, 100)
-INCHES, TEXT, LINE, GAP = 7, 0.24, 0.15, 0.14  # wide; heights of a line of text, of an interval, between claims
-WIDEST = 72  # characters of a line of text
+LINEAR = 2  # percentage points around zero that are shown as they are; beyond, by their logarithm
+TICKS = (-50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50)
+INCHES, TEXT, LINE, GAP = 5.2, 0.2, 0.15, 0.14  # wide; heights of a line of text, of an interval, between claims
+WIDEST = 42  # characters of a line of text, beside the verdict
 
 
 class Row(NamedTuple):
@@ -92,7 +92,7 @@ def told(of_claims: Sequence[Row]) -> str:
 
 
 def forest(of_claims: Sequence[Row]) -> Figure:
-    """A row a claim: its differences in points of a per cent with their intervals, filled where the runs are at the
+    """A row a claim: its differences in percentage points with their intervals, filled where the runs are at the
     paper's size and on its data; diamonds are the paper's own."""
     heights = [row.inches for row in of_claims]
     figure, axes = plt.subplots(figsize=(INCHES, sum(heights) + 1))
@@ -107,11 +107,19 @@ def forest(of_claims: Sequence[Row]) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if abs(tick) <= 1.15 * farthest]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0f}".replace("-", "−").replace("+0", "0"))
-    axes.set_xlabel("difference, points of a per cent")
+    axes.tick_params(axis="x", labelsize="small")
+    axes.set_xlabel("difference, percentage points")
     axes.spines["left"].set_visible(False)
     axes.grid(False)
     axes.grid(True, axis="x", alpha=0.3)
-    axes.legend(handles=_handles(of_claims), loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize="small")
+    axes.legend(
+        handles=_handles(of_claims),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=4,
+        fontsize="small",
+        columnspacing=1,
+    )
     figure.tight_layout()
     return figure
 
@@ -138,7 +146,7 @@ def _write(axes: Axes, x: float, y: float, text: str, side: str, tint: str) -> N
         "transform": axes.get_yaxis_transform(),
         "ha": side,
         "va": "top",
-        "fontsize": 9,
+        "fontsize": 8.5,
         "color": tint,
         "zorder": 5,
     }
@@ -146,7 +154,7 @@ def _write(axes: Axes, x: float, y: float, text: str, side: str, tint: str) -> N
 
 
 def _ends(row: Row) -> list[float]:
-    """All that is drawn of it, in points of a per cent."""
+    """All that is drawn of it, in percentage points."""
     measured = row.evidence.differences if row.evidence else []
     return [100 * each for each in (*row.claim.reported, *(end for one in measured for end in (one.low, one.high)))]
 

@@ -36,7 +36,7 @@ PALETTES = {
     "self_modifying": (  # olives, then sea greens
         *("#6B8E23", "#A9C46C", "#3D5216", "#C5D86D", "#5A7558", "#043800", "#EBEBB0", "#5FB200", "#EBEB23", "#94946F"),
         *("#756600", "#95B286", "#B9D19D", "#8BD100", "#575741", "#2A2A3A", "#007F7A", "#5FC9C4", "#A8E6E2", "#0B4F5C"),
-        *("#00968F", "#8FDAD5", "#114E52", "#3FA34D", "#DDF2A0", "#B08D00", "#1B7F3B", "#E0CF8A", "#22352B"),
+        *("#00968F", "#8FDAD5", "#114E52", "#3FA34D", "#86A92B", "#B08D00", "#1B7F3B", "#C2A83E", "#22352B"),
     ),
     "image": ("#0072B2", "#4FA3D9", "#A5CDF2", "#D55E00", "#EE9A5F", "#F7CBA8"),  # only ever among themselves
     "reference": ("#BBBBBB", "#767676", "#000000", "#999999"),  # greys

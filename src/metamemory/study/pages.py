@@ -24,7 +24,12 @@ def show(figure: Figure, caption: str) -> None:
     """A figure with its caption under it."""
     display(figure)
     plt.close(figure)
-    display(Markdown(f"*{caption}*"))
+    display(Markdown(in_italics(caption)))
+
+
+def in_italics(caption: str) -> str:
+    """A caption in Markdown: underlines, not asterisks, since captions have those themselves (Q*, *words*)."""
+    return f"_{caption}_"
 
 
 def folded(title: str, text: str) -> str:

@@ -1,6 +1,7 @@
 """Tables in Markdown: the papers' numbers beside this study's own."""
 
 import re
+import string
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,8 +31,10 @@ class Reported(NamedTuple):
         return 0.005 if self.about else 5e-4 if abs(self.mean - round(self.mean, 3)) < 1e-9 else 5e-5
 
     def __str__(self) -> str:
-        mean = f"{100 * self.mean:.1f}"
-        return mean if self.deviation is None else f"{mean}{NO_BREAK}±{NO_BREAK}{100 * self.deviation:.1f}"
+        if self.deviation is None:
+            return f"{100 * self.mean:.1f}"
+        digits = 2 if 0 < self.deviation < 5e-4 else 1  # so that ± 0.04 does not read as none
+        return f"{100 * self.mean:.{digits}f}{NO_BREAK}±{NO_BREAK}{100 * self.deviation:.{digits}f}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -95,7 +98,12 @@ def minutes_of(group: Group) -> str:
 
 def hardware_of(group: Group) -> str:
     """Where the runs of a group were made."""
-    return " or ".join(sorted({result.manifest["hardware"] for result in group.results}))
+    return " or ".join(machines_of(group))
+
+
+def machines_of(group: Group) -> list[str]:
+    """The machines that the runs of a group were made on."""
+    return sorted({result.manifest["hardware"] for result in group.results})
 
 
 def stale_of(*groups: Group) -> str:
@@ -233,10 +241,12 @@ def petaflop(*manifests: Mapping[str, Any]) -> str:
 
 
 def budget_table(groups: Sequence[Group]) -> str:
-    """What the runs of a method took: size, episodes, operations, time, and where; from the least to the most where
-    seeds differ."""
+    """What the runs of a method took: size, episodes, operations, time, and where, by a letter that the line below the
+    table explains; from the least to the most where seeds differ."""
     header = ["method", "scale, data set", "seeds", "parameters", "MFLOPs a step", "episodes"]
-    header += ["training, PFLOP", "minutes", "episodes/s", "hardware"]
+    header += ["training, PFLOP", "minutes", "episodes/s", "on"]
+    machines = {machine: None for group in groups for machine in machines_of(group)}
+    letters = dict(zip(machines, string.ascii_uppercase, strict=False))
     rows = []
     for group in groups:
         manifests = [result.manifest for result in group.results]
@@ -253,7 +263,8 @@ def budget_table(groups: Sequence[Group]) -> str:
                 petaflop(*trained),
                 span([manifest["training_seconds"] / 60 for manifest in trained], 1),
                 span(rates, 0),
-                hardware_of(group),
+                ", ".join(sorted(letters[machine] for machine in machines_of(group))),
             ]
         )
-    return markdown(header, rows)
+    on = "; ".join(f"{letter}: {machine}" for machine, letter in letters.items())
+    return f"{markdown(header, rows)}\n\n{on}."

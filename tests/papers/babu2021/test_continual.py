@@ -70,8 +70,8 @@ def test_labels_are_shown_beside_filters_fewest_first(group, monkeypatch):
 def test_its_claims(tmp_path):
     found = {claim.text: claim for claim in continual.claims()}
     assert [len(claim.pairs) for claim in found.values()] == [4, 1, 1, 4, 1, 1, 1, 1]
-    assert found["it is above ANML over the first 19"].paper == "+1.37"
-    (larger, smaller), *_ = found["it falls less with length than OML"].pairs
+    assert found["CL+LSTM is above ANML over the first 19 subtasks"].paper == "+1.37"
+    (larger, smaller), *_ = found["CL+LSTM falls less with length than OML"].pairs
     assert (larger.method, smaller.method) == ("oml", "cl_lstm")
     assert all(claim.judge(tmp_path).verdict == "not run" for claim in found.values())
 

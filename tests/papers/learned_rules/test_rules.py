@@ -66,9 +66,9 @@ def test_tables_show_the_steps_asked_for(group, monkeypatch, tmp_path):
     assert blur.table(tmp_path) == blur.ablation_table(tmp_path) == ""
     for module in (rules, results):
         monkeypatch.setattr(module, "groups", lambda experiment, setting, root: [group])
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in blur.table().splitlines()[2:]]
-    assert [row[2] for row in rows] == ["5 steps", "10 steps"]
-    assert rows[1][3].startswith("60.0") and rows[1][4].startswith("70.0") and rows[1][0] == "BLUR"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in blur.table().splitlines()[4:]]
+    assert [row[1] for row in rows] == ["5 steps", "10 steps"]
+    assert rows[1][2].startswith("60.0") and rows[1][3].startswith("70.0") and rows[1][0] == "BLUR"
     assert "70.0" in blur.ablation_table().splitlines()[-1]
 
 

@@ -2,10 +2,12 @@
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.colors import to_rgba
 
 from metamemory.papers import claims_of
 from metamemory.papers.munkhdalai2017 import figures, reported, tables
 from metamemory.papers.munkhdalai2017.reported import WAYS
+from metamemory.study.methods import colour
 from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
@@ -46,7 +48,9 @@ def test_variations_are_shown_with_the_tasks_that_they_were_trained_on(monkeypat
     run = Run("laptop", tables.VARIATIONS, "meta_networks_every", "previous_5_way", 0)
     monkeypatch.setattr(tables, "groups", lambda experiment, setting, root: [Group([Kept(run, manifest)])])
     monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
-    row = [cell.strip() for cell in tables.variations().splitlines()[-1].split("|")[1:-1]]
+    *_, last, _, missing = tables.variations().splitlines()
+    row = [cell.strip() for cell in last.split("|")[1:-1]]
+    assert missing.startswith("Not run yet: MetaNet; MetaNet, ") and "all layers" not in missing
     number = "90.0\N{NO-BREAK SPACE}(88.0–92.0)"
     assert row == ["MetaNet, all layers augmented", "laptop scale, Omniglot", number, "10,000", "5.0", "1"]
 
@@ -127,6 +131,8 @@ def test_figures_4_and_5_are_drawn():
     run = Run("laptop", tables.DIGITS[0], "meta_networks", tables.DIGITS[1], 0)
     figure = figures.other_digits([Group([Kept(run, {"data": {"title": "Omniglot, then MNIST"}})])])
     assert [bar.get_width() for bar in figure.axes[0].patches] == [60.0] and len(figure.axes[1].patches) == 6
+    ours, paper = (axes.patches[0].get_facecolor() for axes in figure.axes)
+    assert ours == paper == to_rgba(colour("meta_networks"))  # a learner has its colour in both
     plt.close("all")
 
 

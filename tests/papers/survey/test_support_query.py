@@ -3,8 +3,11 @@
 import pytest
 
 from metamemory.papers import claims_of
+from metamemory.papers.survey import figures as survey_figures
 from metamemory.papers.survey import support_query
 from metamemory.papers.survey.reported import DATA, SETTINGS, TABLES
+from metamemory.papers.survey.support_query import settings_of
+from metamemory.study.cells import Judged
 from metamemory.study.results import Group, Result
 from metamemory.study.runs import Run
 
@@ -24,7 +27,11 @@ def test_the_reported_numbers_are_shares_and_more_shots_are_better():
 @pytest.mark.parametrize("data", DATA)
 def test_what_was_not_run_says_so(data, tmp_path):
     lines = [line for line in support_query.table(data, tmp_path).splitlines() if "this study" in line]
-    assert len(lines) == 1 and "Prototypical networks" in lines[0] and lines[0].count("not run") == len(SETTINGS)
+    assert (
+        len(lines) == 1
+        and "Prototypical networks" in lines[0]
+        and lines[0].count("not run") == len(settings_of(data, tmp_path))
+    )
     assert claims_of(support_query)(tmp_path).count("not run") == 2 * len(support_query.claims())
 
 
@@ -79,4 +86,38 @@ def test_the_table_says_who_answers_queries_together():
         "snail",
         *declared,
         "anil",
+        "matching_euclidean",
     }
+
+
+def test_a_column_is_there_if_it_has_or_could_have_a_number(tmp_path, monkeypatch):
+    assert settings_of("omniglot", tmp_path) == list(SETTINGS)
+    assert settings_of("cifar_fs", tmp_path) == settings_of("mini_imagenet", tmp_path) == [(5, 1), (5, 5)]
+    header = support_query.table("cifar_fs", tmp_path).splitlines()[0]
+    assert "5-way 5-shot, %" in header and "20-way" not in header
+    monkeypatch.setattr(support_query, "groups", lambda experiment, setting, root: [setting] * ("20_way_5" in setting))
+    assert settings_of("cifar_fs", tmp_path) == [(5, 1), (5, 5), (20, 5)]
+
+
+def test_the_picture_has_learners_of_which_no_paper_reports_a_number(monkeypatch):
+    """Each once, at the paper's size where it was run so, beside its family."""
+
+    class Kept(Result):
+        scores = [{"accuracy": 0.9, "low": 0.88, "high": 0.92}]
+
+    def groups(experiment, setting=None, root=None):
+        return [
+            Group([Kept(Run(scale, experiment, method, setting, 0), {"data": {"title": "Omniglot"}})])
+            for scale, method in (("smoke", "lstm"), ("laptop", "ridge"), ("paper", "ridge"), ("laptop", "transformer"))
+            if setting == "omniglot_5_way_5_shot"
+        ]
+
+    for module in (survey_figures, support_query):
+        monkeypatch.setattr(module, "groups", groups)
+    monkeypatch.setattr(survey_figures, "judge", lambda cells, root: [Judged(each, None, None, "") for each in cells])
+    found = survey_figures.points("omniglot")
+    own = [(each.row, each.column, each.decides) for each in found if each.reported is None]
+    assert own == [("Ridge regression (R2-D2)", "5-way 5-shot", True), ("Transformer", "5-way 5-shot", False)]
+    rows = [each.row for each in found if each.column == "5-way 5-shot"]
+    assert rows.index("Ridge regression (R2-D2)") < rows.index("MAML") < rows.index("Transformer")
+    assert {each.column for each in found} == {f"{n}-way {k}-shot" for n, k in SETTINGS}

@@ -124,13 +124,15 @@ def claims() -> list[Claim]:
         name = other.upper()
         found += [
             _claim(f"CL+LSTM is above {name} at every length", "Figure 3", "cl_lstm", other, at_lengths),
-            _claim(f"it falls less with length than {name}", "Figure 3", other, "cl_lstm", [(fall, fall)]),
-            _claim(f"it varies less over subtasks than {name}", "Figure 4", other, "cl_lstm", [(spread, spread)]),
+            _claim(f"CL+LSTM falls less with length than {name}", "Figure 3", other, "cl_lstm", [(fall, fall)]),
+            _claim(f"CL+LSTM varies less over subtasks than {name}", "Figure 4", other, "cl_lstm", [(spread, spread)]),
         ]
     return [
         *found,
-        _claim("it is above ANML over the first 19", told, "cl_lstm", "anml", [(first_19, first_19)], [above]),
-        _claim("ANML is poor in the 20th", twentieth_told, "anml", "anml", [(first_19, twentieth)], [poor]),
+        _claim(
+            "CL+LSTM is above ANML over the first 19 subtasks", told, "cl_lstm", "anml", [(first_19, first_19)], [above]
+        ),
+        _claim("ANML is poor in the 20th subtask", twentieth_told, "anml", "anml", [(first_19, twentieth)], [poor]),
     ]
 
 

@@ -269,7 +269,14 @@ def online_table(root: Path = Path(".")) -> str:
         for name, each in sorted(report["online"].items(), key=lambda item: item[1]["milliseconds_early"])
     ]
     training = "training, times CL+LSTM"
-    header = ["method", training, "ms a step, early", "after 1,000 steps", "state, kB, early", "after 1,000 steps"]
+    header = [
+        "method",
+        training,
+        "ms a step, early",
+        "ms, after 1,000 steps",
+        "state, kB, early",
+        "kB, after 1,000 steps",
+    ]
     return (
         f"{markdown(header, rows)}\n\n28×28, 5-way, full size. Training: forward and backward of a batch of episodes "
         f"({report['shape'].partition(';')[0]}), median of {report['rounds']} rounds beside CL+LSTM, both in float32; "

@@ -9,6 +9,7 @@ from metamemory.study.methods import title
 from metamemory.study.quantities import Measured, at_shot
 from metamemory.study.results import Group, Result, groups
 from metamemory.study.tables import (
+    NO_BREAK,
     Row,
     budget_table,
     comparison,
@@ -138,11 +139,12 @@ def claims() -> list[Claim]:
         _table_1_claim("CL+LSTM is better than prototypes (CPM), Omniglot", "cpm", "omniglot", SHOTS),
         _table_1_claim("CL+LSTM is better than prototypes (CPM) at many shots, CIFAR-FS", "cpm", "cifar_fs", (5, 8)),
         _table_2_claim(
-            "labels shown to the first layer too are better than to the LSTM alone",
+            "labels shown to the first layer too are better than to the LSTM alone, Omniglot",
             ("label_injection", "cl_lstm", "lstm"),
         ),
         _table_2_claim(
-            "that is better than a CNN pre-trained with MAML below the LSTM", (EXPERIMENT, "cnn_lstm", "omniglot")
+            "CL+LSTM is better than an LSTM on a CNN pre-trained with MAML, Omniglot",
+            (EXPERIMENT, "cnn_lstm", "omniglot"),
         ),
         _claim(
             "training at a delay of 1 first helps a delay of 5, CIFAR-FS",
@@ -196,7 +198,7 @@ def record_table(root: Path = Path(".")) -> str:
                     manifest["hardware"],
                 ]
             )
-    until = [f"to {mark:.0%}" for mark in RECORD_MARKS]
+    until = [f"to {100 * mark:.0f}{NO_BREAK}%" for mark in RECORD_MARKS]
     header = ["run", "5-shot, %", "minutes", *until, "episodes", "PFLOP", "on"]
     return markdown(header, rows) if rows else "Not run: `make study`."
 
@@ -218,7 +220,7 @@ def parts_table(result: Result, shot: int = 5) -> str:
     rows += [
         [part, *(f"{100 * shown[kind][part][shot]:.1f}" for kind in ("reset", "frozen"))] for part in shown["reset"]
     ]
-    frozen = f"{shot}-shot, %, it frozen from step {shown['frozen_after']} on"
+    frozen = f"{shot}-shot, %, its state frozen from step {shown['frozen_after']} on"
     return markdown(["part altered", f"{shot}-shot, %, its state reset before every step", frozen], rows)
 
 

@@ -17,6 +17,7 @@ from metamemory.study.methods import colour
 from metamemory.study.quantities import at_shot
 from metamemory.study.results import Group, Result
 
+DELAY_COLOURS = {1: "#56B4E9", 2: "#0072B2", 4: "#E69F00", 5: "#CC79A7", 10: "#009E73"}  # by the delay trained at
 LAYER_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")  # from the first layer up
 
 
@@ -46,6 +47,9 @@ def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
         name = "trained at a delay of 1 first" if first else "trained at the delay from the start"
         kinds.setdefault(name, []).append(group)
     figure, panels = narrow(len(kinds), height=3.6)
+    for delay in sorted(map(_delay_of, groups)):  # the legend is in their order, whichever panel has them
+        label = f"trained at {delay} step{'s' if delay > 1 else ''}"
+        panels[0].plot([], [], color=DELAY_COLOURS.get(delay, MUTED), marker=".", label=label)
     for axes, (name, own) in zip(panels, sorted(kinds.items()), strict=True):
         for group in own:
             _draw_by_delay(axes, group, shot)
@@ -78,17 +82,15 @@ def _delay_of(group: Group) -> int:
 
 def _draw_by_delay(axes: Axes, group: Group, shot: int) -> None:
     trained_at = _delay_of(group)
-    tint = plt.get_cmap("viridis")(min(trained_at, 10) / 11)  # the same for a delay in both panels
-    label: str | None = f"trained at {trained_at} step{'s' if trained_at > 1 else ''}"
+    tint = DELAY_COLOURS.get(trained_at, MUTED)
     for result in group.results:
         rows = [row for row in result.example["by_delay"] if row["shot"] == shot]
         delays = [row["delay"] for row in rows]
         low, high = ([100 * row[end] for row in rows] for end in ("low", "high"))
         axes.fill_between(delays, low, high, color=tint, alpha=0.2, lw=0)
-        axes.plot(delays, [100 * row["accuracy"] for row in rows], color=tint, marker=".", label=label)
+        axes.plot(delays, [100 * row["accuracy"] for row in rows], color=tint, marker=".")
         at = [100 * row["accuracy"] for row in rows if row["delay"] == trained_at]
         axes.plot([trained_at] * len(at), at, "o", color=tint, markersize=9)
-        label = None
 
 
 def layers(result: Result) -> Figure:
@@ -104,6 +106,7 @@ def layers(result: Result) -> Figure:
         for (part, accuracy), tint in zip(shown[kind].items(), LAYER_COLOURS, strict=True):
             axes.plot([100 * each for each in accuracy], color=tint, marker="o", markersize=3, label=part)
         axes.set(xlabel="labelled samples\nseen before (shot)", ylim=(0, 102))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(name, fontsize="small")
     both[0].set_ylabel("accuracy, %")
     legend_below(figure)

@@ -1,6 +1,7 @@
 """Figures of online few-shot segmentation: Figure 5 of Babu et al. 2021, and those beyond it."""
 
 import base64
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from metamemory.papers.babu2021.reported import FINE_TUNED, FIRST, NINTH, TABLE_4
 from metamemory.papers.babu2021.segmentation import MEASURES, NOWHERE, address, name
@@ -21,6 +23,7 @@ from metamemory.tasks.segmentation import MaskEpisode
 COLOURS = {FINE_TUNED: "#44AA99", NINTH: "#0072B2", FIRST: "#D55E00", NOWHERE: "#BBBBBB"}
 OBJECT, DISTRACTOR = RIGHT, WRONG  # green and orange; the paper has green and red
 SPARE = "#000000"
+STEPS_ACROSS = 9  # pictures side by side that can still be seen on a telephone
 AXIS = {"segmented": "segmentation: IoU, %", "masked": "masking: share left out, %"}
 
 
@@ -33,23 +36,28 @@ def strip(results: Sequence[Result], names: Sequence[str]) -> Figure:
     bits = np.unpackbits(np.frombuffer(base64.b64decode(first["thing"]), np.uint8), count=steps * height * width)
     thing = bits.reshape(steps, height, width).astype(bool)
     wanted = np.array(first["wanted"])[:, None, None]
-    figure, rows = plt.subplots(
-        2 + len(results), steps, figsize=(0.72 * steps, 0.8 * (2 + len(results))), squeeze=False,
-        gridspec_kw={"wspace": 0.06, "hspace": 0.06},
-    )  # fmt: skip
+    lines, across = 2 + len(results), min(steps, STEPS_ACROSS)
+    blocks = -(-steps // across)  # one below the other
+    figure = plt.figure(figsize=(0.58 * across + 0.9, 0.62 * blocks * (lines + 0.5)))
     answers = [
         np.frombuffer(base64.b64decode(result.example["probability"]), np.uint8).reshape(thing.shape) >= 128
         for result in results
     ]
     layers = [pictures, _overlaid(pictures, thing & wanted, thing & ~wanted)]
     layers += [_overlaid(pictures, answer, thing & ~wanted & ~answer) for answer in answers]
-    for row, layer, label in zip(rows, layers, ("picture", "truth", *names), strict=True):
-        for axes, shown in zip(row, layer, strict=True):
-            _picture(axes, shown)
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    for axes, shot in zip(rows[0], first["shot"], strict=True):
-        axes.set_title(str(shot), fontsize=9)
-    rows[0, 0].text(-0.15, 1.2, "shot", transform=rows[0, 0].transAxes, ha="right", fontsize=9)
+    grids = figure.subfigures(blocks, 1, squeeze=False)[:, 0]
+    for block, part in enumerate(grids):
+        rows = part.subplots(lines, across, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06})
+        here = slice(block * across, (block + 1) * across)
+        for row, layer, label in zip(rows, layers, ("picture", "truth", *names), strict=True):
+            for axes, shown in zip(row, layer[here], strict=False):
+                _picture(axes, shown)
+            row[0].set_ylabel(textwrap.fill(label, 12), rotation=0, ha="right", va="center", fontsize=9)
+        for axes, shot in zip(rows[0], first["shot"][here], strict=False):
+            axes.set_title(str(shot), fontsize=9)
+        rows[0, 0].text(-0.15, 1.2, "shot", transform=rows[0, 0].transAxes, ha="right", fontsize=9)
+        for axes in rows[:, steps - here.start :].flat:  # of a block that is not full
+            axes.axis("off")
     return figure
 
 
@@ -66,6 +74,7 @@ def by_shot(groups: Sequence[Group]) -> Figure:
     both[1].plot([], [], marker="D", mfc="none", mec=MUTED, linestyle="none", label="the paper's figure")
     for axes, measure in zip(both, MEASURES, strict=True):
         axes.set(xlabel="pictures of the thing\nseen before (shot)", ylabel=AXIS[measure], ylim=(0, 102))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure)
     return figure
 
@@ -100,7 +109,7 @@ def rates(result: Result) -> Figure:
             axes.plot([row["rate"] for row in rows], values, style, marker="o", markersize=4, color=tint, label=label)
     axes.axvline(result.manifest["online_rate"], color=MUTED, linewidth=1)
     axes.text(result.manifest["online_rate"], 1, " taken", color=MUTED, fontsize="small", va="bottom")
-    axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="%", ylim=(0, 102))
+    axes.set(xscale="log", xlabel="rate of the gradient at each step", ylabel="segmentation, masking, %", ylim=(0, 102))
     legend_below(figure)
     return figure
 

@@ -21,6 +21,7 @@ from metamemory.tasks import Episode
 from metamemory.tasks.supervised import Supervised
 
 FAMILIES = {"vgg11": "#0072B2", "resnet20": "#D55E00"}
+IMAGES_ACROSS = 4
 LINES, MARKS = {"050": "--", "035": ":"}, {"050": "s", "035": "^"}
 
 
@@ -84,21 +85,29 @@ def batch(task: Supervised, sample: Episode, classes: Sequence[str]) -> Figure:
 
 
 def answers(groups: Sequence[Group]) -> Figure:
-    """A few test images, and what each network takes them for."""
+    """A few test images, and what each network takes them for: `IMAGES_ACROSS` side by side, so that words can be
+    read."""
     shown = in_order_of_the_paper(list(groups))
     first = shown[0].results[0].example
     pixels = unpacked(first["x"], first["x_shape"])
-    count, lines = len(pixels), 1 + len(shown)
-    figure, every = plt.subplots(1, count, figsize=(1.05 * count + 1, 0.9 + 0.2 * lines))
-    for place, axes in enumerate(every):
+    rows, height = -(-len(pixels) // IMAGES_ACROSS), 1.05 + 0.2 * len(shown)  # inches of a row
+    size = (0.95 * IMAGES_ACROSS + 1.4, height * rows)
+    figure, every = plt.subplots(rows, IMAGES_ACROSS, figsize=size, squeeze=False)
+    for place, axes in enumerate(every.flat):
+        if place >= len(pixels):
+            axes.axis("off")
+            continue
         _picture(axes, pixels[place], first["y"][place])
         for line, group in enumerate(shown):
             example = group.results[0].example
             right = example["answer"][place] == example["y"][place]
             _word(axes, 0.5, line, _name(example["answer"][place]), RIGHT if right else WRONG, "center")
-    for line, group in enumerate(shown):
-        _word(every[0], -0.15, line, title(group.run.method), "black", "right")
-    figure.subplots_adjust(bottom=0.2 * lines / (0.9 + 0.2 * lines))
+    for axes in every[:, 0]:
+        for line, group in enumerate(shown):
+            _word(axes, -0.2, line, title(group.run.method), "black", "right")
+    share = (height - 0.9) / 0.75  # of the height of an image, for the words below it
+    figure.subplots_adjust(left=0.24, right=0.99, top=1 - 0.25 / size[1], hspace=share, wspace=0.3)
+    figure.subplots_adjust(bottom=(height - 0.9) / size[1])
     return figure
 
 

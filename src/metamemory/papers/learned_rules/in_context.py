@@ -49,7 +49,7 @@ def claims() -> list[Claim]:
             pairs=[tuple(Measured(EXPERIMENT, METHOD, each, OF_KIND["new_tasks"]) for each in (many, few))],
         ),
         Claim(
-            "So are those of a data set never seen",
+            "With many: tasks of another data set are answered better than after few",
             paper="a figure",
             pairs=[tuple(Measured(EXPERIMENT, METHOD, each, OF_KIND["other_data"]) for each in (many, few))],
         ),

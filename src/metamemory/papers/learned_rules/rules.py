@@ -156,19 +156,26 @@ def _key(diagram: Diagram, y: float, beside: Result) -> None:
 
 
 def table(experiment: str, setting: str, at: Sequence[int], root: Path = Path("."), by: str = "step") -> str:
-    """Accuracy in each test after some steps or examples, a row a method and scale; empty where nothing was run."""
-    shown = groups(experiment, setting, root)
-    if not shown:
-        return ""
+    """Accuracy in per cent in each test after some steps or examples, a row a method, a table a scale; empty where
+    nothing was run."""
+    of_each: dict[str, list[Group]] = {}
+    for group in groups(experiment, setting, root):
+        of_each.setdefault(whose(group), []).append(group)
+    tables = (f"In per cent, at {runs}:\n\n{_table(shown, at, by)}" for runs, shown in of_each.items())
+    return "\n\n".join(tables)
+
+
+def _table(shown: Sequence[Group], at: Sequence[int], by: str) -> str:
+    """Of runs of one scale."""
     tests = list(tests_of(shown[0]))
-    header = ["method", "whose", "after", *(TITLES.get(test, test) for test in tests), "seeds"]
+    header = ["method", "after", *(TITLES.get(test, test) for test in tests), "seeds"]
     rows = []
     for group in shown:
         each, steps = _in_a_step(group, by), tests_of(group)[tests[0]]
         for step in [number // each for number in at if number // each in steps] or steps[-1:]:
             numbers = [percent(over_seeds(group, after(group, test, step))) for test in tests_of(group)]
             seen = f"{step * each} {by}s"
-            rows.append([title(group.run.method), whose(group), seen, *numbers, str(len(group.results))])
+            rows.append([title(group.run.method), seen, *numbers, str(len(group.results))])
     return markdown(header, rows)
 
 

@@ -20,7 +20,7 @@ from metamemory.papers.munkhdalai2017.tables import change_of, with_classes
 from metamemory.study.accuracy_axis import accuracy_axis
 from metamemory.study.curves import EPISODES, draw_curves
 from metamemory.study.figures import MUTED, WIDTH, band, legend_below, narrow
-from metamemory.study.methods import title
+from metamemory.study.methods import colour, title
 from metamemory.study.quantities import over_seeds
 from metamemory.study.results import Group, Result
 
@@ -74,13 +74,16 @@ def reverse_transfer(shown: Sequence[Group]) -> Figure:
     axes.plot(paper, FIGURE_4, "D", color=MUTED, markersize=4, label="the paper, its Figure 4")
     axes.axhline(0, color=MUTED, linestyle=":", linewidth=1)
     axes.set(xlabel="tasks of permuted digits", ylabel="change of accuracy\non characters, points")
-    second.set(xlabel="tasks of permuted digits", ylabel="accuracy on them\nin training, %", ylim=(0, 102))
+    second.set(xlabel="tasks of permuted digits", ylabel="accuracy on the digits\nin training, %", ylim=(0, 102))
     legend_below(figure)
     return figure
 
 
 def other_digits(shown: Sequence[Group]) -> Figure:
-    """Figure 5: accuracy on digits of learners trained on characters, a panel a scale and the paper's bars last."""
+    """Figure 5: accuracy on digits of learners trained on characters, a panel a scale and the paper's bars last; a
+    learner has its colour, and its place in the paper's order, in all of them."""
+    order = [*FIGURE_5, *sorted({group.run.method for group in shown} - set(FIGURE_5))]
+    shown = sorted(shown, key=lambda group: order.index(group.run.method))
     scales = list(dict.fromkeys(group.run.scale for group in shown))
     figure, panels = plt.subplots(len(scales) + 1, 1, figsize=(WIDTH, 2.8 * (len(scales) + 1)), layout="constrained")
     for axes, scale in zip(panels, scales, strict=False):
@@ -88,10 +91,11 @@ def other_digits(shown: Sequence[Group]) -> Figure:
         for place, group in enumerate(found):
             accuracy = over_seeds(group, with_classes(10))
             ends = [[100 * (accuracy.mean - accuracy.low)], [100 * (accuracy.high - accuracy.mean)]]
-            axes.barh(place, 100 * accuracy.mean, xerr=ends, color=TINTS[0])
+            axes.barh(place, 100 * accuracy.mean, xerr=ends, color=colour(group.run.method))
         _name_bars(axes, [title(group.run.method) for group in found], f"this study, {found[0].label}")
     reported = {**{title(method): each for method, each in FIGURE_5.items()}, **QUOTED_5}
-    panels[-1].barh(range(len(reported)), [100 * each.mean for each in reported.values()], color=MUTED)
+    tints = [*map(colour, FIGURE_5), *[MUTED] * len(QUOTED_5)]
+    panels[-1].barh(range(len(reported)), [100 * each.mean for each in reported.values()], color=tints)
     _name_bars(panels[-1], list(reported), "the paper, its Figure 5")
     return figure
 

@@ -103,7 +103,9 @@ def curriculum(seeds: Sequence[Result], instances: Sequence[int] = INSTANCES) ->
     steps.set_ylabel("classes in training (dotted)", color=MUTED)
     steps.grid(False)
     steps.spines["right"].set_visible(True)
-    left.set(xlabel="training episodes", ylabel="accuracy, %", ylim=(0, 102))
+    best = max(line.get_ydata().max() for axes in (left, right) for line in axes.lines)
+    top = min(102, max(10, 1.25 * best))  # of both panels, so that low accuracies are told apart
+    left.set(xlabel="training episodes", ylabel="accuracy, %", ylim=(0, top))
     left.set_title(f"validation, {classes['last']} classes", fontsize="small")
     right.set(xlabel="classes in the test")
     right.set_title("test, without further training", fontsize="small")

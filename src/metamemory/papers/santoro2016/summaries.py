@@ -62,7 +62,6 @@ def curriculum_table(root: Path = Path(".")) -> str:
         ways = list(group.results[0].example["by_classes"])
         rows = [
             [
-                title(group.run.method),
                 str(result.run.seed),
                 ordinal(instance),
                 *(f"{100 * result.example['by_classes'][n_way][instance - 1]:.1f}" for n_way in ways),
@@ -70,8 +69,9 @@ def curriculum_table(root: Path = Path(".")) -> str:
             for result in group.results
             for instance in (2, 10)
         ]
-        header = ["method", "seed", "instance", *(f"{n_way} classes, %" for n_way in ways)]
-        tables.append(f"At {group.label}:\n\n{markdown(header, rows)}")
+        header = ["seed", "instance", *map(str, ways)]
+        told = f"{title(group.run.method)}, accuracy in per cent by the number of classes in the test, at {group.label}"
+        tables.append(f"{told}:\n\n{markdown(header, rows)}")
     return "\n\n".join(tables) or NOT_RUN.format(CURRICULUM)
 
 

@@ -90,13 +90,20 @@ def claims() -> list[Claim]:
     """What the paper concludes from its tables (section 4)."""
     return [
         _claim("MANN is better than an LSTM, labels one-hot", "mann", "lstm", TABLE_1, CLASSIFICATION, "five"),
-        _claim("the same with a key strength of 10", "mann_strength", "lstm", TABLE_1, CLASSIFICATION, "five"),
+        _claim(
+            "MANN with a key strength of 10 is better than an LSTM, labels one-hot",
+            "mann_strength",
+            "lstm",
+            TABLE_1,
+            CLASSIFICATION,
+            "five",
+        ),
         *(
             _claim(f"{text}, strings, {setting} classes", "mann", worse, TABLE_2[setting], STRINGS, setting)
             for text, worse, setting in (
                 ("MANN is better than an LSTM", "lstm", "five"),
                 ("MANN is better than an LSTM", "lstm", "fifteen"),
-                ("its access is better than that of an NTM", "ntm", "fifteen"),
+                ("MANN's access is better than that of an NTM", "ntm", "fifteen"),
             )
         ),
     ]
@@ -110,12 +117,13 @@ def plateau(shown: Sequence[Group], chance: float) -> str:
     lines = []
     for group in (each for each in shown if each.results[0].history and each.run.method not in UNTAUGHT):
         left = [_left_at(result, chance) for result in group.results]
-        when = ", ".join("not" if at is None else f"at {at:,.0f} episodes" for at in left)
+        times = ", ".join(f"at {at:,.0f} episodes" for at in left if at is not None)
+        when = f" ({times})" if times else ""
         count = sum(at is not None for at in left)
         budget = f"{group.results[0].manifest['training_episodes']:,} episodes in {minutes_of(group)} minutes"
         lines.append(
             f"- **{title(group.run.method)}** ({group.run.scale} scale, {budget} on {hardware_of(group)}): "
-            f"{count} of {len(left)} seeds left the plateau ({when})."
+            f"{count} of {len(left)} seeds left the plateau{when}."
         )
     return "\n".join(lines) if lines else ""
 
@@ -177,8 +185,8 @@ def ablation_table(root: Path = Path(".")) -> str:
 
 
 def ablation_effects(root: Path = Path(".")) -> str:
-    """What each difference adds to what is printed, at instances 2, 5 and 10: Markdown lines, one a strength and scale;
-    empty where nothing as printed was run."""
+    """What each difference adds to what is printed, at instances 2, 5 and 10: Markdown lines, one a strength and scale
+    at which something was run; empty where nothing was."""
     lines = []
     for method, strength in STRENGTHS.items():
         for printed in groups(CLASSIFICATION, "five", root, method):
@@ -186,13 +194,13 @@ def ablation_effects(root: Path = Path(".")) -> str:
                 name: [each for each in groups(ABLATION, setting, root, method) if each.run.scale == printed.run.scale]
                 for setting, name in DIFFERENCES.items()
             }
-            told = [f"{name}: {_gain(printed, found[0]) if found else 'not run'}" for name, found in of_scale.items()]
-            lines.append(f"- **Key strength {strength}, {whose(printed)}**: {'; '.join(told)}.")
+            told = [f"{name}: {_gain(printed, found[0])}" for name, found in of_scale.items() if found]
+            lines += [f"- **Key strength {strength}, {whose(printed)}**: {'; '.join(told)}."] if told else []
     return "\n".join(lines)
 
 
 def _gain(printed: Group, other: Group) -> str:
-    """In points of a per cent, at the instances that were measured."""
+    """In percentage points, at the instances that were measured."""
     ends = [[over_seeds(group, at_shot(each - 1)) for each in (2, 5, 10)] for group in (printed, other)]
     return points(after.mean - before.mean for before, after in zip(*ends, strict=True) if before and after)
 
@@ -203,9 +211,8 @@ def retrieval_table(shown: Sequence[Group]) -> str:
     for group in shown:
         for result in group.results:
             if kinds := result.example.get("retrieval"):
-                rows.append(
-                    [title(group.run.method), str(result.run.seed), *(f"{each:.2f}" for each in kinds.values())]
-                )
+                numbers = [f"{each:.2f}" for each in kinds.values()]
+                rows.append([title(group.run.method), group.run.scale, str(result.run.seed), *numbers])
     if not rows:
         return ""
-    return markdown(["method", "seed", "its label", "its drawing", "both", "anything else"], rows)
+    return markdown(["method", "scale", "seed", "its label", "its drawing", "both", "anything else"], rows)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from metamemory.study.cells import seeds_of
 from metamemory.study.figures import MUTED, WIDTH, legend_below, narrow, picture
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import at_shot, over_seeds
@@ -30,14 +31,22 @@ KNOWN_OF_CELEB_A = (10, 100, 1000)
 
 
 def likelihood_table(setting: str, root: Path = Path(".")) -> str:
-    """Functions: log-likelihood of a value by how many are known, a row a method and scale; empty where none was
-    run."""
-    shown = groups(FUNCTIONS, setting, root)
-    if not shown:
-        return ""
-    contexts = _contexts(shown[0])
-    header = ["method", "whose", *(f"{known} known" for known in contexts), "seeds"]
-    return markdown(header, [_row(group, contexts, "log_likelihood") for group in _in_order(shown)])
+    """Functions: log-likelihood of a value by how many are known, a column a method, a table a scale; empty where none
+    was run."""
+    of_each: dict[str, list[Group]] = {}
+    for group in _in_order(groups(FUNCTIONS, setting, root)):
+        of_each.setdefault(whose(group), []).append(group)
+    return "\n\n".join(f"In nats, at {runs}:\n\n{_likelihoods(shown)}" for runs, shown in of_each.items())
+
+
+def _likelihoods(shown: Sequence[Group]) -> str:
+    """Of runs of one scale."""
+    header = ["values known", *(f"{title(group.run.method)}, {seeds_of(group)}" for group in shown)]
+    rows = [
+        [str(known), *(_number(over_seeds(group, at_shot(at, "log_likelihood"))) for group in shown)]
+        for at, known in enumerate(_contexts(shown[0]))
+    ]
+    return markdown(header, rows)
 
 
 def completion_table(setting: str, root: Path = Path(".")) -> str:
@@ -80,7 +89,8 @@ def _number(interval: Interval | None) -> str:
     if interval is None:
         return "–"
     mean, low, high = (f"{each:.3f}".replace("-", "−") for each in interval[:3])
-    return f"{mean}{NO_BREAK}({low}–{high})"
+    until = f"{NO_BREAK}to{NO_BREAK}" if interval.low < 0 else "–"  # a dash beside a minus could not be read
+    return f"{mean}{NO_BREAK}({low}{until}{high})"
 
 
 def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, str]) -> Figure:
