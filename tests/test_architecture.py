@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "metamemory"
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 # What a part of the package may import, beside itself: DESIGN.md, Layout. Of `tasks`, training and analysis know what
-# an episode and a task are (`tasks.episode`), and no task.
+# an episode and a task are (`tasks.episode`), and no task. The study sets up a run's memory (`kernels.memory`).
 BASE = {"errors", "locking", "refusals", "shapes", "settings", "yaml_files"}
 BELOW = {
     "errors": set(),
@@ -34,7 +34,7 @@ BELOW = {
     "training": BASE | {"models", "nn", "kernels", "tasks.episode"},
     "analysis": BASE | {"training", "models", "nn", "tasks.episode"},
     "protocols": BASE | {"analysis", "training", "tasks", "models", "nn", "data"},
-    "study": BASE | {"protocols", "training", "tasks", "models", "nn", "data"},
+    "study": BASE | {"protocols", "training", "tasks", "models", "nn", "data", "kernels.memory"},
     "papers": BASE | {"study", "protocols", "analysis", "training", "tasks", "models", "nn", "data"},
 }
 NAMELESS = ("study", "training", "protocols")  # they know no method and no paper by name

@@ -218,7 +218,6 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
-    keep_freed_memory()  # for evaluations too; a training sees to it by itself
     began = time.monotonic()
     context = Context(
         *(device, begun.path, minutes, images, trained(run, config)),
@@ -269,6 +268,7 @@ def prepare_device() -> torch.device:
     """Where a run computes, set up as all runs have it."""
     torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS, usable()))
     torch.set_flush_denormal(True)  # gates that saturate leave numbers below 1e-38, each a hundred times as slow
+    keep_freed_memory()  # for evaluations too; a training sees to it by itself
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

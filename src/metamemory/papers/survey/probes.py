@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from metamemory.study.figures import WIDTH, legend_below, narrow
 from metamemory.study.methods import colour, title
@@ -91,11 +91,19 @@ def by_shots_and_ways(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
             _draw(axes[1], group, ways, "n_way")
         axes[0].set(xlabel="labelled images of each class", ylabel=f"{TITLES.get(setting, setting)}: accuracy, %")
         axes[1].set(xlabel="classes", xscale="log")
-        axes[1].xaxis.set_major_formatter(ScalarFormatter())
+        asked = {int(row["n_way"]) for group in shown for row in group.results[0].scores if row["k_shot"] == 1}
+        axes[1].xaxis.set_major_locator(FixedLocator(sorted(asked)))
+        _plain(axes[1])
         for each, name in zip(axes, ("ways as in the test", "one shot"), strict=True):
             each.set_title(name, fontsize="medium")
     legend_below(figure)
     return figure
+
+
+def _plain(axes: Axes) -> None:
+    """Numbers as they are along a logarithmic axis, and none between those of its larger ticks."""
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw(axes: Axes, group: Group, rows: Sequence[Mapping[str, float]], along: str) -> None:
@@ -114,5 +122,6 @@ def operations(shown: Sequence[Group]) -> Figure:
             tint = colour(group.run.method)
             axes.plot(x / 1e6, 100 * accuracy, "o", color=tint, markersize=9, label=title(group.run.method))
     axes.set(xscale="log", xlabel="operations to adapt, MFLOPs", ylabel="accuracy, 5-way 1-shot, %")
+    _plain(axes)
     legend_below(figure)
     return figure
