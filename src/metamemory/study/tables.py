@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,6 +116,14 @@ def stale_of(*groups: Group) -> str:
 def whose(*groups: Group) -> str:
     """Scale and data of groups of one scale, as rows name them; and whether there are stale results among theirs."""
     return ", ".join(filter(None, [f"{groups[0].run.scale} scale", groups[0].data, stale_of(*groups)]))
+
+
+def by_whose(groups: Iterable[Group]) -> dict[str, list[Group]]:
+    """Those of a scale and data together, in the order given, under what `whose` says of them."""
+    together: dict[str, list[Group]] = {}
+    for group in groups:
+        together.setdefault(whose(group), []).append(group)
+    return together
 
 
 def stale_table(root: Path = Path(".")) -> str:

@@ -47,7 +47,7 @@ def by_delay(groups: Sequence[Group], shot: int = 5, n_way: int = 5) -> Figure:
         name = "trained at a delay of 1 first" if first else "trained at the delay from the start"
         kinds.setdefault(name, []).append(group)
     figure, panels = narrow(len(kinds), height=3.6)
-    for delay in sorted(map(_delay_of, groups)):  # the legend is in their order, whichever panel has them
+    for delay in sorted(set(map(_delay_of, groups))):  # the legend is in their order, whichever panel has them
         label = f"trained at {delay} step{'s' if delay > 1 else ''}"
         panels[0].plot([], [], color=DELAY_COLOURS.get(delay, MUTED), marker=".", label=label)
     for axes, (name, own) in zip(panels, sorted(kinds.items()), strict=True):

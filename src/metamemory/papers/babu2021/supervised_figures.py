@@ -10,11 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from metamemory.papers.babu2021.supervised import in_order_of_the_paper
 from metamemory.study.curves import MINUTES, Against, Panel
 from metamemory.study.figures import MUTED, RIGHT, WRONG, legend_below, narrow, unpacked
+from metamemory.study.log_axis import log_axis
 from metamemory.study.methods import title
 from metamemory.study.results import Group
 from metamemory.tasks import Episode
@@ -66,10 +66,7 @@ def accuracy_by_size(groups: Sequence[Group]) -> Figure:
     by_parameters.set(xlabel="parameters, millions", ylabel="test accuracy, %")
     by_flops.set(xlabel="MFLOPs an image")
     for axes in (by_parameters, by_flops):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes)
     legend_below(figure)
     return figure
 
@@ -105,9 +102,8 @@ def answers(groups: Sequence[Group]) -> Figure:
     for axes in every[:, 0]:
         for line, group in enumerate(shown):
             _word(axes, -0.2, line, title(group.run.method), "black", "right")
-    share = (height - 0.9) / 0.75  # of the height of an image, for the words below it
-    figure.subplots_adjust(left=0.24, right=0.99, top=1 - 0.25 / size[1], hspace=share, wspace=0.3)
-    figure.subplots_adjust(bottom=(height - 0.9) / size[1])
+    words = height - 0.9  # inches below an image
+    figure.subplots_adjust(0.24, words / size[1], 0.99, 1 - 0.25 / size[1], wspace=0.3, hspace=words / 0.75)
     return figure
 
 

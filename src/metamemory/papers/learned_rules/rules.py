@@ -13,7 +13,7 @@ from metamemory.study.figures import RIGHT, WRONG, band, chance_line, unpacked
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import markdown, percent, whose
+from metamemory.study.tables import by_whose, markdown, percent
 from metamemory.training.statistics import Interval
 
 TITLES = {  # of tests
@@ -158,11 +158,8 @@ def _key(diagram: Diagram, y: float, beside: Result) -> None:
 def table(experiment: str, setting: str, at: Sequence[int], root: Path = Path("."), by: str = "step") -> str:
     """Accuracy in per cent in each test after some steps or examples, a row a method, a table a scale; empty where
     nothing was run."""
-    of_each: dict[str, list[Group]] = {}
-    for group in groups(experiment, setting, root):
-        of_each.setdefault(whose(group), []).append(group)
-    tables = (f"In per cent, at {runs}:\n\n{_table(shown, at, by)}" for runs, shown in of_each.items())
-    return "\n\n".join(tables)
+    of_each = by_whose(groups(experiment, setting, root))
+    return "\n\n".join(f"In per cent, at {runs}:\n\n{_table(shown, at, by)}" for runs, shown in of_each.items())
 
 
 def _table(shown: Sequence[Group], at: Sequence[int], by: str) -> str:

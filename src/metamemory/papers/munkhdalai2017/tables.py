@@ -144,15 +144,15 @@ def table_4(root: Path = Path(".")) -> str:
 def variations(root: Path = Path(".")) -> str:
     """Five classes: MetaNet, and what it and its authors' code do otherwise, then which of it was not run; empty where
     nothing was run."""
-    rows = []
+    rows, run = [], set()
     for group in groups(VARIATIONS, setting_of("previous", 5), root):
+        run.add(group.run.method)
         accuracy = percent(over_seeds(group, with_classes(5)))
         tasks = span([result.manifest["training_episodes"] for result in group.results], 0)
         minutes = minutes_of(group)
         rows.append([title(group.run.method), whose(group), accuracy, tasks, minutes, str(len(group.results))])
     if not rows:
         return ""
-    run = {group.run.method for group in groups(VARIATIONS, setting_of("previous", 5), root)}
     missing = [title(each) for each in parameters_of(project_root()).methods(VARIATIONS) if each not in run]
     shown = markdown(["method", "whose", "5-way, %", "tasks", "minutes", "seeds"], rows)
     return f"{shown}\n\nNot run yet: {'; '.join(missing)}." if missing else shown

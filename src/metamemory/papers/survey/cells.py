@@ -2,8 +2,8 @@
 
 import re
 
-from metamemory.papers.survey.reported import DATA, TABLES
-from metamemory.papers.survey.support_query import ACCURACY, EXPERIMENT, setting_of, title
+from metamemory.papers.survey.reported import TABLES
+from metamemory.papers.survey.support_query import ACCURACY, EXPERIMENT, column_of, place_of, setting_of, title
 from metamemory.papers.survey.values import CELEB_A, KNOWN_OF_CELEB_A
 from metamemory.study.cells import Cell
 from metamemory.study.quantities import Measured
@@ -22,9 +22,9 @@ def cells() -> list[Cell]:
     found = [
         Cell(
             by,
-            f"support and query sets, {DATA[data]}",
+            place_of(data),
             title(method),
-            f"{n_way}-way {k_shot}-shot",
+            column_of(n_way, k_shot),
             number,
             _answer(data, method, n_way, k_shot),
             f"survey/{EXPERIMENT}",

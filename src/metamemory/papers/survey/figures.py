@@ -5,8 +5,17 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from metamemory.papers.survey.cells import cells
-from metamemory.papers.survey.reported import DATA, TABLES
-from metamemory.papers.survey.support_query import ACCURACY, EXPERIMENT, by_family, setting_of, settings_of, title
+from metamemory.papers.survey.reported import TABLES
+from metamemory.papers.survey.support_query import (
+    ACCURACY,
+    EXPERIMENT,
+    by_family,
+    column_of,
+    place_of,
+    setting_of,
+    settings_of,
+    title,
+)
 from metamemory.study import cell_figures
 from metamemory.study.cells import judge
 from metamemory.study.quantities import over_seeds
@@ -22,26 +31,19 @@ def beside(data: str, root: Path = Path(".")) -> Figure:
 def points(data: str, root: Path = Path(".")) -> list[cell_figures.Point]:
     """What the picture of a data set shows: cells of papers, then runs without such a cell; learners of a family
     together."""
-    place = f"support and query sets, {DATA[data]}"
-    reported = judge([cell for cell in cells() if cell.place == place], root)
+    reported = judge([cell for cell in cells() if cell.place == place_of(data)], root)
     found = [cell_figures.point(each) for each in reported]
-    answered = {(each.cell.answer.method, each.cell.answer.setting) for each in reported if each.cell.answer}
-    names = {each.cell.answer.method for each in reported if each.cell.answer}
-    columns = {setting_of(data, *each): f"{each[0]}-way {each[1]}-shot" for each in settings_of(data, root)}
+    shown = {(each.cell.answer.method, each.cell.answer.setting) for each in reported if each.cell.answer}
+    columns = {setting_of(data, *each): column_of(*each) for each in settings_of(data, root)}
     for setting, column in columns.items():
         for group in sorted(groups(EXPERIMENT, setting, root), key=lambda group: not group.comparable):
             method = group.run.method
-            if (method, setting) in answered or group.run.scale == "smoke":
+            if (method, setting) in shown or group.run.scale == "smoke":
                 continue
-            answered.add((method, setting))
-            names.add(method)
+            shown.add((method, setting))
             ours = over_seeds(group, ACCURACY)
             found.append(cell_figures.Point(title(method), column, method, ours=ours, decides=group.comparable))
-    rows = [title(method) for method in by_family([*TABLES[data], *sorted(names)])]  # as in the table
+    methods = by_family([*TABLES[data], *sorted({method for method, _ in shown})])  # as in the table
+    row = {title(method): place for place, method in enumerate(methods)}
     order = list(columns.values())
-    return sorted(found, key=lambda each: (order.index(each.column), _place(each.row, rows)))
-
-
-def _place(row: str, rows: list[str]) -> int:
-    """Of a learner among those of the study; one that it does not have comes last."""
-    return rows.index(row) if row in rows else len(rows)
+    return sorted(found, key=lambda each: (order.index(each.column), row.get(each.row, len(row))))

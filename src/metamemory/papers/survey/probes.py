@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from metamemory.study.figures import WIDTH, legend_below, narrow
+from metamemory.study.log_axis import log_axis
 from metamemory.study.methods import colour, title
 from metamemory.study.results import Group, largest
 from metamemory.study.tables import markdown, span, whose
@@ -90,20 +90,13 @@ def by_shots_and_ways(by_setting: Mapping[str, Sequence[Group]]) -> Figure:
             _draw(axes[0], group, shots, "k_shot")
             _draw(axes[1], group, ways, "n_way")
         axes[0].set(xlabel="labelled images of each class", ylabel=f"{TITLES.get(setting, setting)}: accuracy, %")
-        axes[1].set(xlabel="classes", xscale="log")
+        axes[1].set(xlabel="classes")
         asked = {int(row["n_way"]) for group in shown for row in group.results[0].scores if row["k_shot"] == 1}
-        axes[1].xaxis.set_major_locator(FixedLocator(sorted(asked)))
-        _plain(axes[1])
+        log_axis(axes[1], sorted(asked))
         for each, name in zip(axes, ("ways as in the test", "one shot"), strict=True):
             each.set_title(name, fontsize="medium")
     legend_below(figure)
     return figure
-
-
-def _plain(axes: Axes) -> None:
-    """Numbers as they are along a logarithmic axis, and none between those of its larger ticks."""
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw(axes: Axes, group: Group, rows: Sequence[Mapping[str, float]], along: str) -> None:
@@ -121,7 +114,7 @@ def operations(shown: Sequence[Group]) -> Figure:
         if x is not None and accuracy is not None:
             tint = colour(group.run.method)
             axes.plot(x / 1e6, 100 * accuracy, "o", color=tint, markersize=9, label=title(group.run.method))
-    axes.set(xscale="log", xlabel="operations to adapt, MFLOPs", ylabel="accuracy, 5-way 1-shot, %")
-    _plain(axes)
+    axes.set(xlabel="operations to adapt, MFLOPs", ylabel="accuracy, 5-way 1-shot, %")
+    log_axis(axes)
     legend_below(figure)
     return figure

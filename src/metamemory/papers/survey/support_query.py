@@ -38,6 +38,16 @@ def setting_of(data: str, n_way: int, k_shot: int) -> str:
     return f"{data}_{n_way}_way_{k_shot}_shot"
 
 
+def place_of(data: str) -> str:
+    """The place of the papers' numbers: "support and query sets, Omniglot"."""
+    return f"support and query sets, {DATA[data]}"
+
+
+def column_of(n_way: int, k_shot: int) -> str:
+    """The name of a setting in tables and figures: "5-way 1-shot"."""
+    return f"{n_way}-way {k_shot}-shot"
+
+
 def table(data: str, root: Path = Path("."), only: Sequence[str] = ()) -> str:
     """Every method with what its paper and others report of it, and this study's runs at every scale; or those given,
     of which it is said where they were not run."""
@@ -51,7 +61,7 @@ def table(data: str, root: Path = Path("."), only: Sequence[str] = ()) -> str:
         if method not in run and method in (*only, METHOD):
             rows.append([*named, "this study", *["not run"] * len(ours), "–"])
     rows = best_in_bold(rows, range(3, 3 + len(ours)), whose=2)
-    return markdown(["method", "transductive", "whose", *(f"{n}-way {k}-shot, %" for n, k in ours), "seeds"], rows)
+    return markdown(["method", "transductive", "whose", *(f"{column_of(*each)}, %" for each in ours), "seeds"], rows)
 
 
 def settings_of(data: str, root: Path = Path(".")) -> list[Setting]:
@@ -74,7 +84,7 @@ def claims() -> list[Claim]:
     }
     return [
         Claim(
-            f"{title(METHOD)}, {n_way}-way {k_shot}-shot, {DATA[data]}",
+            f"{title(METHOD)}, {column_of(n_way, k_shot)}, {DATA[data]}",
             paper=f"{number} %",
             pairs=[(Measured(EXPERIMENT, METHOD, setting_of(data, n_way, k_shot), ACCURACY), number.mean)],
             margin=0.01,

@@ -16,7 +16,7 @@ from metamemory.study.figures import MUTED, WIDTH, legend_below, narrow, picture
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
-from metamemory.study.tables import NO_BREAK, markdown, whose
+from metamemory.study.tables import NO_BREAK, by_whose, markdown, whose
 from metamemory.training.statistics import Interval
 
 FUNCTIONS, IMAGES = "function_regression", "image_completion"
@@ -33,9 +33,7 @@ KNOWN_OF_CELEB_A = (10, 100, 1000)
 def likelihood_table(setting: str, root: Path = Path(".")) -> str:
     """Functions: log-likelihood of a value by how many are known, a column a method, a table a scale; empty where none
     was run."""
-    of_each: dict[str, list[Group]] = {}
-    for group in _in_order(groups(FUNCTIONS, setting, root)):
-        of_each.setdefault(whose(group), []).append(group)
+    of_each = by_whose(_in_order(groups(FUNCTIONS, setting, root)))
     return "\n\n".join(f"In nats, at {runs}:\n\n{_likelihoods(shown)}" for runs, shown in of_each.items())
 
 
