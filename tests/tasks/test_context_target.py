@@ -70,7 +70,7 @@ def test_pixels_are_those_of_an_image():
     assert episode.query_x.shape == (12, 8, 2) and episode.query_y.shape == (12, 8, 3)
     flat = source.flatten(0, 1)
     for b in range(8):
-        rows, columns = (episode.query_x[:, b] * torch.tensor([2, 3])).round().long().T
+        rows, columns = ((episode.query_x[:, b] + 1) / 2 * torch.tensor([2, 3])).round().long().T
         assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == 12
         pixels = torch.zeros(3, 3, 4)
         pixels[:, rows, columns] = episode.query_y[:, b].T * 255
@@ -81,7 +81,7 @@ def test_pixels_are_those_of_an_image():
 
 def test_pixels_in_order_come_row_by_row():
     episode = Completion(images(1), least_context=5, most_context=5, ordered=True).sample(2, generator())
-    rows, columns = (episode.support_x[:, 0] * torch.tensor([2, 3])).round().long().T
+    rows, columns = ((episode.support_x[:, 0] + 1) / 2 * torch.tensor([2, 3])).round().long().T
     assert rows.tolist() == [0, 0, 0, 0, 1] and columns.tolist() == [0, 1, 2, 3, 0]
     assert not episode.support_y.isnan().any()
 

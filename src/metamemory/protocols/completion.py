@@ -147,8 +147,7 @@ def pictures(learner: Learner, task: Completion, context: Sequence[int], seed: i
     """
     generator = Generator(task.device).manual_seed(seed)
     x, y = task.drawn(PICTURES, generator)
-    places = (x * torch.tensor([task.height - 1, task.width - 1], device=x.device)).round().long()
-    pixel = places[..., 0] * task.width + places[..., 1]  # [pixel, image]
+    pixel = task.pixels(x)  # [pixel, image]
     size = (task.height, task.width)
 
     def drawn(values: Tensor) -> str:

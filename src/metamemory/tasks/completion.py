@@ -1,6 +1,6 @@
 """Images of which some pixels are known (Garnelo et al. 2018, section 4.2): functions from places to values.
 
-    x = (row, column) from 0 to 1        y = the pixel's channels from 0 to 1
+    x = (row, column) from -1 to 1       y = the pixel's channels from 0 to 1
 
 The known pixels are chosen at random, or the first in order, row by row from the top.
 """
@@ -47,9 +47,7 @@ class Completion(ContextTarget):
         of = f"an image, which has {pixels} pixels"
         super().__init__(pixels if points is None else points, least_context, most_context, pixels, of)
         self.images, self.ordered, self.device = images.flatten(0, 1), ordered, images.device
-        rows, columns = (
-            torch.arange(each, device=images.device) / max(each - 1, 1) for each in (self.height, self.width)
-        )
+        rows, columns = (torch.linspace(-1, 1, each, device=images.device) for each in (self.height, self.width))
         self.places = torch.cartesian_prod(rows, columns)  # [pixel, 2]
 
     def __str__(self) -> str:
@@ -68,6 +66,12 @@ class Completion(ContextTarget):
             return torch.arange(self.points, device=self.device).expand(batch, -1)
         scores = torch.rand(batch, len(self.places), generator=generator, device=self.device)
         return scores.argsort(dim=-1)[:, : self.points]
+
+    def pixels(self, places: Float[Tensor, "*shape 2"]) -> Shaped[Tensor, "*shape"]:
+        """Which pixels these places are, counted row by row from 0, int64."""
+        last = torch.tensor([self.height - 1, self.width - 1], device=places.device)
+        rows, columns = ((places + 1) / 2 * last).round().long().unbind(dim=-1)
+        return rows * self.width + columns
 
     @staticmethod
     def values(images: Shaped[Tensor, "batch channel height width"]) -> Float[Tensor, "batch pixel channel"]:

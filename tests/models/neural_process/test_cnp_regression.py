@@ -75,6 +75,19 @@ def test_layers_are_those_of_the_paper():
     assert sum(each.numel() for each in learner.parameters()) == encoder + decoder
 
 
+def test_weights_are_drawn_as_glorot_and_bengio_do():
+    """Between -a and a, a^2 = 6 / (inputs + outputs); the two parts of g's first layer are one layer."""
+    torch.manual_seed(0)
+    learner = CNPRegression((2,), Values(1), hidden=64)
+    first = torch.cat([learner.of_place.weight, learner.of_mean.weight], dim=1)
+    weights = [first, *(each.weight for each in (*layers(learner.encoder), *layers(learner.decoder)))]
+    assert len(weights) == 8
+    for weight in weights:
+        bound = math.sqrt(6 / sum(weight.shape))
+        assert 0.9 * bound < weight.abs().max() <= bound
+    assert not any(bias.any() for name, bias in learner.named_parameters() if name.endswith("bias"))
+
+
 @torch.no_grad()
 def test_the_context_has_no_order_and_places_are_answered_one_by_one():
     learner, (x, y, places) = small(), points(6)

@@ -5,7 +5,8 @@
 h and g are MLPs with ReLUs; the mean is 0 where nothing is known. As the mean has no order, neither have answers, and
 the mean can be kept as values come: n values known and m asked for take n + m passes.
 
-From the paper: h of three layers of 128 units, g of five, the loss. From its authors' code: the deviation stays off 0,
+From the paper: h of three layers of 128 units, g of five, the loss. From its authors' code: weights drawn as Glorot and
+Bengio (2010) do, biases of 0, and a deviation that stays off 0,
 
     deviation = least_deviation + (1 - least_deviation) softplus(.)
 
@@ -82,6 +83,15 @@ class CNPRegression(Learner):
         self.of_place = nn.Linear(places, hidden)
         self.of_mean = nn.Linear(hidden, hidden, bias=False)
         self.decoder = nn.Sequential(nn.ReLU(), perceptron(*[hidden] * (decoder_layers - 1), self.labels.outputs))
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        both = nn.init.xavier_uniform_(torch.empty(hidden, places + hidden))
+        with torch.no_grad():
+            self.of_place.weight.copy_(both[:, :places])
+            self.of_mean.weight.copy_(both[:, places:])
 
     def answer_queries(
         self,
