@@ -2,7 +2,8 @@
 
 The seconds of a run are those of a finished run of the same method and setting on the same hardware or, where there is
 none, its operations over the rate at which such hardware did others: first of the same learner at the same scale, then
-of the same learner, then of any. What runs here, the first seconds of a run included, counts more than manifests.
+of the same learner, then of any. Where nothing is trained, they are those of other settings of the same method, or else
+of other methods of the experiment. What runs here, the first seconds of a run included, counts more than manifests.
 """
 
 import json
@@ -30,6 +31,7 @@ from metamemory.training.flops import flops_per_step
 KEPT = Path(".resume") / "work" / "operations.json"
 ELSEWHERE = "other hardware"
 AT_LEAST = 3.0  # seconds of a run, for its start and its test
+SETTING, METHOD, EXPERIMENT = (4, "a finished run"), (3, "another setting"), (2, "another method")  # parts of a group
 
 
 class Estimates:
@@ -103,15 +105,17 @@ class Estimates:
     def _seconds(self, run: Run, operations: float | None) -> tuple[float | None, str]:
         if ("seconds", *group_of(run)) in self.seen:
             return self.seen[("seconds", *group_of(run))], "here, now"
-        same = [
-            manifest["seconds"]
-            for manifest in self.manifests
-            if group_of(manifest["run"]) == group_of(run)
-            and manifest.get("seconds")
-            and manifest["hardware"] == self.hardware
-        ]
-        if same:
-            return median(same), "a finished run"
+        wider = (SETTING, METHOD, EXPERIMENT) if operations == 0 else (SETTING,)
+        for parts, name in wider:
+            same = [
+                manifest["seconds"]
+                for manifest in self.manifests
+                if group_of(manifest["run"])[:parts] == group_of(run)[:parts]
+                and manifest.get("seconds")
+                and manifest["hardware"] == self.hardware
+            ]
+            if same:
+                return median(same), name
         if operations is None:
             return None, ""
         kind = self._kind(run)
