@@ -1,7 +1,5 @@
 """Tables and figures of conditional neural processes for values: a cell a number of known values, in order."""
 
-import json
-
 import matplotlib.pyplot as plt
 import pytest
 
@@ -78,19 +76,23 @@ def test_figures_are_drawn(put):
     functions = kept(values.FUNCTIONS, "cnp_regression", [row(0, -1.4, 1.0), row(5, 0.5, 0.1)], band)
     scores = [row(1, 0.0, 0.04, ordered=0), row(100, 0.2, 0.02, ordered=0), row(100, 0.1, 0.03, ordered=1)]
     images = kept(values.IMAGES, "cnp_regression", scores, picture, setting="photographs")
-    json.dumps(picture)
+    as_sure = base64.b64encode(bytes([100] * 2 * 3 * 16)).decode()  # everywhere
+    nearest = kept(values.IMAGES, "nearest_values", scores, {**picture, "deviation": [as_sure] * 2})
     figures = [
         values.bands([functions, functions]),
         values.by_context({"one_kernel": [Group([functions])]}, values.KERNELS),
         values.by_context({"photographs": [Group([images])]}, values.PICTURES),
-        values.pictures([images], image=1),
+        values.pictures([images, nearest], image=1),
         values.chosen({"photographs": [images]}),
     ]
-    assert [len(figure.axes) for figure in figures] == [4, 2, 2, 9, 1]
+    assert [len(figure.axes) for figure in figures] == [4, 2, 2, 12, 1]
     assert [axes.get_title() for axes in figures[0].axes] == ["1 known", "2 known", "", ""]
     assert [axes.get_xlabel() for axes in figures[0].axes] == ["", "", "x", "x"]
     assert [axes.get_ylabel() for axes in figures[1].axes] == list(values.MEASURES.values())
-    assert figures[2].axes[1].get_xlim()[0] == 0
+    assert figures[1].axes[1].get_yscale() == "log" and figures[1].axes[1].get_xscale() == "linear"
+    for axes in figures[2].axes:
+        assert axes.get_xscale() == "log" and axes.get_yscale() == "linear"
+    assert figures[2].axes[1].get_ylim()[0] == 0
     lines = {line.get_linestyle() for line in figures[2].axes[0].lines}
     assert lines == {"-", "--"}
     assert [line.get_ydata().tolist() for line in figures[4].axes[0].lines[:2]] == [[0.1, 0.05], [0.1, 0.08]]

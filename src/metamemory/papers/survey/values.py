@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from metamemory.study.cells import seeds_of
 from metamemory.study.figures import MUTED, WIDTH, legend_below, narrow, picture
+from metamemory.study.log_axis import log_axis
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -102,10 +103,12 @@ def by_context(by_setting: Mapping[str, Sequence[Group]], titles: Mapping[str, s
                 _draw_by_context(axes, group, measure)
             axes.set(xlabel="values known", ylabel=name)
             axes.set_title(titles[setting], fontsize="medium")
-        row[1].set(yscale="log")
-        if max(_contexts(shown[0])) > 50:
-            row[1].set_xscale("symlog", linthresh=1)
-            row[1].set_xlim(left=0)
+        if min(_contexts(shown[0])) > 0:
+            for axes in row:
+                log_axis(axes, (1, 10, 100, 1000))
+            row[1].set_ylim(bottom=0)  # an exact answer has no logarithm
+        else:
+            row[1].set_yscale("log")
     legend_below(figure)
     return figure
 
@@ -156,12 +159,22 @@ def bands(results: Sequence[Result]) -> Figure:
 
 def pictures(results: Sequence[Result], image: int = 0) -> Figure:
     """An image of which some pixels are known, a column a number of them, in blue what is not; below, what each learner
-    expects, and how unsure it is: white is certain, black a deviation of a half or more."""
+    expects, and how unsure it is, if that is not the same everywhere: white is certain, black a deviation of a half or
+    more."""
     example = results[0].example
     columns, shape = len(example["context"]), example["shape"]
-    figure, rows = plt.subplots(
-        1 + 2 * len(results), columns + 1, figsize=(1.5 * (columns + 1), 1.5 * (1 + 2 * len(results))), squeeze=False
-    )
+    answers = []  # learner, what of its answers, and that for each number of known pixels
+    for result in results:
+        means, deviations = (
+            [_decoded(each, shape)[image] for each in result.example[name]] for name in ("mean", "deviation")
+        )
+        answers.append((result, "mean", means))
+        if np.ptp(deviations):
+            answers.append(
+                (result, "deviation", [each.mean(axis=0, keepdims=True).astype(np.uint8) for each in deviations])
+            )
+    down = 1 + len(answers)
+    figure, rows = plt.subplots(down, columns + 1, figsize=(1.5 * (columns + 1), 1.5 * down), squeeze=False)
     whole = _decoded(example["image"], shape)[image]
     picture(rows[0, 0], whole)
     rows[0, 0].set_title("the image", fontsize="small")
@@ -171,14 +184,11 @@ def pictures(results: Sequence[Result], image: int = 0) -> Figure:
         there = _decoded(known, [shape[0], 1, *shape[2:]])[image] > 0
         picture(axes, _hidden(whole, there))
         axes.set_title(f"{count} known", fontsize="small")
-    for at, result in enumerate(results):
-        for down, name in enumerate(("mean", "deviation")):
-            row = rows[1 + 2 * at + down]
-            row[0].text(1, 0.5, f"{title(result.run.method)}: {name}", ha="right", va="center", fontsize="small",
-                        color=colour(result.run.method), wrap=True)  # fmt: skip
-            for axes, encoded in zip(row[1:], result.example[name], strict=True):
-                shown = _decoded(encoded, shape)[image]
-                picture(axes, shown if name == "mean" else shown.mean(axis=0, keepdims=True).astype(np.uint8))
+    for row, (result, name, of_each) in zip(rows[1:], answers, strict=True):
+        row[0].text(1, 0.5, f"{title(result.run.method)}: {name}", ha="right", va="center", fontsize="small",
+                    color=colour(result.run.method), wrap=True)  # fmt: skip
+        for axes, shown in zip(row[1:], of_each, strict=True):
+            picture(axes, shown)
     return figure
 
 
