@@ -2,7 +2,7 @@
 
 import base64
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ KNOWN_OF_CELEB_A = (10, 100, 1000)
 def likelihood_table(setting: str, root: Path = Path(".")) -> str:
     """Functions: log-likelihood of a value by how many are known, a column a method, a table a scale; empty where none
     was run."""
-    of_each = by_whose(_in_order(groups(FUNCTIONS, setting, root)))
+    of_each = by_whose(_in_order(groups(FUNCTIONS, setting, root), lambda group: _mean(group, -1, "log_likelihood")))
     return "\n\n".join(f"In nats, at {runs}:\n\n{_likelihoods(shown)}" for runs, shown in of_each.items())
 
 
@@ -55,7 +55,8 @@ def completion_table(setting: str, root: Path = Path(".")) -> str:
         return ""
     cells = [(row["context"], row["ordered"]) for row in shown[0].results[0].scores]
     header = ["method", "whose", *(f"{int(known)} {ORDERS[int(order)]}" for known, order in cells), "seeds"]
-    return markdown(header, [_row(group, cells, "mse") for group in _in_order(shown)])
+    in_order = _in_order(shown, lambda group: -sum(_mean(group, at, "mse") for at in range(len(cells))))
+    return markdown(header, [_row(group, cells, "mse") for group in in_order])
 
 
 def reported_table() -> str:
@@ -64,10 +65,10 @@ def reported_table() -> str:
     return markdown(["CelebA, in the paper", *(f"{known} at random" for known in KNOWN_OF_CELEB_A)], rows)
 
 
-def _in_order(shown: Sequence[Group]) -> list[Group]:
+def _in_order(shown: Sequence[Group], quality: Callable[[Group], float]) -> list[Group]:
     """By scale, and of a scale the best last."""
     scales = list(dict.fromkeys(group.run.scale for group in shown))
-    return sorted(shown, key=lambda group: (scales.index(group.run.scale), _mean(group, -1, "log_likelihood")))
+    return sorted(shown, key=lambda group: (scales.index(group.run.scale), quality(group)))
 
 
 def _mean(group: Group, at: int, measure: str) -> float:
