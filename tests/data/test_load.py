@@ -70,6 +70,11 @@ def test_says_what_to_do_where_nothing_is_prepared(root):
         load("omniglot", 28, root)
 
 
+def test_refuses_a_size_whose_images_fill_the_memory(prepared):
+    with pytest.raises(UserError, match=r"its 60 images take 56 GiB at size 31623, and may take 16: choose a smaller"):
+        load("glyphs", 31_623, prepared)
+
+
 def test_refuses_an_unknown_name(root):
     with pytest.raises(UserError, match="'mnits'"):
         load("mnits", 28, root)

@@ -90,6 +90,9 @@ def test_every_way_to_ask_refuses(one):
         learner.absorb(x[0], y[0], state)
     with pytest.raises(UserError, match="query_x is .* batch and device must agree"):
         learner.answer_queries(x, y, x[:, :1])
+    if list(learner.parameters()):
+        with pytest.raises(UserError, match=f"^{learner.name}: query_x is float64 on cpu and must be float32"):
+            learner.answer_queries(x, y, x.double())
 
 
 def test_after_a_refusal_and_a_copy_inputs_are_still_looked_at():

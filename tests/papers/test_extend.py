@@ -92,6 +92,48 @@ def test_a_learner_is_one_file_and_one_line(copy):
     assert copy("-c", LAST_LABEL).splitlines() == ["The last label", "[[0], [2]]"]
 
 
+COSINE = """
+import torch
+from metamemory.models import CosineMeans
+from metamemory.papers.survey import families
+print("cosine_means" in families.members(families.METRIC))
+torch.manual_seed(0)
+learner = CosineMeans((1, 8, 8), 3, filters=4)
+x = torch.rand(3, 2, 1, 8, 8)
+logits = learner.answer_queries(x, torch.arange(3)[:, None].expand(3, 2), x)
+print(logits.argmax(-1).T.tolist(), round(logits.max().item(), 3))
+"""
+
+
+def appended(path, section):
+    """Below what a file of parameters has."""
+    path.write_text(f"{path.read_text(encoding='utf-8').rstrip()}\n\n{section}", encoding="utf-8")
+
+
+def shown(name):
+    (text,) = [text for language, _, text in BLOCKS if language == "yaml" and name in text]
+    return text
+
+
+def test_a_metric_learner_is_one_file_and_one_line(copy):
+    path = "src/metamemory/models/metric/cosine_means.py"
+    (copy.root / path).write_text(FILES[path], encoding="utf-8")
+    *_, line = shown("cosine_means").splitlines()
+    before = "      matching_euclidean: {extends: protonet}\n"
+    edit(copy.root / "params/survey.yaml", before, f"{before}{line}\n")
+    runs = copy("-m", "metamemory", "list", "--scale", "smoke")
+    assert "smoke/support_query/cosine_means/omniglot_5_way_1_shot/seed0" in runs
+    assert copy("-c", COSINE).splitlines() == ["True", "[[0, 1, 2], [0, 1, 2]] 10.0"]
+
+
+def test_an_experiment_is_a_section_and_a_notebook(copy):
+    appended(copy.root / "params/survey.yaml", shown("many_ways").removeprefix("experiments:\n"))
+    runs = copy("-m", "metamemory", "list", "--scale", "smoke")
+    assert "smoke/many_ways/ridge/fifty_way/seed0" in runs
+    told = copy("-m", "metamemory", "config", "many_ways", "--method", "ridge", "--setting", "ten_way")
+    assert "n_way: 10" in told and "experiments.many_ways.settings.ten_way" in told
+
+
 VARIANT = """
 from metamemory.study.methods import title
 from metamemory.study.parameters import Parameters

@@ -139,8 +139,10 @@ def test_digests_are_written_anew_only_where_they_change(written):
 
 def test_a_file_that_is_no_lock_is_an_error(tmp_path):
     (tmp_path / "dvc.lock").write_text("stages", encoding="utf-8")
-    with pytest.raises(UserError, match="is not a dvc.lock"):
+    with pytest.raises(UserError, match=r"dvc.lock is damaged .*where there is none, .* record` writes it"):
         locks.read_stages(tmp_path / "dvc.lock")
+    with pytest.raises(UserError, match=r"dvc.lock is missing: where there is none, .* record` writes it"):
+        locks.read_stages(tmp_path / "no" / "dvc.lock")
 
 
 def test_a_scale_that_there_is_not_is_not_written(tmp_path):

@@ -85,6 +85,7 @@ def _look_answer_queries(learner: Any, support_x: Any, support_y: Any, query_x: 
     check_inputs(learner, "support_x", support_x)
     _require_labels(learner, "support_y", support_y, support_x, 2)
     _require(learner, "query_x", query_x, ("query", "batch"))
+    check_inputs(learner, "query_x", query_x)
     if query_x.shape[1] != support_x.shape[1] or query_x.device != support_x.device:
         raise UserError(
             f"{learner.name}: query_x is {_told(query_x)} and support_x {_told(support_x)}; batch and device must agree"

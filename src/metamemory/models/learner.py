@@ -119,7 +119,7 @@ class Learner(nn.Module):
         *_, cls.family, cls.name = ["", *cls.__module__.split(".")]
         cls.abstract = abstract
         if not abstract and cls.run is Learner.run and cls.step is Learner.step:
-            raise UserError(f"{cls.__module__}: {cls.__name__} must define run or step")
+            raise UserError(f"{cls.__module__}: {cls.__name__} must define run or step, by which it learns in a stream")
         for each in PUBLIC:
             if each in vars(cls):
                 setattr(cls, each, checked(each, vars(cls)[each]))
@@ -133,7 +133,7 @@ class Learner(nn.Module):
 
     def initial_state(self, batch: int) -> Any:
         """The state before the first step of `batch` episodes: a NamedTuple of tensors."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define initial_state")
 
     def run(
         self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: Any

@@ -90,7 +90,7 @@ def read_stages(path: Path) -> dict[str, Entry]:
     Raises:
         UserError: it is missing or none.
     """
-    with reading(path, "it is not a dvc.lock; delete it, and `record` writes it anew"):
+    with reading(path, "where there is none, `python -m metamemory record` writes it"):
         text = path.read_text(encoding="utf-8")
         stages = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
         for stage in stages.values():

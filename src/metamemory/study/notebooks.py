@@ -11,19 +11,26 @@ from metamemory.errors import UserError
 from metamemory.settings import SettingError
 from metamemory.study.own_kernel import prefer_own_kernel
 from metamemory.study.pipeline import folder
-from metamemory.study.runs import Run
+from metamemory.study.runs import Run, finished
 from metamemory.training.files import reading, require_writable
 from metamemory.training.interruption import Interrupted
 
 
 def execute_notebook(run: Run) -> None:
-    """Do a run through the notebook of its experiment; the executed copy lies beside the model."""
+    """Do a run through the notebook of its experiment; the executed copy lies beside the model.
+
+    Raises:
+        UserError: the notebook has no such parameter, ended with an error, or did another run.
+    """
     parameters = {"scale": run.scale, "method": run.method, "setting": run.setting, "seed": run.seed}
     if run.overrides:
         parameters["overrides"] = dict(run.overrides)
-    execute(
-        folder(run.experiment, run.root) / f"{run.experiment}.ipynb", run.model.with_name("notebook.ipynb"), parameters
-    )
+    notebook = folder(run.experiment, run.root) / f"{run.experiment}.ipynb"
+    execute(notebook, run.model.with_name("notebook.ipynb"), parameters)
+    if not finished(run):
+        raise UserError(
+            f"{notebook}: it ended, and {run.place} has not been done: its Run(...) must name {run.experiment}"
+        )
 
 
 def execute(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:

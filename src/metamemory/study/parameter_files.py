@@ -75,7 +75,8 @@ def read_paper(root: Path, file: str) -> dict[str, Any]:
             choose(OF_AN_EXPERIMENT, key, f"key in experiments.{name}:", file)
         for part in ("methods", "settings", "scales"):
             if not isinstance(experiment.get(part), dict) or not experiment[part]:
-                raise UserError(f"{file}: experiments.{name} has no {part}")
+                mend = ", for example {extends: <another experiment>}" if part == "scales" else ""
+                raise UserError(f"{file}: experiments.{name} has no {part}{mend}")
             _require_plain(experiment[part], f"{file}: experiments.{name}.{part}")
         for scale in experiment["scales"]:
             choose((*SCALES, "extends"), scale, f"scale in experiments.{name}.scales:", file)

@@ -50,7 +50,10 @@ def folder(experiment: str, root: Path = Path(".")) -> Path:
     """
     found = list((root / "notebooks").glob(f"*/{experiment}/{experiment}.ipynb"))
     if not found:
-        raise UserError(f"notebooks/<paper>/{experiment}/{experiment}.ipynb is not there: an experiment has a notebook")
+        raise UserError(
+            f"notebooks/<paper>/{experiment}/{experiment}.ipynb is not there: copy that of another experiment, "
+            f"and name {experiment} in its Run(...)"
+        )
     return found[0].parent
 
 

@@ -8,13 +8,13 @@ import time
 import pytest
 
 HERE = importlib.util.find_spec("ray") is not None
-needs_ray = pytest.mark.skipif(not HERE, reason="needs Ray: pip install 'metamemory[cluster]'")
+needs_ray = pytest.mark.skipif(not HERE, reason="needs Ray: pip install -e '.[cluster]'")
 
 
 def test_without_ray_the_mend_is_said(little, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     said = little.run("work", "--cluster", "auto", code=1)
-    assert said == "error: work --cluster needs Ray: pip install 'metamemory[cluster]'\n"
+    assert said == "error: work --cluster needs Ray: pip install -e '.[cluster]'\n"
 
 
 @needs_ray

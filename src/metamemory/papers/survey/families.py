@@ -5,19 +5,27 @@ from pathlib import Path
 
 from metamemory.papers.survey.reported import SETTINGS, Setting
 from metamemory.papers.survey.support_query import EXPERIMENT, setting_of, table, title
+from metamemory.study.methods import method
+from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.results import Group, groups
 from metamemory.study.tables import budget_table
 
-METRIC = ("siamese", "matching", "matching_euclidean", "protonet", "ridge")
-GRADIENT = ("maml", "maml_inductive", "fomaml", "anil", "reptile", "reptile_transductive")
-MEMORY = ("lstm", "cl_lstm", "mann", "snail", "transformer", "delta_net", "srwm")
-NEURAL_PROCESS = ("cnp",)
+# A page -> the folders of `models/` whose learners it shows, in this order
+METRIC, GRADIENT, NEURAL_PROCESS = ("metric",), ("gradient",), ("neural_process",)
+MEMORY = ("recurrent", "memory", "attention", "fast_weights")
 ONE_SHOT: Setting = (5, 1)
 
 
-def numbers(methods: Sequence[str], root: Path = Path(".")) -> str:
-    """Omniglot, what their papers and others report of them and this study's runs; then which have none at the paper's
-    size."""
+def members(families: Sequence[str]) -> list[str]:
+    """Methods of the experiment whose learners are of these families, in their order."""
+    methods = Parameters(project_root()).methods(EXPERIMENT)
+    return [name for family in families for name in methods if method(name).family == family]
+
+
+def numbers(families: Sequence[str], root: Path = Path(".")) -> str:
+    """Of their learners on Omniglot, what their papers and others report and this study's runs; then which have none at
+    the paper's size."""
+    methods = members(families)
     return "\n\n".join(filter(None, [table("omniglot", root, methods), missing(methods, root)]))
 
 
@@ -30,9 +38,9 @@ def missing(methods: Sequence[str], root: Path = Path(".")) -> str:
     return f"Not yet at `paper` scale, and so not to be compared with the papers: {'; '.join(small)}."
 
 
-def costs(methods: Sequence[str], root: Path = Path(".")) -> str:
-    """Parameters, operations and time of the runs with five classes and one shot of Omniglot."""
-    shown = [group for method in methods for group in _groups(ONE_SHOT, root) if group.run.method == method]
+def costs(families: Sequence[str], root: Path = Path(".")) -> str:
+    """Parameters, operations and time of their learners' runs with five classes and one shot of Omniglot."""
+    shown = [group for name in members(families) for group in _groups(ONE_SHOT, root) if group.run.method == name]
     return budget_table(shown) if shown else ""
 
 

@@ -38,7 +38,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("work --cluster needs Ray: pip install 'metamemory[cluster]'") from None
+        raise UserError("work --cluster needs Ray: pip install -e '.[cluster]'") from None
     return ray
 
 

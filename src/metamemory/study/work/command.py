@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from metamemory.errors import UserError
 from metamemory.locking import locked
@@ -88,7 +89,8 @@ def work(wish: Wish) -> int:
 def show(wish: Wish) -> None:
     """Print the plan, and do nothing."""
     _, jobs, estimates, workers = prepare(wish)
-    print(plan([estimates.of(job) for job in jobs], workers.jobs, wish.minutes, estimates.hardware))
+    counted_jobs = [estimates.of(job) for job in tqdm(jobs, "counting operations", unit=" runs", leave=False)]
+    print(plan(counted_jobs, workers.jobs, wish.minutes, estimates.hardware))
 
 
 class Exporting:
