@@ -7,6 +7,7 @@ results can be carried over what changes here (`study.refusing`).
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -18,6 +19,8 @@ from torch.utils._pytree import tree_map_only
 
 from metamemory.errors import UserError
 from metamemory.settings import Count, Declared, Index, Items, SettingError, check_value, declared, parameters_of
+
+MOST_BYTES = 2**34  # of all images of a data set
 
 
 def check_arguments(of: type, given: Sequence[Any], named: Mapping[str, Any]) -> None:
@@ -91,6 +94,21 @@ def check_numbers(learner: Any, name: str, y: Tensor, masks: bool) -> None:
     if not (y.abs() <= 1).all() if masks else y.isinf().any():
         reach = "from 0 to 1, and -1 for null" if masks else "finite, and nan for null"
         raise UserError(f"{learner.name}: {name} has numbers that are none of its labels, which must be {reach}")
+
+
+def check_memory(title: str, shape: Sequence[int], size: int) -> None:
+    """Refuse images [class, drawing, height, width(, channel)] that would fill the memory at `size` x `size` pixels.
+
+    Raises:
+        UserError: they would.
+    """
+    classes, drawings, _, _, *channels = shape
+    needed = classes * drawings * math.prod(channels) * size**2
+    if needed > MOST_BYTES:
+        raise UserError(
+            f"{title}: its {classes * drawings:,} images take {needed / 2**30:.0f} GiB at size {size}, and may take "
+            f"{MOST_BYTES // 2**30}: choose a smaller size"
+        )
 
 
 def check_normalisation(normalisation: Any, images: Tensor) -> None:

@@ -1,7 +1,6 @@
 """A prepared data set in memory, at the size asked for, reduced by exact area averaging."""
 
 import hashlib
-import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from metamemory.data import store
 from metamemory.errors import UserError
+from metamemory.refusals import check_memory
 
 TITLES = {
     "omniglot": "Omniglot",
@@ -36,7 +36,6 @@ STAND_INS = {  # data set -> the embedded one used where it cannot be had
 }
 CACHE = ".cache"  # beside the root
 PARTIAL = ".partial"  # ending of the temporary folders in it
-MOST_BYTES = 2**34  # of all images of a data set
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +90,7 @@ def load(name: str, size: int, root: Path | str = Path("data"), other: str | Non
     found = _found(name, root)
     record = store.read_record(root / found)
     title = record.title or TITLES.get(found) or found
-    classes, drawings, _, _, *channels = record.shape
-    if (needed := classes * drawings * math.prod(channels) * size**2) > MOST_BYTES:
-        raise UserError(
-            f"{title}: its {classes * drawings:,} images take {needed / 2**30:.0f} GiB at size {size}, and may take "
-            f"{MOST_BYTES // 2**30}: choose a smaller size"
-        )
+    check_memory(title, record.shape, size)
     images = _cached(root / found, record, size, root.parent / CACHE)
     return ImageSet(
         name=found,
@@ -131,8 +125,8 @@ def _found(name: str, root: Path) -> str:
     """The data set prepared under `root` that serves as this one: it or its stand-in."""
     if name not in TITLES and not store.exists(root / name):
         raise UserError(
-            f"unknown data set {name!r}: choose from {', '.join(TITLES)}; one of your own is made by `make data`, "
-            f"where params/ names its folder, or by `python -m metamemory data {name} --folder FOLDER`"
+            f"unknown data set {name!r}: choose from {', '.join(TITLES)}; one of your own is made by "
+            f"`python -m metamemory data {name} --folder FOLDER`"
         )
     found = next((each for each in (name, STAND_INS.get(name)) if each and store.exists(root / each)), None)
     if found is None:

@@ -133,7 +133,7 @@ class Learner(nn.Module):
 
     def initial_state(self, batch: int) -> Any:
         """The state before the first step of `batch` episodes: a NamedTuple of tensors."""
-        raise NotImplementedError(f"{type(self).__name__} must define initial_state")
+        raise NotImplementedError
 
     def run(
         self, x: Float[Tensor, "time batch *shape"], y_seen: Shaped[Tensor, "time batch *label"], state: Any
