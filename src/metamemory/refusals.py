@@ -97,16 +97,16 @@ def check_numbers(learner: Any, name: str, y: Tensor, masks: bool) -> None:
 
 
 def check_memory(title: str, shape: Sequence[int], size: int) -> None:
-    """Refuse images [class, drawing, height, width(, channel)] that would fill the memory at `size` x `size` pixels.
+    """Refuse images [class, image, height, width(, channel)] that would fill the memory at `size` x `size` pixels.
 
     Raises:
         UserError: they would.
     """
-    classes, drawings, _, _, *channels = shape
-    needed = classes * drawings * math.prod(channels) * size**2
+    classes, images, _, _, *channels = shape
+    needed = classes * images * math.prod(channels) * size**2
     if needed > MOST_BYTES:
         raise UserError(
-            f"{title}: its {classes * drawings:,} images take {needed / 2**30:.0f} GiB at size {size}, and may take "
+            f"{title}: its {classes * images:,} images take {needed / 2**30:.0f} GiB at size {size}, and may take "
             f"{MOST_BYTES // 2**30}: choose a smaller size"
         )
 

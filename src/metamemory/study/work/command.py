@@ -89,8 +89,8 @@ def work(wish: Wish) -> int:
 def show(wish: Wish) -> None:
     """Print the plan, and do nothing."""
     _, jobs, estimates, workers = prepare(wish)
-    counted_jobs = [estimates.of(job) for job in tqdm(jobs, "counting operations", unit=" runs", leave=False)]
-    print(plan(counted_jobs, workers.jobs, wish.minutes, estimates.hardware))
+    estimated = [estimates.of(job) for job in tqdm(jobs, "what it costs", unit=" runs", leave=False)]
+    print(plan(estimated, workers.jobs, wish.minutes, estimates.hardware))
 
 
 class Exporting:
