@@ -84,6 +84,15 @@ def of_probes_photographs(result):
     of_probes_characters(result)
 
 
+def of_turned_streams(result):
+    assert [row["turned"] for row in result.scores] == [0] * 9 + [1] * 9
+    assert result.metrics["accuracy_5_shot_turned"] == pytest.approx(result.scores[14]["accuracy"], abs=1e-5)
+
+
+def of_turned_queries(result):
+    assert [(row["n_way"], row["turned"]) for row in result.scores] == [(5, 0), (5, 1), (20, 0), (20, 1)]
+
+
 def of_two_tasks(result):
     assert [(row["other_first"], row["second"]) for row in result.scores] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert {len(each) for each in result.example["by_step"].values()} == {24}

@@ -25,19 +25,17 @@ from metamemory.models import TaskDescription, build, settings_of
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, protocol_class
 from metamemory.study import runs, source
+from metamemory.study.kept import FOLDER, file_of, mend, read_kept
 from metamemory.study.parameters import Parameters
 from metamemory.study.results import finished
 from metamemory.study.runs import Run
 from metamemory.study.stored import file_digest, read_manifest, require_model, seal
 from metamemory.study.work.queue import matches
-from metamemory.training.files import read_json, reading, write_atomically, write_text
+from metamemory.training.files import reading, write_atomically, write_text
 
-FOLDER = "pretrained"
 MOST_BYTES, MOST_BYTES_OF_ALL = 4 * 2**20, 20 * 2**20
 MOST_SECONDS = 20.0  # of one core that the test of one may take
 LARGEST_HALF = torch.finfo(torch.float16).max
-DICTS = ("run", "digests", "configuration", "task", "model", "metrics", "metrics_of_these_weights")
-KINDS = {**dict.fromkeys(DICTS, dict), **dict.fromkeys(("data", "learner", "weights", "sha256"), str)}
 
 
 @dataclass(frozen=True)
@@ -195,41 +193,16 @@ def _fill(learner: Learner, weights: Mapping[str, Tensor]) -> None:
     learner.load_state_dict({name: value.to(kinds.get(name, value.dtype)) for name, value in weights.items()})
 
 
-def file_of(root: Path, experiment: str, method: str, setting: str) -> Path:
-    """Where the weights are."""
-    return root / FOLDER / experiment / method / f"{setting}.safetensors"
-
-
-def read_kept(path: Path) -> dict[str, Any]:
-    """The record of kept weights: `path` is that of the .json.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    kept = read_json(path, mend := _mend(path))
-    with reading(path, mend):
-        for name, kind in KINDS.items():
-            if not isinstance(kept[name], kind):
-                raise ValueError(f"{name} is no {kind.__name__}")
-        if kept["sha256"] != seal(kept):
-            raise ValueError("it is not as it was written")
-    return kept
-
-
-def _mend(path: Path) -> str:
-    return f"get it back by `git checkout {path}`"
-
-
 def learner_of(kept: Mapping[str, Any], path: Path) -> Learner:
     """The learner with kept weights, in evaluation mode, on the processor.
 
     Raises:
         UserError: the weights are missing or damaged.
     """
-    with reading(path, _mend(path)):
+    with reading(path, mend(path)):
         path.stat()
     if file_digest(path) != kept.get("weights"):
-        raise UserError(f"{path} is damaged: {_mend(path)}")
+        raise UserError(f"{path} is damaged: {mend(path)}")
     task = kept["task"]
     description = TaskDescription(tuple(task["input_shape"]), task["n_way"], task["delay"])
     learner = build(kept["learner"], description, kept["model"])

@@ -35,6 +35,7 @@ from metamemory.protocols.conduct import conduct
 from metamemory.study import source
 from metamemory.study.begun import Begun
 from metamemory.study.checks import require_possible, stores_samples
+from metamemory.study.kept import require_trained, trained, trained_or_kept
 from metamemory.study.neighbours import MOST_THREADS
 from metamemory.study.parameters import SCALES, Parameters, closest, label_overrides
 from metamemory.study.processors import usable
@@ -43,12 +44,9 @@ from metamemory.study.stored import (
     ENDINGS,
     file_digest,
     read_manifest,
-    read_manifest_at,
     read_whole,
     require_model,
-    require_weights,
 )
-from metamemory.training.files import reading
 from metamemory.training.interruption import Interruption
 
 __all__ = ["ENDINGS", "Run", "execute", "file_digest", "read_manifest"]
@@ -146,30 +144,6 @@ def load_images(run: Run, config: Mapping[str, Any]) -> ImageSet | None:
     return images
 
 
-def trained(run: Run, config: Mapping[str, Any]) -> Path | None:
-    """The weights of another run that this one looks at; None where it does not."""
-    if "trained" not in config:
-        return None
-    return run.root / config["trained"].format(method=run.method, seed=run.seed)
-
-
-def _require_trained(run: Run, config: Mapping[str, Any]) -> None:
-    """Refuse weights that are not there, or are not those that their run trained.
-
-    Raises:
-        UserError: they are missing or damaged, or their manifest is.
-    """
-    weights = trained(run, config)
-    if weights is None:
-        return
-    mend = f"do the run {weights.parent.relative_to(run.root / 'runs')} first, which trains it"
-    with reading(weights, mend):
-        weights.open("rb").close()
-    manifest = run.root / "results" / f"{weights.parent.relative_to(run.root / 'runs')}.manifest.json"
-    if manifest.exists():
-        require_weights(weights, read_manifest_at(manifest), mend)
-
-
 def digests(
     run: Run,
     config: Mapping[str, Any],
@@ -179,8 +153,7 @@ def digests(
     """Of all that decides a run but its seed; `images` is that of the images. That of weights that are not there is
     None."""
     found = {**identity(config, source_digest), "data": images}
-    weights = trained(run, config)
-    return found if weights is None else {**found, "trained": file_digest(weights)}
+    return found if trained(run, config) is None else {**found, "trained": trained_or_kept(run, config)[1]}
 
 
 def fingerprint(digests: Mapping[str, Any], seed: int) -> str:
@@ -205,7 +178,8 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     """
     config = configuration(run)
     images = load_images(run, config)
-    _require_trained(run, config)
+    require_trained(run, config)
+    weights, _ = trained_or_kept(run, config)
     decided = digests(run, config, images and images.digest)
     asked_for = fingerprint(decided, run.seed)
     if not again and _told_finished(run, asked_for, decided):
@@ -218,9 +192,11 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
+    if weights != trained(run, config):
+        print(f"{run.place}: with the rounded weights of {weights}: those that were trained are not here")
     began = time.monotonic()
     context = Context(
-        *(device, begun.path, minutes, images, trained(run, config)),
+        *(device, begun.path, minutes, images, weights),
         before_training=lambda learner: require_recordable(run, begun.path, learner),
     )
     try:

@@ -218,6 +218,24 @@ def across(
     return rows
 
 
+def by_test(groups: Sequence[Group], tests: Mapping[str, Mapping[str, Quantity]], what: str) -> str:
+    """Runs that were tested in several ways: a row a method, scale and test.
+
+    Args:
+        groups: of one setting.
+        tests: name of a test -> column -> what is measured.
+        what: how the tests differ.
+    """
+    rows = [
+        [title(group.run.method), whose(group), test, *numbers, span([len(group.results)], 0)]
+        for group in groups
+        for test, columns in tests.items()
+        for numbers in [[percent(over_seeds(group, quantity)) for quantity in columns.values()]]
+    ]
+    columns = next(iter(tests.values()))
+    return markdown(["method", "whose", what, *(f"{column}, %" for column in columns), "seeds"], rows)
+
+
 def side(ours: Interval, reported: Reported) -> str:
     """Where an interval lies: "below" or "above" the number of a paper, with its deviation where it gives one; "" where
     the two meet, or may have met before the number was rounded."""

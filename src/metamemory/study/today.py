@@ -10,6 +10,7 @@ from metamemory.data import ImageSet
 from metamemory.errors import UserError
 from metamemory.study import begun, runs, source
 from metamemory.study.begun import Begun
+from metamemory.study.kept import trained
 from metamemory.study.parameters import Parameters
 from metamemory.study.runs import Run
 from metamemory.study.stored import NOT_RUN, State, state
@@ -59,7 +60,7 @@ class Today:
 
     def needs(self, run: Run) -> Run | None:
         """The run whose weights it looks at."""
-        path = runs.trained(run, self.configuration(run))
+        path = trained(run, self.configuration(run))
         if path is None:
             return None
         scale, experiment, method, setting, seed = path.relative_to(self.root).parts[1:-1]

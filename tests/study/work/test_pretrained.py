@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from metamemory.errors import UserError
 from metamemory.study.pretrained import load, rounded
 from metamemory.study.runs import Run
+from metamemory.study.stored import read_manifest
 
 
 @pytest.fixture
@@ -86,3 +87,19 @@ def test_rounding(tmp_path):
     assert kinds == {"a": torch.float16, "large": torch.bfloat16, "count": torch.int64, "none": torch.float16}
     assert found["a"].float().tolist() == [1.0, 3.140625] and found["large"].isfinite().all()
     save_file(found, tmp_path / "a.safetensors")
+
+
+def test_kept_weights_stand_in_for_those_of_their_run(kept):
+    """A run that looks at weights is done without them, and its results are those of the run whose weights they are."""
+    run, looking = (Run("smoke", name, "lstm", "one", root=kept.root) for name in ("few_shot", "looking"))
+    own = read_manifest(run)["model"]
+    run.model.unlink()
+    said = kept.run("run", "looking", "--method", "lstm")
+    assert "with the rounded weights of" in said and "pretrained/few_shot/lstm/one.safetensors" in said
+    assert read_manifest(looking)["digests"]["trained"] == own
+    assert "finished before" in kept.run("run", "looking", "--method", "lstm")
+    other = kept.run("run", "looking", "--method", "lstm", "--seed", "1", code=1)  # of which none are kept
+    assert "do the run smoke/few_shot/lstm/one/seed1 first, which trains it" in other
+    path = kept.root / "pretrained/few_shot/lstm/one.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert "one.safetensors is damaged: get it back by" in kept.run("run", "looking", "--method", "lstm", code=1)

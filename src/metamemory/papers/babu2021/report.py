@@ -3,7 +3,7 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.babu2021 import continual, cost, online_few_shot, segmentation, supervised
+from metamemory.papers.babu2021 import continual, cost, online_few_shot, segmentation, supervised, turned
 from metamemory.study.parameters import SCALES
 
 SECTIONS = (
@@ -16,6 +16,7 @@ SECTIONS = (
     Section("Delayed labels, CIFAR-FS (Table 3)", partial(online_few_shot.table_3, "cifar_fs")),
     Section("The same, Omniglot", partial(online_few_shot.table_3, "omniglot")),
     Section("What the paper concludes from these", claims_of(online_few_shot)),
+    Section("Turned test characters", turned.table),
     Section("Time to accuracy", online_few_shot.record_table),
     Section("The recipe, with one thing changed", online_few_shot.recipe_table),
     Section("What it cost", online_few_shot.cost_table),

@@ -3,7 +3,7 @@
 from functools import partial
 
 from metamemory.papers import Section, claims_of
-from metamemory.papers.survey import probes, support_query, values
+from metamemory.papers.survey import probes, support_query, turned, values
 from metamemory.papers.survey.reported import DATA
 
 SECTIONS = (
@@ -25,4 +25,6 @@ SECTIONS = (
         for experiment, (home, _) in probes.EXPERIMENTS.items()
     ),
     Section("How near Prototypical networks come to their papers", claims_of(support_query)),
+    Section("Turned test characters, support and query sets", turned.table),
+    Section("How near they come in the test of their paper", claims_of(turned)),
 )

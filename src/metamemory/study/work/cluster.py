@@ -18,6 +18,7 @@ from typing import Any
 from metamemory.errors import UserError
 from metamemory.locking import locked
 from metamemory.study import runs, source
+from metamemory.study.kept import files_of_trained
 from metamemory.study.runs import Run
 from metamemory.study.today import Today
 from metamemory.study.work import remote
@@ -144,8 +145,7 @@ class ClusterWorkers:
         run: Run = task["job"].run
         begun = unfinished_item(run, self.today.digests(run))
         options = {"num_cpus": self.threads, "num_gpus": self.gpus, "memory": MEMORY, "max_retries": 0}
-        weights = runs.trained(run, self.today.configuration(run))
-        trained = {str(weights.relative_to(run.root)): weights.read_bytes()} if weights and weights.exists() else {}
+        trained = files_of_trained(run, self.today.configuration(run))
         task["task"] = self.ray_do.options(num_returns="streaming", **options).remote(
             {name: getattr(run, name) for name in ("scale", "experiment", "method", "setting", "seed")},
             (task["until"] - time.monotonic()) / 60,
