@@ -23,7 +23,8 @@ def results(monkeypatch):
         class Kept(Result):
             scores = [{"accuracy": (low + high) / 2, "low": low, "high": high}]
 
-        return Kept(Run(scale, "e", method, "s"), {"data": {"title": titles.get(scale, "Omniglot")}})
+        manifest = {"data": {"title": titles.get(scale, "Omniglot")}, "training_episodes": 0 if method == "fixed" else 9}
+        return Kept(Run(scale, "e", method, "s"), manifest)
 
     monkeypatch.setattr(claims, "groups", groups)
     return found, titles
@@ -57,6 +58,14 @@ def test_several_seeds_of_both_are_not_one_seed(results):
     assert claim().judge().verdict == "reproduced"
     results[0]["paper", "worse"] = [(0.6, 0.7)]
     assert claim().judge().verdict == "reproduced, one seed"
+
+
+def test_what_is_not_trained_has_no_other_seed(results):
+    results[0].update({("paper", "better"): [(0.8, 0.9)] * 2, ("paper", "fixed"): [(0.6, 0.7)]})
+    pair = tuple(Measured("e", method, "s", at_shot(0)) for method in ("better", "fixed"))
+    assert Claim("it is better", "+9.9", [pair]).judge().verdict == "reproduced"
+    results[0]["paper", "better"] = [(0.8, 0.9)]
+    assert Claim("it is better", "+9.9", [pair]).judge().verdict == "reproduced, one seed"
 
 
 def test_a_stand_in_decides_nothing(results):

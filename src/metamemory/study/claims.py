@@ -96,7 +96,8 @@ def standing(ends: Sequence[tuple[Interval, Interval]], of: Sequence[Group], mar
     pair lie apart in the other, and else not decided. Only runs at a paper's size and on its data decide anything.
     """
     shown = f"{points(above.mean - below.mean for above, below in ends)} ({whose(*of)})"
-    seeds = ", one seed" if any(each.over == "episodes" for pair in ends for each in pair) else ""
+    over_episodes = any(each.over == "episodes" for pair in ends for each in pair)
+    seeds = ", one seed" if over_episodes and any(group.may_differ for group in of) else ""
     holds = ge if margin else gt  # a margin allows its own end
     if all(holds(above.low, below.high - margin) for above, below in ends):
         decided, reduced = "reproduced", "it holds"

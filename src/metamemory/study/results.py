@@ -78,6 +78,11 @@ class Group:
         """Whether it was made at the paper's size and on its data: only then can it decide anything about the paper."""
         return self.run.scale == "paper" and "stand-in" not in self.data
 
+    @property
+    def may_differ(self) -> bool:
+        """Whether another seed could give other numbers that are not here: of one that was trained with one seed."""
+        return len(self.results) == 1 and self.results[0].manifest.get("training_episodes") != 0
+
     def accuracy(self, shot: int) -> Interval:
         """k-shot accuracy: over seeds where there are several, else over the episodes of the one."""
         rows = [result.scores[shot] for result in self.results]
