@@ -23,7 +23,8 @@ def results(monkeypatch):
         class Kept(Result):
             scores = [{"accuracy": (low + high) / 2, "low": low, "high": high}]
 
-        manifest = {"data": {"title": titles.get(scale, "Omniglot")}, "training_episodes": 0 if method == "fixed" else 9}
+        episodes = 0 if method == "fixed" else 9
+        manifest = {"data": {"title": titles.get(scale, "Omniglot")}, "training_episodes": episodes}
         return Kept(Run(scale, "e", method, "s"), manifest)
 
     monkeypatch.setattr(claims, "groups", groups)
