@@ -35,26 +35,20 @@ def read_kept(path: Path) -> dict[str, Any]:
     return kept
 
 
-def _standing_in(weights: Path, root: Path) -> tuple[Path, str] | None:
-    """The kept weights of the run whose own would be at `weights`, and the digest of its own; None where none are kept.
-
-    Raises:
-        UserError: they are damaged.
-    """
-    scale, experiment, method, setting, seed = weights.relative_to(root / "runs").parts[:-1]
-    path = file_of(root, experiment, method, setting)
-    if not path.exists():
-        return None
-    kept = read_kept(path.with_suffix(".json"))
-    if (kept["run"]["scale"], f"seed{kept['run']['seed']}", kept["run"]["overrides"]) != (scale, seed, {}):
-        return None
-    if file_digest(path) != kept["weights"]:
-        raise UserError(f"{path} is damaged: {mend(path)}")
-    return path, kept["weights_of_the_run"]
-
-
 def mend(path: Path) -> str:
     return f"get it back by `git checkout {path}`"
+
+
+def require_whole(path: Path, kept: Mapping[str, Any]) -> None:
+    """Refuse kept weights that are not those of their record.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    with reading(path, mend(path)):
+        path.stat()
+    if file_digest(path) != kept["weights"]:
+        raise UserError(f"{path} is damaged: {mend(path)}")
 
 
 def trained(run: Any, config: Mapping[str, Any]) -> Path | None:
@@ -64,39 +58,57 @@ def trained(run: Any, config: Mapping[str, Any]) -> Path | None:
     return run.root / config["trained"].format(method=run.method, seed=run.seed)
 
 
+def address_of(weights: Path, root: Path) -> tuple[str, str, str, str, int]:
+    """Scale, experiment, method, setting and seed of the run that trains the weights at this place."""
+    scale, experiment, method, setting, seed = weights.relative_to(root / "runs").parts[:-1]
+    return scale, experiment, method, setting, int(seed.removeprefix("seed"))
+
+
 def trained_or_kept(run: Any, config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
     """The file of those weights and the digest of those that the run trained. Where these are not here, the rounded
     ones of pretrained/ stand in for them.
 
     Raises:
-        UserError: those of pretrained/ are damaged.
+        UserError: the record in pretrained/ is damaged.
     """
     weights = trained(run, config)
     if weights is None or weights.exists():
         return weights, weights and file_digest(weights)
-    return _standing_in(weights, run.root) or (weights, None)
+    scale, experiment, method, setting, seed = address_of(weights, run.root)
+    path = file_of(run.root, experiment, method, setting)
+    if path.exists():
+        kept = read_kept(path.with_suffix(".json"))
+        if (kept["run"]["scale"], kept["run"]["seed"], kept["run"]["overrides"]) == (scale, seed, {}):
+            return path, kept["weights_of_the_run"]
+    return weights, None
 
 
-def require_trained(run: Any, config: Mapping[str, Any]) -> None:
-    """Refuse weights that are not there, or are not those that their run trained.
+def require_trained(run: Any, config: Mapping[str, Any]) -> Path | None:
+    """The file of the weights that a run begins with, its own or kept ones; None where it looks at none.
 
     Raises:
-        UserError: they are missing or damaged, or their manifest is.
+        UserError: they are missing or damaged, or not those that their run trained, or its manifest is damaged.
     """
-    weights = trained(run, config)
-    if weights is None or trained_or_kept(run, config)[0] != weights:
-        return
-    advice = f"do the run {weights.parent.relative_to(run.root / 'runs')} first, which trains it"
+    place = trained(run, config)
+    if place is None:
+        return None
+    weights, _ = trained_or_kept(run, config)
+    if weights != place:
+        require_whole(weights, read_kept(weights.with_suffix(".json")))
+        return weights
+    of = weights.parent.relative_to(run.root / "runs")
+    advice = f"do the run {of} first, which trains it"
     with reading(weights, advice):
         weights.open("rb").close()
-    manifest = run.root / "results" / f"{weights.parent.relative_to(run.root / 'runs')}.manifest.json"
+    manifest = run.root / "results" / f"{of}.manifest.json"
     if manifest.exists():
         require_weights(weights, read_manifest_at(manifest), advice)
+    return weights
 
 
 def files_of_trained(run: Any, config: Mapping[str, Any]) -> dict[str, bytes]:
-    """What a copy of the project needs for a run that looks at weights: their place, and bytes. None where they are not
-    here; a copy without the run's own has the record of pretrained/ too."""
+    """Place -> bytes of what a copy of the project needs for a run that looks at weights; empty where they are not
+    here. Kept weights come with their record."""
     weights = trained_or_kept(run, config)[0]
     if weights is None or not weights.exists():
         return {}

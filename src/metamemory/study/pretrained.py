@@ -25,13 +25,13 @@ from metamemory.models import TaskDescription, build, settings_of
 from metamemory.models.learner import Learner
 from metamemory.protocols import Context, protocol_class
 from metamemory.study import runs, source
-from metamemory.study.kept import FOLDER, file_of, mend, read_kept
+from metamemory.study.kept import FOLDER, file_of, read_kept, require_whole
 from metamemory.study.parameters import Parameters
 from metamemory.study.results import finished
 from metamemory.study.runs import Run
 from metamemory.study.stored import file_digest, read_manifest, require_model, seal
 from metamemory.study.work.queue import matches
-from metamemory.training.files import reading, write_atomically, write_text
+from metamemory.training.files import write_atomically, write_text
 
 MOST_BYTES, MOST_BYTES_OF_ALL = 4 * 2**20, 20 * 2**20
 MOST_SECONDS = 20.0  # of one core that the test of one may take
@@ -199,10 +199,7 @@ def learner_of(kept: Mapping[str, Any], path: Path) -> Learner:
     Raises:
         UserError: the weights are missing or damaged.
     """
-    with reading(path, mend(path)):
-        path.stat()
-    if file_digest(path) != kept.get("weights"):
-        raise UserError(f"{path} is damaged: {mend(path)}")
+    require_whole(path, kept)
     task = kept["task"]
     description = TaskDescription(tuple(task["input_shape"]), task["n_way"], task["delay"])
     learner = build(kept["learner"], description, kept["model"])

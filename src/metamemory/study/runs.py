@@ -178,8 +178,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     """
     config = configuration(run)
     images = load_images(run, config)
-    require_trained(run, config)
-    weights, _ = trained_or_kept(run, config)
+    weights = require_trained(run, config)
     decided = digests(run, config, images and images.digest)
     asked_for = fingerprint(decided, run.seed)
     if not again and _told_finished(run, asked_for, decided):

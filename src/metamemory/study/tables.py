@@ -227,10 +227,13 @@ def by_test(groups: Sequence[Group], tests: Mapping[str, Mapping[str, Quantity]]
         what: how the tests differ.
     """
     rows = [
-        [title(group.run.method), whose(group), test, *numbers, span([len(group.results)], 0)]
+        [
+            *(title(group.run.method), whose(group), test),
+            *(percent(over_seeds(group, quantity)) for quantity in columns.values()),
+            str(len(group.results)),
+        ]
         for group in groups
         for test, columns in tests.items()
-        for numbers in [[percent(over_seeds(group, quantity)) for quantity in columns.values()]]
     ]
     columns = next(iter(tests.values()))
     return markdown(["method", "whose", what, *(f"{column}, %" for column in columns), "seeds"], rows)

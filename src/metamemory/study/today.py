@@ -10,7 +10,7 @@ from metamemory.data import ImageSet
 from metamemory.errors import UserError
 from metamemory.study import begun, runs, source
 from metamemory.study.begun import Begun
-from metamemory.study.kept import trained
+from metamemory.study.kept import address_of, trained
 from metamemory.study.parameters import Parameters
 from metamemory.study.runs import Run
 from metamemory.study.stored import NOT_RUN, State, state
@@ -63,8 +63,7 @@ class Today:
         path = trained(run, self.configuration(run))
         if path is None:
             return None
-        scale, experiment, method, setting, seed = path.relative_to(self.root).parts[1:-1]
-        return Run(scale, experiment, method, setting, int(seed.removeprefix("seed")), root=self.root)
+        return Run(*address_of(path, self.root), root=self.root)
 
     def digests(self, run: Run) -> dict[str, str | None]:
         """Of all that decides it but its seed, as `runs.digests`; no images are read for it."""
