@@ -207,6 +207,8 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         print(f"{run.place}: stopped after {minutes:g} minutes of training; the same command goes on")
         return False
     with Interruption():  # what is recorded is finished: a signal comes too late
+        if weights != trained(run, config):
+            outcome.facts["rounded_weights"] = str(weights.relative_to(run.root))
         record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
         begun.finish()
     shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())

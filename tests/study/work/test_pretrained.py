@@ -96,7 +96,9 @@ def test_kept_weights_stand_in_for_those_of_their_run(kept):
     run.model.unlink()
     said = kept.run("run", "looking", "--method", "lstm")
     assert "with the rounded weights of" in said and "pretrained/few_shot/lstm/one.safetensors" in said
-    assert read_manifest(looking)["digests"]["trained"] == own
+    manifest = read_manifest(looking)
+    assert manifest["digests"]["trained"] == own
+    assert manifest["rounded_weights"] == "pretrained/few_shot/lstm/one.safetensors"
     assert "finished before" in kept.run("run", "looking", "--method", "lstm")
     other = kept.run("run", "looking", "--method", "lstm", "--seed", "1", code=1)  # of which none are kept
     assert "do the run smoke/few_shot/lstm/one/seed1 first, which trains it" in other
