@@ -53,6 +53,7 @@ DIAGRAMS = {
     rules.projected_tasks: [],  # nothing changes in it
     rules.blur: ["blur"],
     rules.vsml: ["vsml"],
+    rules.fitness: ["fitness_monotonic"],
 }
 NARROW, SMALLEST = 350, 8.5  # pixels: a figure's width on a screen of 390, and a text's height of type there
 PAD = 0.2  # inches that a page adds to a figure's width

@@ -89,6 +89,18 @@ def test_pay_and_its_rise_are_over_searches(monkeypatch):
     plt.close("all")
 
 
+def test_claims_of_a_rise_are_since_every_place_of_a_scale():
+    since = [side.quantity.since for claim in fitness.claims()[:2] for side, _ in claim.pairs]
+    assert since == list(range(fitness.PLACES))
+    places = [Parameters(project_root()).configuration(scale, "fitness", fitness.RULE, "bandit", {}) for scale in SIZED]
+    assert min(len(config["evaluation"]["at"]) for config in places) == fitness.PLACES
+    group = group_of("fitness", "fitness_monotonic", "bandit", {}, example={"by_search": {"paid": [[0], [4], [1]]}})
+    assert [fitness.Rise("paid", since)(group.results[0]).mean for since in range(3)] == [1, -3, 0]
+
+
+SIZED = ("laptop", "paper")  # scales at which claims are judged
+
+
 def test_of_a_single_row_there_is_no_rise():
     group = group_of("fitness", "fitness_monotonic", "bandit", {}, example={"by_search": {"paid": [[0.1, 0.3]]}})
     assert fitness.Rise("paid")(group.results[0])[:3] == (0.0, 0.0, 0.0)

@@ -29,7 +29,10 @@ class Kept(Result):
         for test in range(2)
         for step in AT
     ]
-    scores = [{**row, "low": row["accuracy"] - 0.01, "high": row["accuracy"] + 0.01} for row in scores]
+    scores = [
+        {**row, "low": row["accuracy"] - 0.01, "high": row["accuracy"] + 0.01, "online": row["accuracy"] / 2}
+        for row in scores
+    ]
     example = {
         "tests": {
             "same": {
@@ -92,4 +95,14 @@ def test_figures_are_drawn(group):
     assert answers[:6] == ["1", "3", "3", "1", "1", "4"]  # of the first image after each number of steps, then the next
     bars = [patch.get_width() for patch in strip.axes[0].patches if isinstance(patch, Rectangle) and patch.get_fill()]
     assert bars[:3] == pytest.approx([0.1, 0.35, 0.6])  # inches of one: the accuracy
+    plt.close("all")
+
+
+def test_online_curves_are_of_what_came_before_each_place(group, monkeypatch):
+    configuration = {**group.results[0].manifest["configuration"], "task": {"minibatch": 8}}
+    monkeypatch.setitem(group.results[0].manifest, "configuration", configuration)
+    (axes,) = rules.online_curves([group], ["large"]).axes
+    (steps,) = axes.patches
+    values, edges, _ = steps.get_data()
+    assert edges.tolist() == [0, 40, 80] and values == pytest.approx([22.5, 35.0])
     plt.close("all")

@@ -44,3 +44,11 @@ def test_curves_are_drawn_of_both_orders():
     one, other = figure.axes[:2]
     assert [len(axes.lines) for axes in (one, other)] == [3, 3]
     assert np.allclose(one.lines[0].get_ydata(), 20) and np.allclose(other.lines[0].get_ydata(), 40)
+
+
+def test_learners_are_beside_one_another_where_labels_are_late(monkeypatch):
+    monkeypatch.setattr(self_reference, "groups", lambda _, __, ___, method: [kept(method)] if method == "srwm" else [])
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    monkeypatch.setattr(self_reference, "SHOTS", (1, 3))
+    (row,) = self_reference.online_table().splitlines()[2:]
+    assert [cell.split("\N{NO-BREAK SPACE}")[0].strip(" *") for cell in row.split("|")[3:5]] == ["50.0", "70.0"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from metamemory.study.diagrams import EDGE, GAP, INK, QUIET, SMALL, Box, Diagram, characters
 from metamemory.study.figures import unpacked
@@ -151,6 +152,38 @@ def vsml(root: Path = Path(".")) -> Figure:
     _network(diagram, 2.6, "error")
     diagram.legend(4.28, query=False)
     return diagram.figure
+
+
+def fitness(root: Path = Path(".")) -> Figure:
+    """Fitness-monotonic execution: candidates, what each was paid, and what becomes of the one that is executed."""
+    diagram = Diagram(colour("fitness_monotonic"), 3.5)
+    for x, words in ((0.62, "candidates"), (1.42, "paid, $f$")):
+        diagram.text(x, 0.15, words, size=SMALL, tint=QUIET)
+    rng = np.random.default_rng(0)
+    places = []
+    for number, paid in enumerate(PAID):
+        y = 0.5 + 0.52 * number
+        places.append(diagram.cells(0.62, y, rng.uniform(size=(3, 5)), 0.13))
+        diagram.axes.add_patch(Rectangle((1.1, y - 0.07), 0.75 * paid, 0.14, fc=diagram.tint, ec="none"))
+    chosen, worst = (places[place] for place in (1, 3))
+    y = chosen.y
+    diagram.arrow((1.85, y), (2.6, y))
+    diagram.text(2.2, y - 0.17, "executed", size=SMALL)
+    diagram.changing(3.42, y, 1.6, 0.86)
+    diagram.text(3.42, y - 0.24, "a lifetime", size=SMALL)
+    diagram.text(3.42, y, "acts, is paid,", size=SMALL)
+    diagram.text(3.42, y + 0.22, "writes itself", size=SMALL)
+    after = diagram.cells(3.42, worst.y, rng.uniform(size=(3, 5)), 0.13)
+    diagram.arrow((3.42, y + 0.43 + GAP), (3.42, after.top[1] - GAP), kept=True)
+    diagram.text(3.85, worst.y, "$W'$", ha="left")
+    diagram.arrow((after.left[0] - GAP, worst.y), (1.42, worst.y), kept=True)
+    diagram.text(2.15, worst.y - 0.17, "replaces the worst", size=SMALL)
+    diagram.text(2.3, 3.0, "the better it was paid, the more often it is executed", size=SMALL, tint=QUIET)
+    diagram.text(2.3, 3.28, "nobody else changes weights", size=SMALL, tint=QUIET)
+    return diagram.figure
+
+
+PAID = (0.55, 0.95, 0.7, 0.2, 0.6)  # candidates of the drawing
 
 
 def projected_tasks(root: Path = Path(".")) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metamemory.study.diagrams import EDGE, INK, NORMAL, QUIET, SMALL, WIDTH, Box, Diagram
-from metamemory.study.figures import RIGHT, WRONG, band, chance_line, unpacked
+from metamemory.study.figures import RIGHT, WRONG, band, chance_line, legend_below, narrow, unpacked
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Quantity, at_shot, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -74,6 +74,30 @@ def learning_curves(
     figure.supylabel("accuracy, %", fontsize=NORMAL)
     handles = panels[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
+    return figure
+
+
+def online_curves(shown: Sequence[Group], tests: Sequence[str]) -> Figure:
+    """Share of examples that were answered right before they were learned from, between one place of the axis and the
+    next, mean over networks and seeds, without interval; a panel a test."""
+    figure, panels = narrow(len(tests), height=2.9)
+    for axes, test in zip(panels, tests, strict=True):
+        for group in shown:
+            steps = tests_of(group).get(test, [])
+            first = list(tests_of(group)).index(test) * len(steps) if steps else 0
+            rows = range(first + 1, first + len(steps))
+            online = [100 * np.mean([result.scores[row]["online"] for result in group.results]) for row in rows]
+            places = [step * _in_a_step(group, "example") for step in steps]
+            axes.stairs(
+                online, places, baseline=None, color=colour(group.run.method), label=title(group.run.method), lw=1.6
+            )
+        chance_line(axes, CHANCE_WAYS)
+        axes.set_title(TITLES.get(test, test), fontsize=NORMAL)
+        axes.set_xscale("symlog", linthresh=10)
+        axes.set(ylim=(0, 102), xlabel="examples")
+        axes.set_xlim(left=0)
+    panels[0].set_ylabel("right before it was learned, %")
+    legend_below(figure)
     return figure
 
 

@@ -7,19 +7,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from metamemory.papers.babu2021.online_few_shot import SHOTS
 from metamemory.papers.learned_rules.reported import ONE_SHOT, SECOND_TASK
 from metamemory.study.claims import Claim, points
 from metamemory.study.figures import MUTED, WIDTH, legend_below
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, at_shot, over_seeds
 from metamemory.study.results import Group, groups
-from metamemory.study.tables import markdown, percent, whose
+from metamemory.study.tables import Row, comparison, markdown, percent, shots, whose
 
 EXPERIMENT = "two_tasks"
 SETTINGS = {"omniglot_mini_imagenet": ("Omniglot", "miniImageNet"), "omniglot_cifar_fs": ("Omniglot", "CIFAR-FS")}
 ORDERS = ("one_first", "other_first")
 ROWS = {(order, second): at_shot(2 * number + second) for number, order in enumerate(ORDERS) for second in (0, 1)}
 PAPER = "omniglot_mini_imagenet"
+ONLINE = ("srwm", "delta_net", "transformer")
 NOT_RUN = "Not run: `dvc repro notebooks/learned_rules/two_tasks/dvc.yaml`."
 
 
@@ -42,6 +44,13 @@ def table(setting: str, root: Path = Path(".")) -> str:
         for group in shown
     ]
     return markdown(header, rows)
+
+
+def online_table(root: Path = Path(".")) -> str:
+    """The same learners where labels come one step late, among all the drawings of five characters."""
+    shown = [group for method in ONLINE for group in groups("online_few_shot", "omniglot", root, method)]
+    rows = [Row((title(group.run.method),), None, [group]) for group in shown]
+    return comparison(["method"], shots(*SHOTS), rows, runs_of_paper="–") if rows else ""
 
 
 def claims() -> list[Claim]:
