@@ -3,6 +3,8 @@
    pre-activations of a cell gate by gate: i, f, o, g. UNITS is how many a cell has, so that its numbers stay in registers.
    Called from synapses.py, whose formulas these are. */
 
+#include <string.h>
+
 #include "functions.h"
 
 enum { GATES = 4 * UNITS };
@@ -14,10 +16,10 @@ static inline void entering(float *restrict a, const float *restrict below, cons
         for (long k = 0; k < GATES; k++) a[k] += h[n] * w[n * GATES + k];
 }
 
-/* a = below + above + h w; c' = f c + i g; h' = o tanh(c'). */
+/* a = below + above + h w; c' = f c + i g; h' = o tanh(c'). Keeps i, f, o and g in `gates`, if there is room. */
 int forward(long networks, long inputs, long outputs, const float *restrict below, const float *restrict above,
             const float *restrict w, const float *restrict h, const float *restrict c, float *restrict h_next,
-            float *restrict c_next) {
+            float *restrict c_next, float *restrict gates) {
 #pragma omp parallel for if (networks * inputs * outputs * UNITS > 16384)
     for (long row = 0; row < networks * inputs; row++) {
         float a[GATES];
@@ -26,37 +28,36 @@ int forward(long networks, long inputs, long outputs, const float *restrict belo
             entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, h + at);
 #pragma omp simd
             for (long n = 0; n < UNITS; n++) {
-                float next = sigmoid(a[UNITS + n]) * c[at + n] + sigmoid(a[n]) * tanh_(a[3 * UNITS + n]);
+                float i = sigmoid(a[n]), f = sigmoid(a[UNITS + n]), o = sigmoid(a[2 * UNITS + n]);
+                float g = tanh_(a[3 * UNITS + n]), next = f * c[at + n] + i * g;
                 c_next[at + n] = next;
-                h_next[at + n] = sigmoid(a[2 * UNITS + n]) * tanh_(next);
+                h_next[at + n] = o * tanh_(next);
+                a[n] = i, a[UNITS + n] = f, a[2 * UNITS + n] = o, a[3 * UNITS + n] = g;
             }
+            if (gates) memcpy(gates + 4 * at, a, sizeof a);
         }
     }
     return 0;
 }
 
-/* The same back: given the gradients of h' and c', writes those of a and c. */
-int backward(long networks, long inputs, long outputs, const float *restrict below, const float *restrict above,
-             const float *restrict w, const float *restrict h, const float *restrict c, const float *restrict d_h,
-             const float *restrict d_next, float *restrict d_a, float *restrict d_c) {
+/* The same back: given the gradients of h' and c', writes those of a and c. `gates` is what `forward` has kept. */
+int backward(long networks, long inputs, long outputs, const float *restrict gates, const float *restrict c,
+             const float *restrict c_next, const float *restrict d_h, const float *restrict d_next, float *restrict d_a,
+             float *restrict d_c) {
 #pragma omp parallel for if (networks * inputs * outputs * UNITS > 16384)
-    for (long row = 0; row < networks * inputs; row++) {
-        float a[GATES];
-        for (long j = 0; j < outputs; j++) {
-            long at = (row * outputs + j) * UNITS;
-            float *restrict d = d_a + 4 * at;
-            entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, h + at);
+    for (long cell = 0; cell < networks * inputs * outputs; cell++) {
+        long at = cell * UNITS;
+        const float *restrict a = gates + 4 * at;
+        float *restrict d = d_a + 4 * at;
 #pragma omp simd
-            for (long n = 0; n < UNITS; n++) {
-                float i = sigmoid(a[n]), f = sigmoid(a[UNITS + n]), o = sigmoid(a[2 * UNITS + n]);
-                float g = tanh_(a[3 * UNITS + n]), squashed = tanh_(f * c[at + n] + i * g);
-                float of_cell = d_next[at + n] + d_h[at + n] * o * (1 - squashed * squashed);
-                d[n] = of_cell * g * i * (1 - i);
-                d[UNITS + n] = of_cell * c[at + n] * f * (1 - f);
-                d[2 * UNITS + n] = d_h[at + n] * squashed * o * (1 - o);
-                d[3 * UNITS + n] = of_cell * i * (1 - g * g);
-                d_c[at + n] = of_cell * f;
-            }
+        for (long n = 0; n < UNITS; n++) {
+            float i = a[n], f = a[UNITS + n], o = a[2 * UNITS + n], g = a[3 * UNITS + n], squashed = tanh_(c_next[at + n]);
+            float of_cell = d_next[at + n] + d_h[at + n] * o * (1 - squashed * squashed);
+            d[n] = of_cell * g * i * (1 - i);
+            d[UNITS + n] = of_cell * c[at + n] * f * (1 - f);
+            d[2 * UNITS + n] = d_h[at + n] * squashed * o * (1 - o);
+            d[3 * UNITS + n] = of_cell * i * (1 - g * g);
+            d_c[at + n] = of_cell * f;
         }
     }
     return 0;

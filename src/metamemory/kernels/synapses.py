@@ -4,9 +4,8 @@
 
 `below` and `above` are what messages contribute to the pre-activations: they are of neurons, not of synapses, and are
 multiplied by their weights once for all synapses of a neuron. On the CPU the step is one C function (`synapses.c`).
-Nothing is kept for the backward pass but h and c before the step, which are there anyway as the result of the step
-before: pre-activations, four times as large, are computed again. Elsewhere, and where there is no compiler, the
-formulas below, which are the reference.
+For the backward pass it keeps the gates i, f, o and g; h and c are there anyway, as the result of the step before.
+Elsewhere, and where there is no compiler, the formulas below, which are the reference.
 
 Shape legend: B networks, I neurons below, J above, F units of a cell.
 """
@@ -64,26 +63,38 @@ def _check(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tup
     return batch, inputs, outputs, units
 
 
-def _arrays(*tensors: Tensor):
-    return ((each, FLOAT, each.numel()) for each in tensors)
+def _arrays(*tensors: Tensor | None):
+    return ((each, FLOAT, 0 if each is None else each.numel()) for each in tensors)
+
+
+def _forward_pass(
+    below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor, keep: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    sizes = _check(below, above, w, h, c)
+    h_next, c_next = (torch.empty(sizes, dtype=FLOAT) for _ in range(2))
+    gates = torch.empty(*sizes[:3], 4 * sizes[3], dtype=FLOAT) if keep else None
+    read = (each.contiguous() for each in (below, above, w, h, c))
+    library = native.library("synapses", FLOAT, UNITS=sizes[3])
+    native.call(library.forward, sizes[:3], *_arrays(*read, h_next, c_next, gates))
+    return h_next, c_next, gates
 
 
 def _run(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    sizes = _check(below, above, w, h, c)
-    h_next, c_next = (torch.empty(sizes, dtype=FLOAT) for _ in range(2))
-    read = (each.contiguous() for each in (below, above, w, h, c))
-    library = native.library("synapses", FLOAT, UNITS=sizes[3])
-    native.call(library.forward, sizes[:3], *_arrays(*read, h_next, c_next))
-    return h_next, c_next
+    return _forward_pass(below, above, w, h, c, keep=False)[:2]
+
+
+def _run_keeping(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, and its gates [B, I, J, 4F]."""
+    return _forward_pass(below, above, w, h, c, keep=True)
 
 
 def _run_back(
-    below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor, d_h: Tensor, d_c: Tensor
+    gates: Tensor, w: Tensor, h: Tensor, c: Tensor, c_next: Tensor, d_h: Tensor, d_c: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of all that was given, from those of h' and c'."""
-    sizes = _check(below, above, w, h, c)
-    d_a, of_c = torch.empty(*sizes[:3], 4 * sizes[3]), torch.empty(sizes)
-    read = (each.contiguous() for each in (below, above, w, h, c, d_h, d_c))
+    """Gradients of below, above, w, h and c, from those of h' and c'."""
+    sizes = h.shape
+    d_a, of_c = torch.empty_like(gates), torch.empty(sizes, dtype=FLOAT)
+    read = (each.contiguous() for each in (gates, c, c_next, d_h, d_c))
     library = native.library("synapses", FLOAT, UNITS=sizes[3])
     native.call(library.backward, sizes[:3], *_arrays(*read, d_a, of_c))
     flat, rows = h.reshape(-1, sizes[3]), d_a.flatten(0, 2)
@@ -96,11 +107,24 @@ def _fake(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tupl
     return h.new_empty(h.shape), h.new_empty(h.shape)
 
 
+def _fake_keeping(below: Tensor, above: Tensor, w: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return *_fake(below, above, w, h, c), h.new_empty(*h.shape[:3], w.shape[1])
+
+
+def _fake_back(
+    gates: Tensor, w: Tensor, h: Tensor, c: Tensor, c_next: Tensor, d_h: Tensor, d_c: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    batch, inputs, outputs, units = gates.shape
+    of_neurons = (gates.new_empty(batch, count, units) for count in (inputs, outputs))
+    return *of_neurons, *(each.new_empty(each.shape) for each in (w, h, c))
+
+
 class _Synapses(torch.autograd.Function):
     @staticmethod
     def forward(ctx, below, above, w, h, c):
-        ctx.save_for_backward(below, above, w, h, c)
-        return _forward(below, above, w, h, c)
+        h_next, c_next, gates = _forward(below, above, w, h, c)
+        ctx.save_for_backward(gates, w, h, c, c_next)
+        return h_next, c_next
 
     @staticmethod
     @first_order
@@ -110,11 +134,14 @@ class _Synapses(torch.autograd.Function):
 
 
 _INPUTS = "Tensor below, Tensor above, Tensor w, Tensor h, Tensor c"
-_forward = define(f"synapses_forward({_INPUTS}) -> (Tensor, Tensor)", _run, _fake, products=False)
+_forward = define(
+    f"synapses_forward({_INPUTS}) -> (Tensor, Tensor, Tensor)", _run_keeping, _fake_keeping, products=False
+)
 _backward = define(
-    f"synapses_backward({_INPUTS}, Tensor d_h, Tensor d_c) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "synapses_backward(Tensor gates, Tensor w, Tensor h, Tensor c, Tensor c_next, Tensor d_h, Tensor d_c)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     _run_back,
-    lambda *inputs: tuple(each.new_empty(each.shape) for each in inputs[:5]),
+    _fake_back,
     products=False,
 )
 _synapses = define(
