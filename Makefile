@@ -1,7 +1,7 @@
 ## metamemory: a reproducible study of meta-learning with memory
 ##
 ##   make study                 data, the headline runs and the book, on a laptop's CPU (about half an hour the first time)
-##   make study ALL=1           the same with every run (two cores: overnight)
+##   make study ALL=1           the same with every run (two cores: a day and a half)
 ##   make study JOBS=1          one run after the other; else as many side by side as there are cores, one thread each
 ##   make study SEEDS=3         the same with seeds 0, 1 and 2 of each run (it writes scale and seeds to params.yaml)
 ##   make study SCALE=smoke     the same at a size that only shows that everything works (minutes)
