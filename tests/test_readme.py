@@ -1,4 +1,4 @@
-"""README.md's own examples do what they say."""
+"""The examples of README.md, and of the page on the library, do what they say."""
 
 import re
 import warnings
@@ -11,7 +11,10 @@ from metamemory.data import store
 from metamemory.study.parameters import project_root
 
 ROOT = project_root()
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+EXAMPLES, LIBRARY = (
+    re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    for page in ("README.md", "book/library.md")
+)
 
 
 @pytest.fixture
@@ -24,9 +27,9 @@ def at_the_top(tmp_path, monkeypatch):
     else:
         folder = tmp_path / "data" / "glyphs"
         folder.mkdir(parents=True)
-        pixels = np.random.default_rng(0).integers(0, 2, (300, 2, 28, 28)).astype(np.uint8) * 255
+        pixels = np.random.default_rng(0).integers(0, 2, (310, 9, 28, 28)).astype(np.uint8) * 255
         classes = ((f"letters/{number}", images) for number, images in enumerate(pixels))
-        parts = {"train": [0], "validation": [1], "test": list(range(2, 300))}
+        parts = {"train": list(range(8)), "validation": [8], "test": list(range(9, 310))}
         store.write(folder, "glyphs", classes, lambda names: {"vinyals": parts}, packed=True)
     return original
 
@@ -48,3 +51,20 @@ def test_the_first_example_recognises_a_character_it_was_shown_once(at_the_top, 
 def test_every_other_example_runs(text):
     exec(compile(text, "README.md", "exec"), names := {})  # noqa: S102
     assert names["logits"].shape == (1, 5)
+
+
+def test_the_page_on_the_library_runs_from_its_first_line_to_its_last(at_the_top, capsys):
+    exec(compile("".join(LIBRARY), "library.md", "exec"), names := {})  # noqa: S102
+    named, shapes, one_shot = capsys.readouterr().out.strip().splitlines()
+    assert named == "[0, 1, 2, 3, 4]" or not at_the_top
+    assert shapes.startswith("torch.Size([45, 16, 1, 28, 28]) tensor([-1")
+    assert re.fullmatch(r"1-shot: [\d.]+% \([\d.]+% to [\d.]+%\)", one_shot)
+    assert names["logits"].shape == (5, 1, 60)
+
+
+def test_the_page_on_the_library_names_all_pretrained_weights():
+    page = (ROOT / "book/library.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\|.*$", page, re.MULTILINE)
+    named = {tuple(each) for line in named for each in re.findall(r'pretrained\("(\w+)", "(\w+)"\)', line)}
+    kept = {path.parts[-2:] for path in (ROOT / "pretrained").rglob("*.safetensors")}
+    assert named == {(method, name.removesuffix(".safetensors")) for method, name in kept}
