@@ -65,13 +65,14 @@ def check_state(learner: Any, method: str, given: Sequence[Any], named: Mapping[
 
 
 def check_inputs(learner: Any, name: str, x: Tensor, steps: bool = False) -> None:
-    """Refuse inputs of another type, or on another device, than the learner's weights; and no step at all.
+    """Refuse inputs of another type, or on another device, than the learner's weights; and no step or sample at all.
 
     Raises:
         UserError: they are.
     """
     if steps and not len(x):
-        raise UserError(f"{learner.name}: {name} is {_told(x)} and must have a step at least")
+        least = "a step" if name.startswith("x") else "a sample"
+        raise UserError(f"{learner.name}: {name} is {_told(x)} and must have {least} at least")
     weight = next((each for each in learner.parameters() if each.is_floating_point()), None)
     if weight is None or (x.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(x.device.type)):
         return

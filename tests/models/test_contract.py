@@ -74,6 +74,8 @@ def test_run_and_step_are_defaults_of_each_other(labels):
 def test_a_learner_without_run_and_step_is_refused_when_its_class_is_made():
     with pytest.raises(UserError, match="Neither must define run or step"):
         type("Neither", (Learner,), {"forward": lambda self, x, y_seen: x})
+    with pytest.raises(UserError, match="Stateless must define initial_state"):
+        type("Stateless", (Learner,), {"step": lambda self, x_t, y_seen_t, state: (x_t, state)})
     assert type("Shared", (Learner,), {}, abstract=True).abstract
 
 

@@ -95,6 +95,17 @@ def test_every_way_to_ask_refuses(one):
             learner.answer_queries(x, y, x.double())
 
 
+def test_nothing_to_learn_from_and_nothing_to_answer_are_refused(one):
+    """A learner of functions has an answer for those of which nothing is known."""
+    learner, x, y = one
+    if learner.answers != "label":
+        return
+    with pytest.raises(UserError, match=r"support_x is a tensor \[0, .* and must have a sample at least"):
+        learner.answer_queries(x[:0], y[:0], x)
+    with pytest.raises(UserError, match=r"query_x is a tensor \[0, .* and must have a sample at least"):
+        learner.answer_queries(x, y, x[:0])
+
+
 def test_after_a_refusal_and_a_copy_inputs_are_still_looked_at():
     learner, x, y = learner_and_inputs("cl_lstm")
     copy = pickle.loads(pickle.dumps(learner))

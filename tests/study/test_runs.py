@@ -152,6 +152,8 @@ def test_again_begins_afresh_once(project, updates, capsys):
     while not execute(run, minutes=0.0, again=True):
         slices += 1
     said = capsys.readouterr().out
+    *_, ours, theirs = said.splitlines()
+    assert theirs == f"{ours} in the results that these replace; `git diff results` shows all"
     assert len(updates) == slices == 8
     assert said.count(": begins on ") == 1 and said.count(": going on on ") == 7
     updates.clear()

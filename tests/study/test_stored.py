@@ -83,7 +83,7 @@ def test_a_damaged_file_is_named_and_its_run_is_not_finished(run, file, damage):
     said = str(stored.state(run, {}, begun=False))
     if file == "model":
         gone = damage in ("gone", "a link to nothing")
-        assert said == ("weights are not here" if gone else "damaged: model.safetensors")
+        assert said == ("finished, without its weights" if gone else "damaged: model.safetensors")
         everything(run)
     elif file == "manifest.json" and damage in ("gone", "a link to nothing"):
         assert said == "not run"

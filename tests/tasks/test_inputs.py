@@ -8,7 +8,7 @@ from metamemory.tasks.binding import Binding
 from metamemory.tasks.continual import Continual
 from metamemory.tasks.functions import GaussianProcessFunctions
 from metamemory.tasks.online_few_shot import OnlineFewShot
-from metamemory.tasks.sampling import require, require_images
+from metamemory.tasks.sampling import normalise, require, require_images
 from metamemory.tasks.segmentation import Segmentation
 from metamemory.tasks.segmentation_support_query import SegmentationSupportQuery
 from metamemory.tasks.supervised import Normalisation, Supervised, split_images
@@ -131,3 +131,15 @@ def test_functions_have_a_scale(name, value):
     scales = {"length_scale": 0.4, "reach": 2.0, "noise": 0.1, name: value}
     with pytest.raises(UserError, match=f"{name} is .* from 1e-12"):
         GaussianProcessFunctions(1, 5, **scales, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (torch.zeros(1, 8, 8), "images are float32 and must be uint8"),
+        (torch.zeros(8, 8, 1, dtype=torch.uint8), r"images are \[8, 8, 1\]: channels are the third axis from the end"),
+    ],
+)
+def test_what_cannot_be_normalised_is_refused(images, told):
+    with pytest.raises(UserError, match=told):
+        normalise(images)

@@ -82,10 +82,10 @@ def _look_predict(learner: Any, query_x: Any, state: Any, y_seen: Any = None) ->
 
 def _look_answer_queries(learner: Any, support_x: Any, support_y: Any, query_x: Any) -> None:
     _require(learner, "support_x", support_x, ("support", "batch"))
-    check_inputs(learner, "support_x", support_x)
+    check_inputs(learner, "support_x", support_x, steps=learner.answers == "label")
     _require_labels(learner, "support_y", support_y, support_x, 2)
     _require(learner, "query_x", query_x, ("query", "batch"))
-    check_inputs(learner, "query_x", query_x)
+    check_inputs(learner, "query_x", query_x, steps=learner.answers == "label")
     if query_x.shape[1] != support_x.shape[1] or query_x.device != support_x.device:
         raise UserError(
             f"{learner.name}: query_x is {_told(query_x)} and support_x {_told(support_x)}; batch and device must agree"

@@ -120,6 +120,8 @@ class Learner(nn.Module):
         cls.abstract = abstract
         if not abstract and cls.run is Learner.run and cls.step is Learner.step:
             raise UserError(f"{cls.__module__}: {cls.__name__} must define run or step, by which it learns in a stream")
+        if not abstract and cls.initial_state is Learner.initial_state:
+            raise UserError(f"{cls.__module__}: {cls.__name__} must define initial_state, with which an episode begins")
         for each in PUBLIC:
             if each in vars(cls):
                 setattr(cls, each, checked(each, vars(cls)[each]))

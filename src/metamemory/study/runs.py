@@ -44,6 +44,7 @@ from metamemory.study.stored import (
     ENDINGS,
     file_digest,
     read_manifest,
+    read_part,
     read_whole,
     require_model,
 )
@@ -184,12 +185,13 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     if not again and _told_finished(run, asked_for, decided):
         return True
 
+    earlier = _earlier(run, asked_for)
     begun = Begun(run.root, asked_for)
     require_recordable(run, begun.path)
     begun.start(run.place, again)
     device = prepare_device()
     print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
-    if stores_samples(config["learner"]):
+    if stores_samples(config["learner"]) and "delay" in config.get("task", {}):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
     if weights != trained(run, config):
         print(f"{run.place}: with the rounded weights of {weights}: those that were trained are not here")
@@ -211,9 +213,23 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
             outcome.facts["rounded_weights"] = str(weights.relative_to(run.root))
         record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
         begun.finish()
-    shown = "  ".join(f"{name} {value:.3f}" for name, value in outcome.metrics.items())
-    print(f"{run.place}: {shown}")
+    print(f"{run.place}: {_shown(outcome.metrics)}")
+    if earlier is not None:
+        print(f"{run.place}: {_shown(earlier)} in the results that these replace; `git diff results` shows all")
     return True
+
+
+def _shown(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+
+
+def _earlier(run: Run, asked_for: str) -> dict[str, float] | None:
+    """The metrics of the same run, where it was done before and is now done again."""
+    with suppress(UserError):
+        manifest = read_whole(run)
+        if manifest["fingerprint"] == asked_for:
+            return read_part(run, "metrics.json", manifest)
+    return None
 
 
 def _told_finished(run: Run, asked_for: str, decided: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from metamemory.training.files import read_json, reading
 ENDINGS = ("metrics.json", "scores.csv", "history.csv", "example.json", "manifest.json")  # of a run's files in results/
 NEEDED = {"run": dict, "fingerprint": str, "digests": dict, "configuration": dict, "data": dict, "model": str}
 FINISHED, BEGUN, NOT_RUN = "finished", "begun", "not run"
-STALE, DAMAGED, NO_WEIGHTS = "stale", "damaged", "weights are not here"
+STALE, DAMAGED, NO_WEIGHTS = "stale", "damaged", "finished, without its weights"
 ANEW = "run it again"
 CHANGED = "it is not what the run left"
 

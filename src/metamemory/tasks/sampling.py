@@ -93,9 +93,11 @@ def normalise(images: Shaped[Tensor, "*images channel height width"]) -> Float[T
     """uint8 images [..., channel, height, width] as float32: drawings from 0 (paper) to 1 (ink); photographs, which
     have three channels, with a mean of about 0 and a standard deviation of about 1. (From 0 to 1, they all look much
     alike beside a label.)"""
+    if not isinstance(images, Tensor):
+        raise UserError(f"images are {type(images).__name__} and must be a tensor: torch.as_tensor(images)")
     if images.dtype != torch.uint8:
         raise UserError(f"images are {images.dtype} and must be uint8, from 0 to 255".replace("torch.", ""))
-    if images.shape[-3] not in (1, 2, 3, 4):
+    if images.dim() < 3 or images.shape[-3] not in (1, 2, 3, 4):
         raise UserError(f"images are {list(images.shape)}: channels are the third axis from the end, at most 4 of them")
     x = images.float() / 255
     return (x - GREY) / DEVIATION if images.shape[-3] == 3 else x

@@ -32,7 +32,7 @@ class Job:
 
     Attributes:
         why: the entry of the priority list that names it.
-        state: why it is not done: "not run", "stale: …", "begun", "weights are not here", "damaged: …".
+        state: why it is not done: "not run", "stale: …", "begun", "finished, without its weights", "damaged: …".
         fingerprint: of all that decides it; None where that is known only after `needs`.
         needs: place of the run whose weights it looks at, if that is to be done before.
         operations: floating-point operations of its training; None where they are not known.
