@@ -446,6 +446,18 @@ def vsml_iteration(plain: bool) -> Callable[[], None]:
     return iteration
 
 
+def on_one_thread(iteration: Callable[[], None]) -> Callable[[], None]:
+    """The same, as runs side by side do it."""
+
+    def alone() -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        iteration()
+        torch.set_num_threads(threads)
+
+    return alone
+
+
 def sampling() -> Callable[[], None]:
     images = torch.zeros(1028, 20, 1, SIZE, SIZE, dtype=torch.uint8)
     task, generator = OnlineFewShot(images, N_WAY, STEPS // N_WAY), torch.Generator().manual_seed(0)
@@ -579,6 +591,8 @@ def main() -> None:
             "BLUR, fast": blur_iteration(plain=False),
             "VSML, plain LSTM cell": vsml_iteration(plain=True),
             "VSML, fast": vsml_iteration(plain=False),
+            "VSML, plain LSTM cell, one thread": on_one_thread(vsml_iteration(plain=True)),
+            "VSML, fast, one thread": on_one_thread(vsml_iteration(plain=False)),
             "sampling a batch": sampling(),
             "online step, late": streaming(age=STREAM),
             "online step, early": streaming(age=0),
@@ -607,6 +621,10 @@ def main() -> None:
         ),
         ("BLUR training iteration: plain einsum / fast", "BLUR, plain einsum", "BLUR, fast", ">= 2"),
         ("VSML training iteration: plain LSTM cell / fast", "VSML, plain LSTM cell", "VSML, fast", ">= 2"),
+        (
+            "VSML, the same, each on one thread",
+            *("VSML, plain LSTM cell, one thread", "VSML, fast, one thread", ">= 2"),
+        ),
         ("sampling a batch / fast, bfloat16", "sampling a batch", "fast, bfloat16", "<= 0.05"),
         (f"online step: after {STREAM:,} / at the start", "online step, late", "online step, early", "<= 1.1"),
     ):

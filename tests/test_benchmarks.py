@@ -88,7 +88,7 @@ def test_a_report_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", "--rounds", "1", "--long", "3", "--to", to])
     speed.main()
     report = json.loads((tmp_path / "r" / "cpu.json").read_text(encoding="utf-8"))
-    assert len(report["ratios"]) == 16 and all(row["ratio"] > 0 for row in report["ratios"])
+    assert len(report["ratios"]) == 17 and all(row["ratio"] > 0 for row in report["ratios"])
     assert report["online"]["lstm"]["kilobytes_early"] == report["online"]["lstm"]["kilobytes_late"]
     grows = report["online"]["nearest_neighbour"]
     assert 1.5 * grows["kilobytes_early"] < grows["kilobytes_late"]
