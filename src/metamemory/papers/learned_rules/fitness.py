@@ -89,7 +89,7 @@ def curves(shown: dict[str, list[Group]]) -> Figure:
                 quantities = [Of(measure, number) for number in range(len(at))]
                 band(axes, at, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
             axes.set_title(f"{SETTINGS[setting]}:\n{name}", fontsize="small")
-            axes.set_xlabel("lifetimes")
+            axes.set(xlabel="lifetimes", xscale="log")
         row[0].set_ylabel("paid a step, %")
     legend_below(figure)
     return figure
