@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from metamemory.study.claims import OF_ONE, Claim
 from metamemory.study.figures import WIDTH, band, legend_below
+from metamemory.study.log_axis import log_axis
 from metamemory.study.methods import colour, title
 from metamemory.study.quantities import Measured, over_seeds
 from metamemory.study.results import Group, Result, groups
@@ -89,7 +90,8 @@ def curves(shown: dict[str, list[Group]]) -> Figure:
                 quantities = [Of(measure, number) for number in range(len(at))]
                 band(axes, at, group, quantities, colour(group.run.method), marker="o", label=title(group.run.method))
             axes.set_title(f"{SETTINGS[setting]}:\n{name}", fontsize="small")
-            axes.set(xlabel="lifetimes", xscale="log")
+            log_axis(axes, at=(30, 100, 300, 1000, 5000))
+            axes.set_xlabel("lifetimes")
         row[0].set_ylabel("paid a step, %")
     legend_below(figure)
     return figure
