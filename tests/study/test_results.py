@@ -12,6 +12,7 @@ from metamemory.study.parameters import Parameters, project_root
 from metamemory.study.recording import record
 from metamemory.study.results import finished
 from metamemory.study.runs import Run
+from metamemory.study.stored import ENDINGS
 
 ROOT = project_root()
 RESULTS = [result for result in finished(ROOT) if result.run.scale != "smoke"]  # Git ignores those, of any code
@@ -24,6 +25,7 @@ def test_a_result_was_made_with_the_parameters_of_today(result):
     config = PARAMETERS.configuration(run.scale, run.experiment, run.method, run.setting, {})
     assert result.manifest["configuration"] == json.loads(json.dumps(config)), f"{run.place}: run it again"
     assert len(result.history) <= 200
+    assert set(result.manifest["files"]) == set(ENDINGS) - {"manifest.json"}  # without, a change would not be noticed
     if "samples_per_class" in config["task"] and run.experiment != "two_tasks":  # a row for each shot, of each test
         tests = 2 if run.experiment == "turned_streams" else 1
         assert len(result.scores) == tests * config["task"]["samples_per_class"]

@@ -93,6 +93,13 @@ def _run_back(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of below, above, w, h and c, from those of h' and c'."""
     sizes = h.shape
+    gated, of_cells = (*sizes[:3], 4 * sizes[3]), {"h": h, "c": c, "c_next": c_next, "d_h": d_h, "d_c": d_c}
+    agree(
+        "synapses_backward",
+        gates=(gates, gated, (FLOAT,)),
+        w=(w, (sizes[3], 4 * sizes[3]), (FLOAT,)),
+        **{name: (each, sizes, (FLOAT,)) for name, each in of_cells.items()},
+    )
     d_a, of_c = torch.empty_like(gates), torch.empty(sizes, dtype=FLOAT)
     read = (each.contiguous() for each in (gates, c, c_next, d_h, d_c))
     library = native.library("synapses", FLOAT, UNITS=sizes[3])

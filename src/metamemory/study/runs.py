@@ -193,7 +193,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
     print(f"{run.place}: {'going on' if begun.checkpoint.exists() else 'begins'} on {hardware(device)}")
     if stores_samples(config["learner"]) and "delay" in config.get("task", {}):
         print(f"{run.method} is told the delay of the labels, and stores samples until they come")
-    if weights != trained(run, config):
+    if rounded := weights != trained(run, config):
         print(f"{run.place}: with the rounded weights of {weights}: those that were trained are not here")
     began = time.monotonic()
     context = Context(
@@ -209,7 +209,7 @@ def execute(run: Run, minutes: float = math.inf, again: bool = False) -> bool:
         print(f"{run.place}: stopped after {minutes:g} minutes of training; the same command goes on")
         return False
     with Interruption():  # what is recorded is finished: a signal comes too late
-        if weights != trained(run, config):
+        if rounded:
             outcome.facts["rounded_weights"] = str(weights.relative_to(run.root))
         record(run, outcome, config, decided, asked_for, device, time.monotonic() - began)
         begun.finish()
@@ -226,7 +226,7 @@ def _shown(metrics: Mapping[str, float]) -> str:
 def _earlier(run: Run, asked_for: str) -> dict[str, float] | None:
     """The metrics of the same run, where it was done before and is now done again."""
     with suppress(UserError):
-        manifest = read_whole(run)
+        manifest = read_manifest(run)
         if manifest["fingerprint"] == asked_for:
             return read_part(run, "metrics.json", manifest)
     return None

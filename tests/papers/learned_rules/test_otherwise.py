@@ -14,6 +14,7 @@ from metamemory.study.runs import Run
 from metamemory.tasks.data_set import cropped
 
 EVOLVED = ["evolved_synapses", "evolved_updates"]
+SIZED = ("laptop", "paper")  # scales at which claims are judged
 
 
 def group_of(experiment, method, setting, manifest, **own):
@@ -96,9 +97,6 @@ def test_claims_of_a_rise_are_since_every_place_of_a_scale():
     assert min(len(config["evaluation"]["at"]) for config in places) == fitness.PLACES
     group = group_of("fitness", "fitness_monotonic", "bandit", {}, example={"by_search": {"paid": [[0], [4], [1]]}})
     assert [fitness.Rise("paid", since)(group.results[0]).mean for since in range(3)] == [1, -3, 0]
-
-
-SIZED = ("laptop", "paper")  # scales at which claims are judged
 
 
 def test_of_a_single_row_there_is_no_rise():

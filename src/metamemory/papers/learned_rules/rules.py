@@ -43,11 +43,17 @@ def tests_of(group: Group) -> dict[str, list[int]]:
 
 def after(group: Group, test: str, step: int, measure: str = "accuracy") -> Quantity | None:
     """What was measured in a test after so many steps; None where it was not."""
+    places = _places(group, test)
+    return at_shot(places[step], measure) if step in places else None
+
+
+def _places(group: Group, test: str) -> dict[int, int]:
+    """Step of a test -> its row among the scores; empty where there is no such test."""
     tests = tests_of(group)
-    if test not in tests or step not in tests[test]:
-        return None
-    place = list(tests).index(test) * len(tests[test]) + tests[test].index(step)
-    return at_shot(place, measure)
+    if test not in tests:
+        return {}
+    first = list(tests).index(test) * len(tests[test])
+    return {step: first + number for number, step in enumerate(tests[test])}
 
 
 def learning_curves(
@@ -83,13 +89,14 @@ def online_curves(shown: Sequence[Group], tests: Sequence[str]) -> Figure:
     figure, panels = narrow(len(tests), height=2.9)
     for axes, test in zip(panels, tests, strict=True):
         for group in shown:
-            steps = tests_of(group).get(test, [])
-            first = list(tests_of(group)).index(test) * len(steps) if steps else 0
-            rows = range(first + 1, first + len(steps))
-            online = [100 * np.mean([result.scores[row]["online"] for result in group.results]) for row in rows]
-            places = [step * _in_a_step(group, "example") for step in steps]
+            places = _places(group, test)
+            if not places:
+                continue
+            scores = [result.scores for result in group.results]
+            online = [100 * np.mean([rows[row]["online"] for rows in scores]) for row in list(places.values())[1:]]
+            edges = [step * _in_a_step(group, "example") for step in places]
             axes.stairs(
-                online, places, baseline=None, color=colour(group.run.method), label=title(group.run.method), lw=1.6
+                online, edges, baseline=None, color=colour(group.run.method), label=title(group.run.method), lw=1.6
             )
         chance_line(axes, CHANCE_WAYS)
         axes.set_title(TITLES.get(test, test), fontsize=NORMAL)
