@@ -15,14 +15,18 @@ from metamemory.settings import parameters_of
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 
 
-def reference(*names: str) -> str:
-    """Markdown of all public classes and functions of modules, or of packages with all that is below them.
+def reference(*names: str, below: bool = True) -> str:
+    """Markdown of all public classes and functions of modules, or of packages: links to each, then the entries.
 
     Args:
         names: without that of the package: "models", "training.rollout".
+        below: with all that is below a package, not only with what it defines itself.
     """
-    modules = [module for name in names for module in modules_of(f"metamemory.{name}")]
-    return "\n\n---\n\n".join(_entry(each) for module in modules for each in public(module))
+    found = [module for name in names for module in modules_of(f"metamemory.{name}")]
+    modules = found if below else [importlib.import_module(f"metamemory.{name}") for name in names]
+    every = [each for module in modules for each in public(module)]
+    links = [f'<a href="#{_anchor(each)}"><code>{each.__name__}</code></a>' for each in every]
+    return "\n\n---\n\n".join([" · ".join(links), *map(_entry, every)])
 
 
 def modules_of(name: str) -> Iterator[ModuleType]:
@@ -52,10 +56,15 @@ def _documented(thing: Any) -> str:
 def _entry(thing: Any) -> str:
     """Name, where it is, call, docstring and, of a class, its public methods."""
     call = f"```python\n{thing.__name__}{_signature(thing)}\n```"
-    parts = [f"**{thing.__name__}** &ensp; `{thing.__module__}`", call, docstring(_documented(thing))]
+    name = f'<a id="{_anchor(thing)}"></a>**{thing.__name__}** &ensp; `{thing.__module__}`'
+    parts = [name, call, docstring(_documented(thing))]
     if inspect.isclass(thing):
         parts += _methods(thing)
     return "\n\n".join(parts)
+
+
+def _anchor(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__name__}"
 
 
 def _methods(cls: type) -> list[str]:
