@@ -108,6 +108,27 @@ def test_the_points_of_figure_4_are_those_of_the_paper():
     assert points[7600] == -1.1  # where the text has -1.7
 
 
+def test_claims_of_figure_3_are_of_the_networks_that_the_configuration_names(monkeypatch):
+    class Kept(Result):
+        scores = [
+            {"network": place, "accuracy": accuracy, "low": accuracy - 0.005, "high": accuracy + 0.005}
+            for place, accuracy in enumerate((0.97, 0.95, 0.965))
+        ]
+
+    run = Run("paper", tables.OTHER_NETWORKS, "meta_networks", "previous_5_way", 0)
+    kept = Group([Kept(run, {"data": {"title": "Omniglot"}})])
+    monkeypatch.setattr("metamemory.study.claims._runs", lambda root, *address: [kept])
+    monkeypatch.setattr("metamemory.study.tables.stale", lambda run: None)
+    better, near = (claim for claim in tables.claims() if "never trained" in claim.text)
+    assert better.judge().shown.startswith("+2.0, +0.5") and better.judge().verdict == "not decided: intervals overlap"
+    assert near.judge().shown.startswith("-2.0, -0.5") and near.judge().verdict == "reproduced, one seed"
+    assert better.paper == "+2.8, +2.4" and near.paper == "-2.8, -2.4"
+    others = Parameters(project_root()).configuration(
+        "paper", tables.OTHER_NETWORKS, "meta_networks", "previous_5_way", {}
+    )["others"]
+    assert ["target", *others] == list(reported.FIGURE_3)
+
+
 class Transfer(Result):
     scores = [
         {"tasks": 400, "change": 0.01, "low": 0.005, "high": 0.015, "second_accuracy": 0.6},

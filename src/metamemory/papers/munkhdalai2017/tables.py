@@ -20,7 +20,7 @@ from metamemory.papers.munkhdalai2017.reported import (
     WAYS,
     Numbers,
 )
-from metamemory.study.claims import OF_ONE, Claim
+from metamemory.study.claims import OF_ONE, Claim, points
 from metamemory.study.methods import title
 from metamemory.study.parameters import parameters_of, project_root
 from metamemory.study.quantities import Measured, Quantity, over_seeds
@@ -201,7 +201,7 @@ def _above(text: str, difference: float, pairs: Sequence[tuple[Measured, Measure
 
 
 def claims() -> list[Claim]:
-    """What the paper reports, and what it concludes of it (sections 4.1.1, 4.2 and 4.3.1)."""
+    """What the paper reports, and what it concludes of it (section 4)."""
     near = [
         _near(f"MetaNet, {n}-way, {split} split", _measured("meta_networks", split, n), reported["meta_networks"][n])
         for split, reported in (("previous", TABLE_1), ("standard", TABLE_3))
@@ -229,7 +229,42 @@ def claims() -> list[Claim]:
     ]
     ours = _measured("meta_networks", "previous", 10, 100)
     hundred = _near("MetaNet trained on 10 classes names one of 100", ours, HUNDRED, f"about {_two(HUNDRED)} %")
-    return [*near, *compared, *more, hundred, *_of_other_data()]
+    return [*near, *compared, *more, hundred, *_of_other_networks(), *_of_other_data()]
+
+
+def with_network(name: str) -> Quantity:
+    """Accuracy with one of the networks of Figure 3 as the base learner, of its seed's test episodes."""
+    place = list(FIGURE_3).index(name)
+
+    def of(result: Result) -> Interval:
+        row = result.scores[place]
+        return Interval(row["accuracy"], row["low"], row["high"], over="episodes")
+
+    return of
+
+
+def _of_other_networks() -> list[Claim]:
+    """Section 4.3.2; the paper's evidence is the mean of the last ten points of each curve."""
+    end = {name: sum(values[-10:]) / 1000 for name, values in FIGURE_3.items()}
+    own, *others = (
+        Measured(OTHER_NETWORKS, "meta_networks", setting_of("previous", 5), with_network(name)) for name in FIGURE_3
+    )
+    lost = [end["target"] - end[name] for name in ("small", "big")]
+    return [
+        Claim(
+            "MetaNet is better with its own base learner than with one never trained, of half or twice its filters",
+            points(lost),
+            pairs=[(own, other) for other in others],
+            reported=lost,
+        ),
+        Claim(
+            "with one never trained it loses three points at most",
+            points(-each for each in lost),
+            pairs=[(other, own) for other in others],
+            margin=0.03,
+            reported=[-each for each in lost],
+        ),
+    ]
 
 
 def _of_other_data() -> list[Claim]:
