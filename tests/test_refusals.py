@@ -273,6 +273,59 @@ def test_a_generator_that_is_none_is_refused(of):
         assert refused(lambda generator=generator: task.sample(2, generator=generator), generator)
 
 
+class Says(torch.nn.Module):
+    """A learner that answers with zeros [..., outputs], or with none."""
+
+    name = "says"
+
+    def __init__(self, *outputs: int):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x, y_seen):
+        return x.new_zeros(*x.shape[:2], *self.outputs)
+
+    def answer_queries(self, support_x, support_y, query_x):
+        return self(query_x, None)
+
+    def initial_state(self, batch):
+        return ()
+
+    def absorb(self, x, y_seen, state):
+        return state
+
+    def predict(self, query_x, state):
+        return self(query_x, None)
+
+
+@pytest.mark.parametrize(
+    "of", [Binding, Continual, OnlineFewShot, PermutedSupportQuery, Projected, Supervised, SupportQuery, TwoTasks]
+)
+def test_answers_that_are_none_are_refused(of):
+    task = of(**TASKS[of]())
+    episode, n_way = task.sample(4, torch.Generator().manual_seed(0)), getattr(task, "n_labels", task.n_way)
+    for ask in (task.answer, task.score):
+        with pytest.raises(UserError, match=r"^says: it answers with a tensor .* logits \[steps or queries, 4, \d+\]$"):
+            ask(Says(n_way - 1), episode)
+    for more in (0, 2):  # a learner may know of more classes than a task has
+        assert task.answer(Says(n_way + more), episode).shape[-1] == n_way + more
+        assert task.score(Says(n_way + more), episode).loss.isfinite()
+
+
+def test_answers_of_another_form_are_refused():
+    class Asks(Checked):
+        n_way = 2
+
+        def answer(self, learner, episode):
+            return learner
+
+    episode = OnlineFewShot(images(), 2, 3).sample(4, torch.Generator())
+    for answers in (None, 0.5, torch.zeros(()), torch.zeros(6, 4), torch.zeros(4, 6, 2), torch.zeros(6, 4, 2, 2)):
+        with pytest.raises(UserError, match=r"are logits \[steps or queries, 4, 2\]$"):
+            Asks().answer(answers, episode)
+    assert Asks().answer(torch.zeros(6, 4, 2), episode).shape == (6, 4, 2)
+
+
 @pytest.fixture(scope="module", params=available())
 def one(request) -> tuple[Learner, Any, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)

@@ -255,6 +255,31 @@ def _check_batch(of: Any, batch: Any, *given: Any, **named: Any) -> None:
             raise UserError(f"{name}: generator is on {generator.device} and must be on {device}, as the task is")
 
 
+def _with_answers(method: Callable) -> Callable:
+    @functools.wraps(method)
+    def wrapper(self: Any, learner: Any, episode: Any) -> Any:
+        answers = method(self, learner, episode)
+        if not torch.compiler.is_compiling():
+            _check_answers(self, learner, episode, answers)
+        return answers
+
+    return wrapper
+
+
+def _check_answers(task: Any, learner: Any, episode: Any, answers: Any) -> None:
+    """Where targets are labels, an answer has a logit for each class at least: a learner may know of more classes."""
+    queries = getattr(episode, "query_y", None)
+    target = getattr(episode, "y", None) if queries is None else queries
+    n_way = getattr(task, "n_labels", getattr(task, "n_way", None))
+    if not isinstance(target, Tensor) or target.is_floating_point() or target.dim() != 2 or n_way is None:
+        return
+    batch, size = target.shape[1], tuple(answers.shape) if isinstance(answers, Tensor) else ()
+    if len(size) != 3 or size[1] != batch or size[2] < n_way:
+        name = getattr(learner, "name", type(learner).__name__)
+        wanted = f"logits [steps or queries, {batch}, {n_way}]"
+        raise UserError(f"{name}: it answers with {_told(answers)}; where there are labels, answers are {wanted}")
+
+
 def _kind_of(tensor: Tensor) -> tuple[bool, bool]:
     """Whether it has real numbers, and whether complex ones. How many bits may change with the learner."""
     return tensor.is_floating_point(), tensor.is_complex()
@@ -306,7 +331,7 @@ class Checked:
     Raises:
         UserError: (when it is made) an argument is of another kind than its annotation or out of that one's range;
             (when it is asked for a batch) the batch is no whole number from 0 on, or the generator is none, or on
-            another device.
+            another device; (a task, when it asks a learner) the answers are of another form than it takes.
     """
 
     def __new__(cls, *given: Any, **named: Any) -> "Checked":
@@ -316,6 +341,8 @@ class Checked:
     def __init_subclass__(cls, **more: Any):
         super().__init_subclass__(**more)
         check_calls(cls)
+        if inspect.isfunction(vars(cls).get("answer")):  # a task, which asks a learner
+            cls.answer = _with_answers(vars(cls)["answer"])
 
 
 class Sizes(Checked):
