@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metamemory.errors import UserError
 from metamemory.kernels import native, synapses
 
 SIZES = [(1, 1, 1, 4), (2, 3, 5, 4), (3, 10, 7, 16)]
@@ -17,19 +18,38 @@ def draw(batch, inputs, outputs, units, dtype=torch.float32):
     return [torch.randn(*shape, generator=drawn).to(dtype).requires_grad_() for shape in shapes]
 
 
+@pytest.mark.parametrize("ticks", [1, 2, 3])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_c_equals_the_formula(sizes):
+def test_c_equals_the_formula(sizes, ticks):
     if not native.available("synapses", torch.float32, UNITS=sizes[3]):
         pytest.skip("no C compiler on this machine: the formula is used")
     found = []
     for function, dtype in ((synapses.synapses, torch.float32), (synapses.synapses_reference, torch.float64)):
         inputs = draw(*sizes, dtype=dtype)
-        h, c = function(*inputs)
+        h, c = function(*inputs, ticks)
         (h * torch.arange(h.numel()).view_as(h) + 2 * c).sum().backward()
         found.append([h.detach(), c.detach(), *(each.grad for each in inputs)])
     for one, other in zip(*found, strict=True):
         scale = other.abs().max()
         torch.testing.assert_close(one.double() / scale, other / scale, rtol=1e-5, atol=1e-5)
+
+
+def test_ticks_are_as_many_calls():
+    inputs = draw(3, 10, 7, 16)
+    below, above, w, h, c = inputs
+    with torch.no_grad():
+        together = synapses.synapses(*inputs, 3)
+        for _ in range(3):
+            h, c = synapses.synapses(below, above, w, h, c)
+    assert all(torch.equal(one, other) for one, other in zip(together, (h, c), strict=True))
+    kept = synapses.synapses(*inputs, 3)  # with gradients: all ticks are kept, the last is returned
+    assert all(torch.equal(one, other) for one, other in zip(kept, together, strict=True))
+
+
+@pytest.mark.parametrize("function", [synapses.synapses, synapses.synapses_reference])
+def test_no_tick_is_refused(function):
+    with pytest.raises(UserError, match="ticks is 0, and must be 1 at least"):
+        function(*draw(1, 2, 3, 4), 0)
 
 
 def test_the_formula_is_torchs_lstm_cell():
@@ -53,4 +73,4 @@ def test_operators_keep_torchs_rules():
     if not native.available("synapses", torch.float32, UNITS=4):
         pytest.skip("no C compiler on this machine")
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(synapses._synapses.operator, tuple(draw(2, 3, 5, 4)), test_utils=checks)
+    torch.library.opcheck(synapses._synapses.operator, (*draw(2, 3, 5, 4), 2), test_utils=checks)

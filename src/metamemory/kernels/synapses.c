@@ -16,31 +16,37 @@ static inline void entering(float *restrict a, const float *restrict below, cons
         for (long k = 0; k < GATES; k++) a[k] += h[n] * w[n * GATES + k];
 }
 
-/* a = below + above + h w; c' = f c + i g; h' = o tanh(c'). Keeps i, f, o and g in `gates`, if there is room. */
-int forward(long networks, long inputs, long outputs, const float *restrict below, const float *restrict above,
+/* So many ticks, in each: a = below + above + h w; c' = f c + i g; h' = o tanh(c'). Writes h' and c' of the last. With
+   `gates`, those of all ticks, one after the other, and i, f, o and g of each. */
+int forward(long networks, long inputs, long outputs, long ticks, const float *restrict below, const float *restrict above,
             const float *restrict w, const float *restrict h, const float *restrict c, float *restrict h_next,
             float *restrict c_next, float *restrict gates) {
-#pragma omp parallel for if (networks * inputs * outputs * UNITS > 16384)
+    long cells = networks * inputs * outputs;
+#pragma omp parallel for if (ticks * cells * UNITS > 16384)
     for (long row = 0; row < networks * inputs; row++) {
-        float a[GATES];
         for (long j = 0; j < outputs; j++) {
-            long at = (row * outputs + j) * UNITS;
-            entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, h + at);
+            float a[GATES], of_h[UNITS], of_c[UNITS];
+            long cell = row * outputs + j;
+            memcpy(of_h, h + cell * UNITS, sizeof of_h), memcpy(of_c, c + cell * UNITS, sizeof of_c);
+            for (long tick = 0; tick < ticks; tick++) {
+                long at = ((gates ? tick * cells : 0) + cell) * UNITS;
+                entering(a, below + row * GATES, above + (row / inputs * outputs + j) * GATES, w, of_h);
 #pragma omp simd
-            for (long n = 0; n < UNITS; n++) {
-                float i = sigmoid(a[n]), f = sigmoid(a[UNITS + n]), o = sigmoid(a[2 * UNITS + n]);
-                float g = tanh_(a[3 * UNITS + n]), next = f * c[at + n] + i * g;
-                c_next[at + n] = next;
-                h_next[at + n] = o * tanh_(next);
-                a[n] = i, a[UNITS + n] = f, a[2 * UNITS + n] = o, a[3 * UNITS + n] = g;
+                for (long n = 0; n < UNITS; n++) {
+                    float i = sigmoid(a[n]), f = sigmoid(a[UNITS + n]), o = sigmoid(a[2 * UNITS + n]);
+                    float g = tanh_(a[3 * UNITS + n]), next = f * of_c[n] + i * g;
+                    of_c[n] = c_next[at + n] = next;
+                    of_h[n] = h_next[at + n] = o * tanh_(next);
+                    a[n] = i, a[UNITS + n] = f, a[2 * UNITS + n] = o, a[3 * UNITS + n] = g;
+                }
+                if (gates) memcpy(gates + 4 * at, a, sizeof a);
             }
-            if (gates) memcpy(gates + 4 * at, a, sizeof a);
         }
     }
     return 0;
 }
 
-/* The same back: given the gradients of h' and c', writes those of a and c. `gates` is what `forward` has kept. */
+/* A tick back: given the gradients of h' and c', writes those of a and c. `gates` is what `forward` has kept of it. */
 int backward(long networks, long inputs, long outputs, const float *restrict gates, const float *restrict c,
              const float *restrict c_next, const float *restrict d_h, const float *restrict d_next, float *restrict d_a,
              float *restrict d_c) {

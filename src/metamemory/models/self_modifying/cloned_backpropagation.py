@@ -131,6 +131,5 @@ class ClonedBackpropagation(SampleBySample):
         c = fn.pad(self.scale * kept, (0, self.units - KEPT))
         h = c.tanh()
         below, above = x[..., None] * self.w_forward + self.bias, e[..., None] * self.w_backward
-        for _ in range(self.ticks):
-            h, c = synapses(below, above, self.w_own, h, c)
+        h, c = synapses(below, above, self.w_own, h, c, self.ticks)
         return h, c[..., :KEPT] / self.scale

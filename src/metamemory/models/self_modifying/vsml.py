@@ -142,8 +142,7 @@ class VSML(SampleBySample):
             last = layer == layers - 1
             above = error[..., None] * self.w_backward[ERROR] if last else messages[2 * layer + 1] @ self.w_backward
             h, c = states[2 * layer : 2 * layer + 2]
-            for _ in range(self.ticks):
-                h, c = synapses(below, above, self.w_own, h, c)
+            h, c = synapses(below, above, self.w_own, h, c, self.ticks)
             states[2 * layer : 2 * layer + 2] = h, c
             forward = self.forward_head(h.sum(dim=1) / h.shape[1] ** self.power)
             if layer:
