@@ -37,7 +37,9 @@ def test_the_reference_names_all_that_is_public():
 
 
 def test_a_page_of_the_reference_has_what_is_in_the_packages():
-    calls = re.findall(r"display\(Markdown\((reference\(.*\))\)\)", "".join(page.read_text() for page in PAGES))
+    calls = re.findall(
+        r"display\(Markdown\((reference\(.*\))\)\)", "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    )
     pages = [eval(call, {"reference": reference}) for call in calls]
     for package in ("models", "tasks", "protocols", "nn", "analysis"):
         for module in modules_of(f"metamemory.{package}"):
