@@ -274,7 +274,7 @@ def test_a_generator_that_is_none_is_refused(of):
 
 
 class Says(torch.nn.Module):
-    """A learner that answers with zeros [..., outputs], or with none."""
+    """A learner that answers with zeros [..., *outputs]."""
 
     name = "says"
 

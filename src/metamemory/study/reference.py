@@ -22,18 +22,17 @@ def reference(*names: str, below: bool = True) -> str:
         names: without that of the package: "models", "training.rollout".
         below: with all that is below a package, not only with what it defines itself.
     """
-    found = [module for name in names for module in modules_of(f"metamemory.{name}")]
-    modules = found if below else [importlib.import_module(f"metamemory.{name}") for name in names]
-    every = [each for module in modules for each in public(module)]
+    every = [each for name in names for module in modules_of(f"metamemory.{name}", below) for each in public(module)]
     links = [f'<a href="#{_anchor(each)}"><code>{each.__name__}</code></a>' for each in every]
     return "\n\n---\n\n".join([" · ".join(links), *map(_entry, every)])
 
 
-def modules_of(name: str) -> Iterator[ModuleType]:
-    """A module, and all below it, in order of the alphabet."""
+def modules_of(name: str, below: bool = True) -> Iterator[ModuleType]:
+    """A module, and all below it, in order of the alphabet; without `below` it alone."""
     module = importlib.import_module(name)
     yield module
-    for each in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda each: each.name):
+    inside = pkgutil.iter_modules(getattr(module, "__path__", []) if below else [])
+    for each in sorted(inside, key=lambda each: each.name):
         yield from modules_of(f"{name}.{each.name}")
 
 

@@ -19,10 +19,11 @@ What a message contributes to a cell is multiplied by its weights once for all s
 Samples of a minibatch are learned one after the other: it is a name for a stretch of the stream here, after which the
 gradient is cut off in training where `truncated`. The first half of a cell's state begins at random, the rest at 0.
 
-Departures. The authors take means over synapses, `merge: mean` here; the rule then hardly hears an input of many. For
-the same reason gates begin at 0 and 3 (theirs: -5 and 5, of input and forget gate), and the weights of messages are
-drawn larger (`message_gain`). Heads are drawn as torch draws them; theirs by fan-in, with biases at 0. Layer
-normalisation of messages, which their code has where it trains by back-propagation, is left out.
+Departures. The authors take means over synapses, `merge: mean` here; the rule then hears little of one input of many,
+and stays at chance for longer. For the same reason gates begin at 0 and 3 (theirs: -5 and 5, of input and forget gate),
+and the weights of messages are drawn larger (`message_gain`). Heads are drawn as torch draws them; theirs by fan-in,
+with biases at 0. Layer normalisation of messages, which their code has where it trains by back-propagation, is left
+out.
 
 Shape legend: B networks, M samples, I and J neurons of two layers, K labels, F units of an LSTM.
 """

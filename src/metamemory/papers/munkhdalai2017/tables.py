@@ -23,7 +23,7 @@ from metamemory.papers.munkhdalai2017.reported import (
 from metamemory.study.claims import OF_ONE, Claim, points
 from metamemory.study.methods import title
 from metamemory.study.parameters import parameters_of, project_root
-from metamemory.study.quantities import Measured, Quantity, over_seeds
+from metamemory.study.quantities import Measured, Quantity, at_shot, over_seeds
 from metamemory.study.results import Result, groups
 from metamemory.study.tables import Reported, across, best_in_bold, markdown, minutes_of, percent, span, whose
 from metamemory.training.statistics import Interval
@@ -36,6 +36,7 @@ INSPECTION = ("fast_weights", "previous_5_way")
 METHODS = ("meta_networks", "meta_networks_minus", "meta_networks_plus")
 HEADER = ["method", "whose", *(f"{n}-way, %" for n in WAYS), "seeds"]
 NEAR = 0.01  # below a reported number, and still as reported
+LAST = 10  # points of a curve that are its end
 
 
 def setting_of(split: str, n_way: int) -> str:
@@ -58,15 +59,19 @@ def table_1(root: Path = Path(".")) -> str:
     return _by_ways("previous", TABLE_1, QUOTED_1, METHODS, root)
 
 
+def _end_of(curve: Sequence[float]) -> float:
+    """Mean of the last points of a curve."""
+    return sum(curve[-LAST:]) / LAST
+
+
 def two_answers(root: Path = Path(".")) -> str:
     """What the paper's Figure 3 has where its Table 1 has another number; and, where they were run, how this study's
     networks of the paper's size end on the characters that they are trained on."""
     curve, method = FIGURE_3["target"], METHODS[0]
-    end = curve[-10:]
     told = (
         f"The paper has two answers for five classes. Its Table 1 has {_two(TABLE_1[method][5])} %. Its Figure 3 "
         f"(below) is of a MetaNet in training, tested on the same task: the highest of its {len(curve)} points is "
-        f"{max(curve):g} %, and the last {len(end)} have a mean of {sum(end) / len(end):.1f} %."
+        f"{max(curve):g} %, and the last {LAST} have a mean of {_end_of(curve):.1f} %."
     )
     ours = groups(EXPERIMENT, setting_of("previous", 5), root, method)
     ends = [result.history[-1]["training_accuracy"] for group in ours if group.comparable for result in group.results]
@@ -232,22 +237,12 @@ def claims() -> list[Claim]:
     return [*near, *compared, *more, hundred, *_of_other_networks(), *_of_other_data()]
 
 
-def with_network(name: str) -> Quantity:
-    """Accuracy with one of the networks of Figure 3 as the base learner, of its seed's test episodes."""
-    place = list(FIGURE_3).index(name)
-
-    def of(result: Result) -> Interval:
-        row = result.scores[place]
-        return Interval(row["accuracy"], row["low"], row["high"], over="episodes")
-
-    return of
-
-
 def _of_other_networks() -> list[Claim]:
-    """Section 4.3.2; the paper's evidence is the mean of the last ten points of each curve."""
-    end = {name: sum(values[-10:]) / 1000 for name, values in FIGURE_3.items()}
+    """Section 4.3.2; the paper's evidence is the end of each curve of its Figure 3. Scores have a row for each network,
+    in the order of the curves."""
+    end = {name: _end_of(curve) / 100 for name, curve in FIGURE_3.items()}
     own, *others = (
-        Measured(OTHER_NETWORKS, "meta_networks", setting_of("previous", 5), with_network(name)) for name in FIGURE_3
+        Measured(OTHER_NETWORKS, "meta_networks", setting_of("previous", 5), at_shot(row)) for row in range(len(end))
     )
     lost = [end["target"] - end[name] for name in ("small", "big")]
     return [
