@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from metamemory.errors import UserError
-from metamemory.models import build
+from metamemory.models import TaskDescription, build, learner_class
 from metamemory.protocols import Context, protocol_class
 from metamemory.study import runs
 from metamemory.study.runs import Run
@@ -32,6 +32,14 @@ KEPT = Path(".resume") / "work" / "operations.json"
 ELSEWHERE = "other hardware"
 AT_LEAST = 3.0  # seconds of a run, for its start and its test
 SETTING, METHOD, EXPERIMENT = (4, "a finished run"), (3, "another setting"), (2, "another method")  # parts of a group
+
+
+class _Training(NamedTuple):
+    """What is trained on, as far as operations depend on it."""
+
+    task: TaskDescription
+    steps: int  # of an episode
+    told: dict[str, Any]  # settings of the learner
 
 
 class Estimates:
@@ -54,6 +62,7 @@ class Estimates:
             self._learn_from(manifest)
         self.seen: dict[tuple, float] = {}  # the same, of runs that this machine does now
         self._shares: dict[tuple, float] = {}  # done, by checkpoint as it is
+        self._trainings: dict[str, _Training | None] = {}  # by what decides them
 
     def of(self, job: Job) -> Job:
         """The job with its operations and seconds."""
@@ -79,12 +88,20 @@ class Estimates:
         key = runs.sha256(list(self.today.identity(run).values()))
         if key not in self.kept:
             try:
-                self.kept[key] = float(_count(config, self.today, run))
+                self.kept[key] = float(_count(config, self._training(run, config)))
             except Exception:  # of a learner that is being written: its own run says what is wrong
                 return None
             text = json.dumps(self.kept)
             write_atomically(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return self.kept[key]
+
+    def _training(self, run: Run, config: Mapping[str, Any]) -> _Training | None:
+        """The same for all learners that are told the same: tasks are slow to make."""
+        shared = {name: each for name, each in config.items() if name not in ("learner", "model", "training")}
+        key = runs.sha256([shared, learner_class(config["learner"]).told])
+        if key not in self._trainings:
+            self._trainings[key] = _training(config, self.today, run)
+        return self._trainings[key]
 
     def share_done(self, job: Job) -> float:
         """Of the training, by the checkpoint of an unfinished run."""
@@ -160,17 +177,23 @@ def manifests(root: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _count(config: Mapping[str, Any], today: Today, run: Run) -> int:
-    """Three forward passes for each step of the training, as manifests count it; every episode is taken to be as long
-    as one of the last stage."""
+def _training(config: Mapping[str, Any], today: Today, run: Run) -> _Training | None:
+    """None where nothing is trained."""
     context = Context(torch.device("cpu"), Path(), images=today.images(run))
     protocol = protocol_class(config["protocol"])(config, run.seed, context)
     if not protocol.trains:
-        return 0
+        return None
     told = {name: getattr(protocol.validation, name) for name in protocol.learner_class.told}
-    task = protocol.description
-    learner = build(config["learner"], task, {**config.get("model", {}), **told})
+    return _Training(protocol.description, protocol.curriculum()[-1].task.length, told)
+
+
+def _count(config: Mapping[str, Any], training: _Training | None) -> int:
+    """Three forward passes for each step of the training, as manifests count it; every episode is taken to be as long
+    as one of the last stage."""
+    if training is None:
+        return 0
+    learner = build(config["learner"], training.task, {**config.get("model", {}), **training.told})
     if not any(parameter.requires_grad for parameter in learner.parameters()):
         return 0
-    steps = config["training"]["episodes"] * protocol.curriculum()[-1].task.length
-    return 3 * steps * flops_per_step(learner, task.input_shape, task.labels)
+    steps = config["training"]["episodes"] * training.steps
+    return 3 * steps * flops_per_step(learner, training.task.input_shape, training.task.labels)
