@@ -521,14 +521,15 @@ def online(name: str) -> dict[str, float]:
 
 
 def measure(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each variant in each round, after one round that does not count."""
+    """Seconds of each variant in each round, right after the same was done once, as in a training: it finds the caches
+    and the freed memory as it has left them itself."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for name, iteration in variants.items():
+            iteration()
             began = time.perf_counter()
             iteration()
-            if number:
-                seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(time.perf_counter() - began)
     return seconds
 
 
