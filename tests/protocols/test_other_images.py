@@ -109,6 +109,23 @@ def test_repeats_differ(both):
     assert list(protocol._repeat(learner, 0, 0.0)) != list(protocol._repeat(learner, 1, 0.0))
 
 
+def test_a_repeat_that_is_done_is_not_done_again(both, monkeypatch):
+    whole = done(REVERSE, replace(both, checkpoint=both.checkpoint.with_name("whole.pt")))
+    begun, repeat_of = [], ReverseTransferProtocol._repeat
+
+    def stopped_in_the_second(self, learner, repeat, before):
+        begun.append(repeat)
+        if begun == [0, 1]:
+            raise KeyboardInterrupt
+        yield from repeat_of(self, learner, repeat, before)
+
+    monkeypatch.setattr(ReverseTransferProtocol, "_repeat", stopped_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        done(REVERSE, both)
+    assert done(REVERSE, both).scores == whole.scores
+    assert begun == [0, 1, 1]
+
+
 def test_what_cannot_be_is_refused(both):
     with pytest.raises(UserError, match="protonet: it has no rule that could be shared"):
         done({**REVERSE, "learner": "protonet", "model": {"filters": 2}}, both)

@@ -55,6 +55,7 @@ def test_a_cut_changes_nothing_in_the_configuration_that_it_is_given():
         "training": {"episodes": 1000, "batch_size": 10},
         "curriculum": [{"pretrain": {"n_way": 2}, "episodes": 300}, {"n_way": 2}, {}],
         "evaluation": {"episodes": 100, "batch_size": 50, "longer": {"episodes": 50, "batch_size": 25, "every": 4}},
+        "second": {"permutations": 5, "tasks": 2000, "every": 400, "repeats": 5, "test_episodes": 100},
     }
     kept = json.loads(json.dumps(config))
     short = shorten(config, Cut())
@@ -64,6 +65,7 @@ def test_a_cut_changes_nothing_in_the_configuration_that_it_is_given():
     assert short["evaluation"] == {
         "episodes": 20, "batch_size": 8, "longer": {"episodes": 4, "batch_size": 2, "every": 4}
     }  # fmt: skip
+    assert short["second"] == {"permutations": 5, "tasks": 20, "every": 10, "repeats": 2, "test_episodes": 100}
 
 
 def test_differences_are_named():

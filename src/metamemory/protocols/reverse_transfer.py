@@ -30,6 +30,7 @@ from metamemory.protocols.support_query import OF_EPISODES, SupportQueryProtocol
 from metamemory.settings import Count, Declared, Several, declared
 from metamemory.tasks.permuted import PermutedSupportQuery
 from metamemory.tasks.supervised import split_images
+from metamemory.training.checkpoint import Checkpoint
 from metamemory.training.loop import Stage
 from metamemory.training.statistics import bootstrap
 from metamemory.training.update import optimiser_of, set_rate, update
@@ -62,8 +63,8 @@ class ReverseTransferProtocol(SupportQueryProtocol):
 
     `scores` has a row after every so many tasks of the second problem: `change` of the first problem's accuracy in
     tests, the mean over repeats with its interval, and `second_accuracy` in training. The second training is at the
-    rate of the first, without a warm-up or an end. It is done after the first, at once: where it is interrupted it
-    begins anew.
+    rate of the first, without a warm-up or an end. It is done after the first: where it is interrupted, the repeat that
+    was under way begins anew.
     """
 
     def require_fitting(self, curriculum: list[Stage]) -> None:
@@ -95,10 +96,8 @@ class ReverseTransferProtocol(SupportQueryProtocol):
 
     def evaluate(self, learner: Learner) -> Findings:
         found = super().evaluate(learner)
-        before = self._accuracy(learner)
-        repeats = [list(self._repeat(learner, repeat, before)) for repeat in range(self.second.repeats)]
         scores = []
-        for number, rows in enumerate(zip(*repeats, strict=True), start=1):
+        for number, rows in enumerate(zip(*self._repeats(learner), strict=True), start=1):
             change, second = np.array(rows).T
             interval = bootstrap(change, over="repeats")
             row: Row = {"tasks": number * self.second.every, "change": interval.mean}
@@ -108,6 +107,20 @@ class ReverseTransferProtocol(SupportQueryProtocol):
 
     def facts_of_data(self) -> dict[str, Any]:
         return facts_of_both(super().facts_of_data(), self.images)
+
+    def _repeats(self, learner: Learner) -> list[list[tuple[float, float]]]:
+        """What each repeat finds. Those that are done are kept in the checkpoint of the first training, if there is
+        one."""
+        path, state = self.context.checkpoint, {}
+        if path.is_file():
+            _, state = next(Checkpoint(path).states(self.context.device), (path, {}))
+        done, before = state.get("repeats", []), self._accuracy(learner)
+        while len(done) < self.second.repeats:
+            done.append(list(self._repeat(learner, len(done), before)))
+            if state:
+                Checkpoint(path).write({**state, "repeats": done})
+            print(f"second problem: {len(done)} of {self.second.repeats} repeats", flush=True)
+        return done
 
     def _repeat(self, learner: Learner, repeat: int, before: float) -> Iterator[tuple[float, float]]:
         """After every so many tasks: change of the first problem's accuracy, and accuracy in training since the last

@@ -62,6 +62,9 @@ def shorten(config: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
         longer = evaluation["longer"]
         longer["episodes"] = min(longer["episodes"], cut.episodes // 5)
         longer["batch_size"] = min(longer["batch_size"], 2)
+    if "second" in config:  # another training, after the first
+        every = max(1, cut.updates // 5)
+        config["second"] = {**config["second"], "tasks": 2 * every, "every": every, "repeats": 2}
     return config
 
 
