@@ -548,7 +548,7 @@ def train_once(precision: str, steps: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed against plain references, side by side.")
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
+    parser.add_argument("--rounds", type=int, default=7, help="how many")
     parser.add_argument("--to", type=Path, default=Path("results/speed/cpu.json"), help="file to write")
     parser.add_argument("--long", type=int, default=LONG_TRAINING, help="steps of the episode whose memory is measured")
     parser.add_argument("--memory-of", choices=("float32", "bfloat16"), help="only measure it, in GB")

@@ -63,8 +63,10 @@ def shorten(config: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
         longer["episodes"] = min(longer["episodes"], cut.episodes // 5)
         longer["batch_size"] = min(longer["batch_size"], 2)
     if "second" in config:  # another training, after the first
-        every = max(1, cut.updates // 5)
-        config["second"] = {**config["second"], "tasks": 2 * every, "every": every, "repeats": 2}
+        second = config["second"]
+        second["every"] = min(second["every"], max(1, cut.updates // 5))
+        second["tasks"] = min(second["tasks"], 2 * second["every"])
+        second["repeats"] = min(second["repeats"], 2)
     return config
 
 

@@ -96,11 +96,17 @@ class Estimates:
         return self.kept[key]
 
     def _training(self, run: Run, config: Mapping[str, Any]) -> _Training | None:
-        """The same for all learners that are told the same: tasks are slow to make."""
+        """None where nothing is trained. The same for all learners that are told the same: tasks are slow to make."""
         shared = {name: each for name, each in config.items() if name not in ("learner", "model", "training")}
-        key = runs.sha256([shared, learner_class(config["learner"]).told])
+        names = learner_class(config["learner"]).told
+        key = runs.sha256([shared, names])
         if key not in self._trainings:
-            self._trainings[key] = _training(config, self.today, run)
+            context = Context(torch.device("cpu"), Path(), images=self.today.images(run))
+            protocol, found = protocol_class(config["protocol"])(config, run.seed, context), None
+            if protocol.trains:
+                told = {name: getattr(protocol.validation, name) for name in names}
+                found = _Training(protocol.description, protocol.curriculum()[-1].task.length, told)
+            self._trainings[key] = found
         return self._trainings[key]
 
     def share_done(self, job: Job) -> float:
@@ -175,16 +181,6 @@ def manifests(root: Path) -> list[dict[str, Any]]:
             if all(isinstance(each, str) for each in told) and not manifest["run"].get("overrides"):
                 found.append(manifest)
     return found
-
-
-def _training(config: Mapping[str, Any], today: Today, run: Run) -> _Training | None:
-    """None where nothing is trained."""
-    context = Context(torch.device("cpu"), Path(), images=today.images(run))
-    protocol = protocol_class(config["protocol"])(config, run.seed, context)
-    if not protocol.trains:
-        return None
-    told = {name: getattr(protocol.validation, name) for name in protocol.learner_class.told}
-    return _Training(protocol.description, protocol.curriculum()[-1].task.length, told)
 
 
 def _count(config: Mapping[str, Any], training: _Training | None) -> int:
