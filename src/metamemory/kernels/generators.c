@@ -3,7 +3,10 @@
    the units of each layer, is a multiple of 4. The formulas are those of generators.py, which calls these functions.
 
    Coordinates go LANES at a time through the whole network, in cache. The backward passes do the forward one again, so
-   that nothing is kept but what was read. What is read needs no gradient. */
+   that nothing is kept but what was read. What is read needs no gradient.
+
+   A sum over coordinates is kept in APART parts, whatever the width of the processor's vectors: it has the same digits
+   on all that round alike. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +15,21 @@
 #include "threads.h"
 
 #define GATES (4 * HIDDEN)
-#define WIDTH 16 /* numbers of a vector */
-#define VECTORS 4
-#define LANES (WIDTH * VECTORS)
+#define LANES 64
+#define APART 16
+
+#if defined __AVX512F__
+enum { WIDTH = 16, TILE = 4 }; /* numbers of a vector; vectors by 4 whose sums have room in the registers */
+#elif defined __AVX__
+enum { WIDTH = 8, TILE = 2 };
+#else
+enum { WIDTH = 4, TILE = 2 };
+#endif
+enum { VECTORS = LANES / WIDTH, PARTS = APART / WIDTH };
 
 typedef float vector __attribute__((vector_size(4 * WIDTH), may_alias));
 typedef vector lanes[VECTORS]; /* one number of each coordinate of a block */
+typedef vector parts[PARTS];   /* a sum over coordinates */
 
 static void *room(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
@@ -27,41 +39,43 @@ static void load_lanes(lanes to, const float *from, long count) {
     memcpy(to, from, count * sizeof(float));
 }
 
-static inline float total(vector x) {
+static inline float total(const float *part) {
     float sum = 0;
-    for (int n = 0; n < WIDTH; n++) sum += x[n];
+    for (int n = 0; n < APART; n++) sum += part[n];
     return sum;
 }
 
 /* y += w x: w [rows][columns], rows a multiple of 4. */
 static inline void product(long rows, long columns, const float *restrict w, const lanes *restrict x,
                            lanes *restrict y) {
-    for (long j = 0; j < rows; j += 4) {
-        vector sum[4][VECTORS];
-        for (int i = 0; i < 4; i++)
-            for (int v = 0; v < VECTORS; v++) sum[i][v] = y[j + i][v];
-        for (long k = 0; k < columns; k++)
+    for (long j = 0; j < rows; j += 4)
+        for (int first = 0; first < VECTORS; first += TILE) {
+            vector sum[4][TILE];
             for (int i = 0; i < 4; i++)
-                for (int v = 0; v < VECTORS; v++) sum[i][v] += w[(j + i) * columns + k] * x[k][v];
-        for (int i = 0; i < 4; i++)
-            for (int v = 0; v < VECTORS; v++) y[j + i][v] = sum[i][v];
-    }
+                for (int v = 0; v < TILE; v++) sum[i][v] = y[j + i][first + v];
+            for (long k = 0; k < columns; k++)
+                for (int i = 0; i < 4; i++)
+                    for (int v = 0; v < TILE; v++) sum[i][v] += w[(j + i) * columns + k] * x[k][first + v];
+            for (int i = 0; i < 4; i++)
+                for (int v = 0; v < TILE; v++) y[j + i][first + v] = sum[i][v];
+        }
 }
 
 /* Sums over vectors of y_j x_k, added to sums [rows][columns]. */
 static inline void outer(long rows, long columns, const lanes *restrict y, const lanes *restrict x,
-                         vector *restrict sums) {
+                         parts *restrict sums) {
     for (long j = 0; j < rows; j++)
-        for (long k = 0; k < columns; k++) {
-            vector sum = y[j][0] * x[k][0];
-            for (int v = 1; v < VECTORS; v++) sum += y[j][v] * x[k][v];
-            sums[j * columns + k] += sum;
-        }
+        for (long k = 0; k < columns; k++)
+            for (int p = 0; p < PARTS; p++) {
+                vector sum = y[j][p] * x[k][p];
+                for (int v = p + PARTS; v < VECTORS; v += PARTS) sum += y[j][v] * x[k][v];
+                sums[j * columns + k][p] += sum;
+            }
 }
 
-static inline void add_up(long rows, const lanes *restrict y, vector *restrict sums) {
+static inline void add_up(long rows, const lanes *restrict y, parts *restrict sums) {
     for (long j = 0; j < rows; j++)
-        for (int v = 0; v < VECTORS; v++) sums[j] += y[j][v];
+        for (int v = 0; v < VECTORS; v++) sums[j][v % PARTS] += y[j][v];
 }
 
 static void set_to(long rows, const float *restrict values, lanes *restrict y) {
@@ -149,7 +163,7 @@ int lstm_forward(long steps, long coordinates, const float *size, const float *s
 
 /* Sums over coordinates, one of each thread. */
 typedef struct {
-    vector w_x[GATES * 2], bias[GATES], w_h[GATES * HIDDEN], w_out[HIDDEN], bias_out[1];
+    parts w_x[GATES * 2], bias[GATES], w_h[GATES * HIDDEN], w_out[HIDDEN], bias_out[1];
 } lstm_sums;
 
 static void backward_block(long steps, const lanes d_out, const float *w_h_transposed, const float *w_out,
@@ -195,13 +209,13 @@ static void backward_block(long steps, const lanes d_out, const float *w_h_trans
     }
 }
 
-/* Adds up the sums of all threads, in order: `floats` numbers of each. */
-static void gather(long threads, long floats, const vector *each, float *const *to, const long *lengths) {
+/* Adds up the sums of all threads, in order: `count` of each. */
+static void gather(long threads, long count, const parts *each, float *const *to, const long *lengths) {
     long place = 0;
     for (; *lengths; to++, lengths++)
         for (long n = 0; n < *lengths; n++, place++) {
             float sum = 0;
-            for (long thread = 0; thread < threads; thread++) sum += total(each[thread * floats + place]);
+            for (long thread = 0; thread < threads; thread++) sum += total((const float *)each[thread * count + place]);
             (*to)[n] = sum;
         }
 }
@@ -241,7 +255,7 @@ int lstm_backward(long steps, long coordinates, const float *size, const float *
     }
     float *to[] = {d_w_x, d_bias, d_w_h, d_w_out, d_bias_out};
     long lengths[] = {GATES * 2, GATES, GATES * HIDDEN, HIDDEN, 1, 0};
-    gather(threads, sizeof(lstm_sums) / sizeof(vector), (const vector *)sums, to, lengths);
+    gather(threads, sizeof(lstm_sums) / sizeof(parts), (const parts *)sums, to, lengths);
     free(sums), free(transposed);
     return failed;
 }
@@ -286,7 +300,7 @@ int mlp_forward(long coordinates, const float *size, const float *sign, const fl
 }
 
 typedef struct {
-    vector w_1[HIDDEN * 2], bias_1[HIDDEN], w_2[HIDDEN * HIDDEN], bias_2[HIDDEN], w_3[HIDDEN], bias_3[1];
+    parts w_1[HIDDEN * 2], bias_1[HIDDEN], w_2[HIDDEN * HIDDEN], bias_2[HIDDEN], w_3[HIDDEN], bias_3[1];
 } mlp_sums;
 
 /* The backward pass: given the gradient of out, writes those of the weights. 1 where there is no memory left. */
@@ -323,7 +337,7 @@ int mlp_backward(long coordinates, const float *size, const float *sign, const f
     }
     float *to[] = {d_w_1, d_bias_1, d_w_2, d_bias_2, d_w_3, d_bias_3};
     long lengths[] = {HIDDEN * 2, HIDDEN, HIDDEN * HIDDEN, HIDDEN, HIDDEN, 1, 0};
-    gather(threads, sizeof(mlp_sums) / sizeof(vector), (const vector *)every, to, lengths);
+    gather(threads, sizeof(mlp_sums) / sizeof(parts), (const parts *)every, to, lengths);
     free(every);
     return 0;
 }
