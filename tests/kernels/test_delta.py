@@ -81,7 +81,7 @@ def test_values_are_those_of_a_loop(operation, steps, dtype):
 @pytest.mark.parametrize("size, values", [(1, 1), (5, 18), (16, 16), (64, 64)])
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_gradients_are_those_of_the_formulas(operation, steps, size, values):
+def test_gradients_are_those_of_the_formulas(operation, steps, size, values, vectors):
     inputs = drawn(operation, steps, 2, size, values)
     given = [[each.to(dtype).requires_grad_() for each in inputs] for dtype in (torch.float32, torch.float64)]
     found = [OPERATIONS[operation][0](*each) for each in given]  # float64 goes by the formulas

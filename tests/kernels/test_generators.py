@@ -20,7 +20,7 @@ def drawn(hidden, steps, coordinates, network):
 @needs_compiler
 @pytest.mark.parametrize("network", ["lstm", "mlp"])
 @pytest.mark.parametrize("hidden, steps, coordinates", [(20, 5, 1000), (4, 1, 64), (8, 3, 1), (12, 2, 65)])
-def test_values_and_gradients_are_those_of_the_formulas(network, hidden, steps, coordinates):
+def test_values_and_gradients_are_those_of_the_formulas(network, hidden, steps, coordinates, vectors):
     read, weights = drawn(hidden, steps, coordinates, network)
     assert generators._native(hidden, *read, *weights)
     fast, reference = getattr(generators, network), getattr(generators, f"{network}_reference")

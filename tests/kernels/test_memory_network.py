@@ -101,7 +101,7 @@ def test_so_does_one_of_values_and_of_slots_of_their_own(batch, slots, strength,
 @compiled
 @pytest.mark.parametrize(("parts", "own_slots"), FORMS)
 @pytest.mark.parametrize(("steps", "size"), [(9, (6, 2, 7, 3)), (50, (40, 4, 128, 40))])
-def test_an_episode_in_c_equals_the_formulas(steps, size, parts, own_slots):
+def test_an_episode_in_c_equals_the_formulas(steps, size, parts, own_slots, vectors):
     """Seeds are fixed: where two usages differ by rounding alone, the slots taken may differ too."""
     assert_equal(arguments(steps, 4, *size, torch.float32, parts=parts), 2e-5, 1.0, own_slots)
 

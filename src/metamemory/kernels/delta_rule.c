@@ -50,9 +50,7 @@ int backward(long steps, long heads, const float *q, const float *k, const float
             write(d, q + at * KEYS, of_y, 1);
             load_row(s, missing + at * LONG);
             read_rows(k + at * KEYS, d, d_s);
-            vector sum = s[0] * d_s[0];
-            for (int i = 1; i < VECTORS; i++) sum += s[i] * d_s[i];
-            d_rates[at] = total(sum);
+            d_rates[at] = dot(s, d_s);
             for (int i = 0; i < VECTORS; i++) s[i] *= rates[at], d_s[i] *= rates[at];
             memcpy(d_v + at * LONG, d_s, LONG * sizeof(float));
             read_columns(d, s, 1, d_k + at * KEYS);

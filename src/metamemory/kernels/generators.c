@@ -2,34 +2,20 @@
    an LSTM over steps with a linear layer after the last, and an MLP of two layers of ReLUs and a linear one. HIDDEN,
    the units of each layer, is a multiple of 4. The formulas are those of generators.py, which calls these functions.
 
-   Coordinates go LANES at a time through the whole network, in cache. The backward passes do the forward one again, so
-   that nothing is kept but what was read. What is read needs no gradient.
-
-   A sum over coordinates is kept in APART parts, whatever the width of the processor's vectors: it has the same digits
-   on all that round alike. */
+   Coordinates go BLOCK at a time through the whole network, in cache. The backward passes do the forward one again, so
+   that nothing is kept but what was read. What is read needs no gradient. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "functions.h"
 #include "threads.h"
+#include "vectors.h"
 
 #define GATES (4 * HIDDEN)
-#define LANES 64
-#define APART 16
+#define BLOCK 64
+enum { VECTORS = BLOCK / LANES, TILE = LANES < 16 ? 2 : 4 }; /* 4 x TILE sums and what is added have room in registers */
 
-#if defined __AVX512F__
-enum { WIDTH = 16, TILE = 4 }; /* numbers of a vector; vectors by 4 whose sums have room in the registers */
-#elif defined __AVX__
-enum { WIDTH = 8, TILE = 2 };
-#else
-enum { WIDTH = 4, TILE = 2 };
-#endif
-enum { VECTORS = LANES / WIDTH, PARTS = APART / WIDTH };
-
-typedef float vector __attribute__((vector_size(4 * WIDTH), may_alias));
 typedef vector lanes[VECTORS]; /* one number of each coordinate of a block */
-typedef vector parts[PARTS];   /* a sum over coordinates */
 
 static void *room(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
@@ -39,9 +25,11 @@ static void load_lanes(lanes to, const float *from, long count) {
     memcpy(to, from, count * sizeof(float));
 }
 
-static inline float total(const float *part) {
+/* One after the other. */
+static inline float in_order(const parts all) {
+    const float *each = (const float *)all;
     float sum = 0;
-    for (int n = 0; n < APART; n++) sum += part[n];
+    for (int n = 0; n < APART; n++) sum += each[n];
     return sum;
 }
 
@@ -110,7 +98,7 @@ static void forward_block(long steps, long coordinates, long first, long count, 
         if (step) product(GATES, HIDDEN, w.w_h, before->h, now->gates);
         float *gates = (float *)now->gates, *c = (float *)now->c, *h = (float *)now->h, *squashed = (float *)now->squashed;
         const float *c_before = step ? (const float *)before->c : NULL;
-        const long n_cells = HIDDEN * LANES;
+        const long n_cells = HIDDEN * BLOCK;
 #pragma omp simd
         for (long n = 0; n < n_cells; n++) {
             float i = sigmoid(gates[n]), g = tanh_(gates[2 * n_cells + n]), o = sigmoid(gates[3 * n_cells + n]);
@@ -146,9 +134,9 @@ int lstm_forward(long steps, long coordinates, const float *size, const float *s
             failed = 1;
         }
 #pragma omp for schedule(static)
-        for (long first = 0; first < coordinates; first += LANES) {
+        for (long first = 0; first < coordinates; first += BLOCK) {
             if (!trace) continue;
-            long count = coordinates - first < LANES ? coordinates - first : LANES;
+            long count = coordinates - first < BLOCK ? coordinates - first : BLOCK;
             forward_block(steps, coordinates, first, count, size, sign, w, trace);
             lanes sum;
             set_to(1, bias_out, &sum);
@@ -174,7 +162,7 @@ static void backward_block(long steps, const lanes d_out, const float *w_h_trans
         for (int v = 0; v < VECTORS; v++) d_h[k][v] = w_out[k] * d_out[v];
     outer(HIDDEN, 1, trace[steps - 1].h, (const lanes *)d_out, sums->w_out);
     add_up(1, (const lanes *)d_out, sums->bias_out);
-    const long n_cells = HIDDEN * LANES;
+    const long n_cells = HIDDEN * BLOCK;
     for (long step = steps - 1; step >= 0; step--) {
         const moment *now = trace + step, *before = now - 1;
         const float *gates = (const float *)now->gates, *squashed = (const float *)now->squashed;
@@ -215,7 +203,7 @@ static void gather(long threads, long count, const parts *each, float *const *to
     for (; *lengths; to++, lengths++)
         for (long n = 0; n < *lengths; n++, place++) {
             float sum = 0;
-            for (long thread = 0; thread < threads; thread++) sum += total((const float *)each[thread * count + place]);
+            for (long thread = 0; thread < threads; thread++) sum += in_order(each[thread * count + place]);
             (*to)[n] = sum;
         }
 }
@@ -243,9 +231,9 @@ int lstm_backward(long steps, long coordinates, const float *size, const float *
             failed = 1;
         }
 #pragma omp for schedule(static)
-        for (long first = 0; first < coordinates; first += LANES) {
+        for (long first = 0; first < coordinates; first += BLOCK) {
             if (!trace) continue;
-            long count = coordinates - first < LANES ? coordinates - first : LANES;
+            long count = coordinates - first < BLOCK ? coordinates - first : BLOCK;
             lanes d;
             load_lanes(d, d_out + first, count);
             forward_block(steps, coordinates, first, count, size, sign, w, trace);
@@ -267,7 +255,7 @@ typedef struct {
 static void rectify(lanes *z) {
     float *values = (float *)z;
 #pragma omp simd
-    for (long n = 0; n < HIDDEN * LANES; n++) values[n] = values[n] < 0 ? 0 : values[n]; /* nan stays */
+    for (long n = 0; n < HIDDEN * BLOCK; n++) values[n] = values[n] < 0 ? 0 : values[n]; /* nan stays */
 }
 
 static void mlp_block(long first, long count, const float *size, const float *sign, mlp w, lanes *read, lanes *z_1,
@@ -287,8 +275,8 @@ int mlp_forward(long coordinates, const float *size, const float *sign, const fl
                 const float *w_2, const float *bias_2, const float *w_3, const float *bias_3, float *out) {
     mlp w = {w_1, bias_1, w_2, bias_2, w_3, bias_3};
 #pragma omp parallel for schedule(static)
-    for (long first = 0; first < coordinates; first += LANES) {
-        long count = coordinates - first < LANES ? coordinates - first : LANES;
+    for (long first = 0; first < coordinates; first += BLOCK) {
+        long count = coordinates - first < BLOCK ? coordinates - first : BLOCK;
         lanes read[2], z_1[HIDDEN], z_2[HIDDEN], sum;
         mlp_block(first, count, size, sign, w, read, z_1, z_2);
         set_to(1, bias_3, &sum);
@@ -315,8 +303,8 @@ int mlp_backward(long coordinates, const float *size, const float *sign, const f
     float transposed[HIDDEN * HIDDEN];
     transpose(HIDDEN, HIDDEN, w_2, transposed);
 #pragma omp parallel for schedule(static)
-    for (long first = 0; first < coordinates; first += LANES) {
-        long count = coordinates - first < LANES ? coordinates - first : LANES;
+    for (long first = 0; first < coordinates; first += BLOCK) {
+        long count = coordinates - first < BLOCK ? coordinates - first : BLOCK;
         mlp_sums *sums = every + omp_get_thread_num();
         lanes read[2], z_1[HIDDEN], z_2[HIDDEN], d_1[HIDDEN], d_2[HIDDEN], d;
         mlp_block(first, count, size, sign, w, read, z_1, z_2);
@@ -324,13 +312,13 @@ int mlp_backward(long coordinates, const float *size, const float *sign, const f
         outer(HIDDEN, 1, z_2, (const lanes *)&d, sums->w_3);
         add_up(1, (const lanes *)&d, sums->bias_3);
         for (long k = 0; k < HIDDEN; k++)
-            for (int n = 0; n < LANES; n++)
-                ((float *)d_2)[k * LANES + n] = ((float *)z_2)[k * LANES + n] > 0 ? w_3[k] * ((float *)d)[n] : 0;
+            for (int n = 0; n < BLOCK; n++)
+                ((float *)d_2)[k * BLOCK + n] = ((float *)z_2)[k * BLOCK + n] > 0 ? w_3[k] * ((float *)d)[n] : 0;
         outer(HIDDEN, HIDDEN, d_2, z_1, sums->w_2);
         add_up(HIDDEN, d_2, sums->bias_2);
         memset(d_1, 0, sizeof(d_1));
         product(HIDDEN, HIDDEN, transposed, d_2, d_1);
-        for (long n = 0; n < HIDDEN * LANES; n++)
+        for (long n = 0; n < HIDDEN * BLOCK; n++)
             if (!(((float *)z_1)[n] > 0)) ((float *)d_1)[n] = 0;
         outer(HIDDEN, 2, d_1, read, sums->w_1);
         add_up(HIDDEN, d_1, sums->bias_1);

@@ -37,7 +37,7 @@ static inline void at_rates(const float *rates, const row x, row y) {
     for (int block = 0; block < 3; block++)
         for (int i = 0; i < KEYS; i++) to[block * KEYS + i] = rates[block] * from[block * KEYS + i];
     for (int i = 3 * KEYS; i < LONG; i++) to[i] = rates[3] * from[i];
-    for (int i = LONG; i < VECTORS * WIDTH; i++) to[i] = 0;
+    for (int i = LONG; i < VECTORS * LANES; i++) to[i] = 0;
 }
 
 static inline void between(const moment *now, float *restrict difference) {
@@ -101,7 +101,7 @@ int backward(long steps, long heads, const float *x, const float *after, const f
             read_columns(w, d_r, 1, d_q);
             for (int i = 0; i < KEYS; i++) d_k[i] -= d_q[i];
             float *told = (float *)d_u;
-            d_u[VECTORS - 1] = (vector){0};
+            clear_end(d_u);
             memcpy(told, d_y + at * KEYS, KEYS * sizeof(float));
             softmax_back(now->q, d_q, told + KEYS);
             softmax_back(now->k, d_k, told + 2 * KEYS);
