@@ -114,14 +114,24 @@ def test_with_tensors_that_have_no_values(case):
     assert (found.shape, found.dtype, found.device) == (expected.shape, expected.dtype, expected.device)
 
 
+def lstm_runs_in(dtype):
+    """Whether torch's own does: never in float16, and in bfloat16 on some processors."""
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        try:
+            torch.nn.LSTM(2, 2)(torch.ones(1, 1, 2))
+        except RuntimeError:
+            return False
+    return True
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("name", LEARNERS)
 def test_in_autocast(name, dtype, monkeypatch):
     """Both ways: a backward pass inside autocast must not mix types up. Gradients of few images are rough in 16 bits;
     they are to be as near to those in 32 as without compiled functions."""
     learner, x, y = made(name)
-    if dtype == torch.float16 and name.startswith("cl_lstm"):
-        with torch.autocast("cpu", dtype), pytest.raises(RuntimeError, match="LSTM"):  # torch's own, and its refusal
+    if name.startswith("cl_lstm") and not lstm_runs_in(dtype):
+        with torch.no_grad(), torch.autocast("cpu", dtype), pytest.raises(RuntimeError, match="LSTM"):
             learner(x, y)
         return
     with torch.no_grad(), torch.autocast("cpu", dtype):
@@ -149,12 +159,13 @@ def test_in_float64(case):
 
 def test_inference_mode_copies_and_layouts(case):
     learner, x, y = case
-    expected = learner(x, y)
+    with torch.no_grad():  # with gradients torch's own LSTM has other last digits on some processors
+        expected = learner(x, y)
+        scattered = torch.stack([x, 9 * x], dim=-1)[..., 0]
+        assert torch.equal(learner(scattered, y), expected)
+        assert torch.equal(pickle.loads(pickle.dumps(learner))(x, y), expected)
     with torch.inference_mode():
         assert torch.equal(learner(x, y), expected)
-    scattered = torch.stack([x, 9 * x], dim=-1)[..., 0]
-    assert torch.equal(learner(scattered, y), expected)
-    assert torch.equal(pickle.loads(pickle.dumps(learner))(x, y), expected)
     learner.train()
     learner(x, y).float().sum().backward()
     assert torch.equal(copy.deepcopy(learner)(x, y), copy.deepcopy(learner)(x, y))

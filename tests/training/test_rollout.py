@@ -59,7 +59,8 @@ def test_answers_are_those_of_evaluation_and_the_mode_is_put_back(images, learne
     for episode, answers in rollout(learner, task, 4, 2, seed=0):
         assert learner.training is training and not answers.requires_grad and torch.is_grad_enabled()
         learner.eval()
-        assert torch.equal(answers, learner(episode.x, episode.y_seen))
+        with torch.no_grad():
+            assert torch.equal(answers, learner(episode.x, episode.y_seen))
         learner.train(training)
     assert all(map(torch.equal, learner.buffers(), statistics))
 
