@@ -114,14 +114,22 @@ def test_with_tensors_that_have_no_values(case):
     assert (found.shape, found.dtype, found.device) == (expected.shape, expected.dtype, expected.device)
 
 
-def lstm_runs_in(dtype):
-    """Whether torch's own does: never in float16, and in bfloat16 on some processors."""
-    with torch.no_grad(), torch.autocast("cpu", dtype):
+def lstm_runs_in_bfloat16():
+    """Whether torch's own does, which some processors cannot."""
+    with torch.autocast("cpu", torch.bfloat16):
         try:
             torch.nn.LSTM(2, 2)(torch.ones(1, 1, 2))
         except RuntimeError:
             return False
     return True
+
+
+def lstm_keeps_its_digits():
+    """Whether torch's own has the same with gradients and without, as it has on some processors."""
+    lstm, x = torch.nn.LSTM(27, 12), torch.rand(4, 2, 27)
+    with torch.no_grad():
+        expected = lstm(x)[0]
+    return torch.equal(lstm(x)[0], expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -130,8 +138,8 @@ def test_in_autocast(name, dtype, monkeypatch):
     """Both ways: a backward pass inside autocast must not mix types up. Gradients of few images are rough in 16 bits;
     they are to be as near to those in 32 as without compiled functions."""
     learner, x, y = made(name)
-    if name.startswith("cl_lstm") and not lstm_runs_in(dtype):
-        with torch.no_grad(), torch.autocast("cpu", dtype), pytest.raises(RuntimeError, match="LSTM"):
+    if name.startswith("cl_lstm") and (dtype == torch.float16 or not lstm_runs_in_bfloat16()):
+        with torch.autocast("cpu", dtype), pytest.raises(RuntimeError, match="LSTM"):  # torch's own, and its refusal
             learner(x, y)
         return
     with torch.no_grad(), torch.autocast("cpu", dtype):
@@ -159,13 +167,16 @@ def test_in_float64(case):
 
 def test_inference_mode_copies_and_layouts(case):
     learner, x, y = case
-    with torch.no_grad():  # with gradients torch's own LSTM has other last digits on some processors
-        expected = learner(x, y)
-        scattered = torch.stack([x, 9 * x], dim=-1)[..., 0]
-        assert torch.equal(learner(scattered, y), expected)
-        assert torch.equal(pickle.loads(pickle.dumps(learner))(x, y), expected)
+    expected = learner(x, y)
     with torch.inference_mode():
-        assert torch.equal(learner(x, y), expected)
+        found = learner(x, y)
+    if isinstance(learner, CLLSTM) and not lstm_keeps_its_digits():
+        torch.testing.assert_close(found, expected)
+    else:
+        assert torch.equal(found, expected)
+    scattered = torch.stack([x, 9 * x], dim=-1)[..., 0]
+    assert torch.equal(learner(scattered, y), expected)
+    assert torch.equal(pickle.loads(pickle.dumps(learner))(x, y), expected)
     learner.train()
     learner(x, y).float().sum().backward()
     assert torch.equal(copy.deepcopy(learner)(x, y), copy.deepcopy(learner)(x, y))
